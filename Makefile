@@ -1,0 +1,26 @@
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= 2
+
+.PHONY: quickstart test lint clean
+
+quickstart: .venv/ready
+	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n $(CORES)
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint --configfile config/quickstart.yaml
+
+.venv/ready: pyproject.toml envs/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "absynth needs Python 3.11 or later")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv .snakemake

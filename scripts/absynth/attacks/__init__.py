@@ -1,0 +1,1 @@
+"""Attacks: upper bounds on each image's smallest adversarial perturbation."""

@@ -1,0 +1,214 @@
+"""The Pointwise attack of Schott et al. (2019), section 5, with many images and many pixels to a model call."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from absynth.attacks.line_search import ask, bisect
+from absynth.attacks.noise import rank, salt_pepper_noise
+from absynth.attacks.randomness import SampleRandom
+from absynth.attacks.target import Target
+from absynth.errors import InputError
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """Salt-and-pepper noise, from which every pixel is reset that the adversarial does not need.
+
+    repetitions: starts per image
+    trials: draws of noise per start, the next only where the one before does not fool the model
+    block: candidates per image and model call; more take fewer calls and more evaluations
+    resolution: pixels move towards their clean value until a step so small (in intensity) fails; None: they stay
+    """
+
+    repetitions: int
+    trials: int
+    block: int
+    resolution: float | None
+
+    def __call__(self, target: Target, random: SampleRandom) -> None:
+        for _ in range(self.repetitions):
+            start, found = self._start(target, random)
+            with target.only(found):
+                reset = reset_pixels(target, random, start[found], block=self.block)
+                if self.resolution is not None:
+                    approach_clean(target, random, reset, block=self.block, resolution=self.resolution)
+
+    def _start(self, target: Target, random: SampleRandom) -> tuple[Tensor, Tensor]:
+        """Adversarials (m, d) at the fewest noisy pixels that succeed, and where there is one, (m,) bool."""
+        start = target.active[0].flatten(1).clone()
+        found = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+        for _ in range(self.trials):
+            missing = (~found).nonzero().squeeze(1)
+            if not len(missing):
+                break
+            with target.only(missing):
+                (noisy,), (success,) = salt_pepper_noise(target, random, families=1)
+            start[missing], found[missing] = noisy, success
+        return start, found
+
+
+def pointwise(
+    norm: str, *, repetitions: int = 1, trials: int = 3, block: int = 8, resolution: float = 1 / 256
+) -> Pointwise:
+    """The Pointwise attack; l0, and l2, where the pixels that are left approach their clean values.
+
+    `resolution` is of no effect for l0.
+    """
+    if norm not in ("l0", "l2"):
+        raise InputError(f"pointwise: norm {norm!r}; l0 and l2 are allowed")
+    return Pointwise(repetitions, trials, block, resolution if norm == "l2" else None)
+
+
+class _Descent(NamedTuple):
+    """How far the resetting of m images has come."""
+
+    current: Tensor  # (m, d) the adversarials
+    place: (
+        Tensor  # (m, d) each perturbed pixel's place in the queue, from 0; the other pixels come after them
+    )
+    kept: Tensor  # (m,) pixels that could not be reset since one last was: all of them at the end
+    stride: Tensor  # (m,) the next candidates reset 1, 2, … times as many pixels; 0: the pixels one by one
+
+
+def reset_pixels(target: Target, random: SampleRandom, start: Tensor, *, block: int) -> Tensor:
+    """Reset pixels of adversarials `start` (m, d) to clean, in random order, until no single one can be reset.
+
+    Each call tries `block` candidates per image. While resets succeed they are the first 1, 2, …, `block` pixels of
+    the queue together, of which the longest success is taken, or the same multiples of a stride that grows with
+    success; where a stride fails it shrinks, down to one pixel. While single pixels fail, the first `block` of
+    the queue are tried each by itself. A pixel that cannot be reset goes to the end of the queue.
+    """
+    clean = target.active[0].flatten(1)
+    place = _shuffle(random, target.rows, start != clean)
+    state = _Descent(start.clone(), place, torch.zeros_like(place[:, 0]), torch.ones_like(place[:, 0]))
+    while True:
+        left = (state.current != clean).sum(dim=1)
+        pending = (state.kept < left).nonzero().squeeze(1)
+        if not len(pending):
+            return state.current
+        with target.only(pending):
+            step = _reset_step(target, clean[pending], _Descent(*(part[pending] for part in state)), block)
+        for part, value in zip(state, step, strict=True):
+            part[pending] = value
+
+
+def _reset_step(target: Target, clean: Tensor, state: _Descent, block: int) -> _Descent:
+    """One model call of `reset_pixels`."""
+    current, place, kept, stride = state
+    left = (current != clean).sum(dim=1)
+    single = stride == 0
+    slot = torch.arange(1, block + 1, device=clean.device)[:, None]  # (block, 1)
+    end = (slot * stride.clamp(min=1)).minimum(left)  # (block, m), candidates reset places begin … end - 1
+    begin = torch.where(single, end - 1, torch.zeros_like(end))
+    chosen = (place >= begin[..., None]) & (place < end[..., None])  # (block, m, d)
+    success = ask(target, torch.where(chosen, clean, current))  # (block, m)
+
+    tried = end[-1]
+    first = torch.where(success, begin, tried).amin(
+        dim=0
+    )  # single: the first pixel to be reset, or all failed
+    length = torch.where(success, end, torch.zeros_like(end)).amax(dim=0)  # otherwise: the longest success
+    reset_begin, reset_end = (
+        torch.where(single, first, 0),
+        torch.where(single, (first + 1).minimum(tried), length),
+    )
+    # What failed by itself stands before `first`, or right behind the longest success of stride 1.
+    failed_begin = torch.where(single, 0, length)
+    failed_end = torch.where(single, first, torch.where(stride == 1, (length + 1).minimum(tried), length))
+    progress = reset_end > reset_begin
+
+    reset = _between(place, reset_begin, reset_end)
+    failed = _between(place, failed_begin, failed_end)
+    current = torch.where(reset, clean, current)
+    # Failures while something else was reset in the same state need another trial.
+    kept = torch.where(
+        progress, torch.where(single, 0, failed_end - failed_begin), kept + failed_end - failed_begin
+    )
+    smaller = -(-stride // block)  # the next call then tells the pixels of the failed stride apart
+    stride = torch.where(single, progress.to(stride.dtype), torch.where(length == tried, 2 * stride, smaller))
+    stride = torch.where(~single & ~progress & (state.stride == 1), 0, stride)
+    return _Descent(current, _requeue(place, failed, current != clean), kept, stride)
+
+
+def _between(place: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+    """Pixels at places begin … end - 1 of their image's queue; begin, end (m,), result (m, d) bool."""
+    return (place >= begin[:, None]) & (place < end[:, None])
+
+
+def _shuffle(random: SampleRandom, rows: Tensor, perturbed: Tensor) -> Tensor:
+    """Places (m, d) in a queue of the perturbed pixels in random order, the other pixels behind them."""
+    order = random.uniform(rows, perturbed.shape[1])
+    return rank(order.masked_fill(~perturbed, torch.inf))
+
+
+def _requeue(place: Tensor, failed: Tensor, perturbed: Tensor) -> Tensor:
+    """Send the failed pixels to the end of the queue, and those no longer perturbed behind it."""
+    size = place.shape[1]
+    return rank(place + size * failed + 2 * size * ~perturbed)
+
+
+def approach_clean(
+    target: Target, random: SampleRandom, start: Tensor, *, block: int, resolution: float
+) -> Tensor:
+    """Move single pixels of adversarials `start` (m, d) towards clean until no step of `resolution` succeeds.
+
+    Each call tries a step of `block` pixels of a random queue, each by itself. The first that can move is brought,
+    by bisection, as near to its clean value as the image stays adversarial.
+    """
+    clean = target.active[0].flatten(1)
+    current = start.clone()
+    place = _shuffle(random, target.rows, start != clean)
+    kept = torch.zeros_like(place[:, 0])
+    while True:
+        left = (current != clean).sum(dim=1)
+        pending = (kept < left).nonzero().squeeze(1)
+        if not len(pending):
+            return current
+        tried = left[pending].clamp(max=block)
+        with target.only(pending):
+            first = _first_movable(
+                target, clean[pending], current[pending], place[pending], tried, block, resolution
+            )
+            movable = (first < tried).nonzero().squeeze(1)
+            moved = pending[movable]
+            pixel = (place[moved] == first[movable, None]).int().argmax(dim=1)  # (c,)
+            with target.only(movable):
+                current[moved] = _approach(target, clean[moved], current[moved], pixel, resolution)
+        kept[pending] = torch.where(first < tried, 0, kept[pending] + tried)
+        last = (first + 1).minimum(tried)  # the pixel that moved stands at its boundary, and queues again too
+        turned = _between(place[pending], torch.zeros_like(last), last)
+        place[pending] = _requeue(place[pending], turned, current[pending] != clean[pending])
+
+
+def _first_movable(
+    target: Target,
+    clean: Tensor,
+    current: Tensor,
+    place: Tensor,
+    tried: Tensor,
+    block: int,
+    resolution: float,
+) -> Tensor:
+    """The first of the `tried` (m,) places whose pixel can move by `resolution`; `tried` if none can."""
+    slot = torch.arange(block, device=clean.device)[:, None].minimum(tried - 1)  # (block, m)
+    gap = current - clean
+    nearer = torch.where(gap.abs() <= resolution, clean, current - resolution * gap.sign())  # (m, d)
+    success = ask(target, torch.where(place == slot[..., None], nearer, current))
+    return torch.where(success, slot, tried).amin(dim=0)
+
+
+def _approach(target: Target, clean: Tensor, current: Tensor, pixel: Tensor, resolution: float) -> Tensor:
+    """Bring one pixel (m,) of each image as near to clean as `bisect` can; it is known to move by `resolution`."""
+    chosen = torch.arange(current.shape[1], device=pixel.device) == pixel[:, None]  # (m, d)
+    gap = torch.where(chosen, current - clean, torch.zeros_like(current))
+
+    def nearer(size: Tensor, images: Tensor) -> Tensor:
+        moved = clean[images] + size[..., None] * gap[images].sign()
+        return torch.where(chosen[images], moved, current[images])  # (1, c, d)
+
+    high = (gap.abs().amax(dim=1) - resolution).clamp(min=0)[None]  # (1, m)
+    size = bisect(target, nearer, torch.zeros_like(high), high, bisections=32, resolution=resolution)
+    return nearer(size, torch.arange(len(pixel), device=pixel.device))[0]

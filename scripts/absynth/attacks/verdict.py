@@ -1,0 +1,78 @@
+"""The verdict that all attacks share: what is recorded has fooled the reference model."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from absynth.attacks.distances import distance
+
+_STRETCHES = (1.003, 1.01, 1.02, 1.04, 1.08, 1.15, 1.25, 1.5, 2.0)  # how far beyond a candidate the push looks
+_BISECTIONS = 6  # halvings of the interval in which the reference changes its mind
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of n attacked images: adversarial (n, 1, 28, 28), the clean image where it failed; distance (n,)
+    float64, inf where it failed; prediction (n,) int64 of the reference on `adversarial`."""
+
+    adversarial: Tensor
+    distance: Tensor
+    prediction: Tensor
+
+
+def judge(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor, norm: str) -> Verdict:
+    """Judge candidates (n, 1, 28, 28) for images x with labels y, which the reference reads rightly.
+
+    A candidate that fools only the inference it was found with lies close to the boundary. It is pushed on
+    along the line from the clean image until the reference agrees, then back by bisection.
+    """
+    prediction = predict_labels(reference, candidates)
+    adversarial = candidates.clone()
+    tried = (candidates != x).flatten(1).any(dim=1)
+    pending = (tried & (prediction == y)).nonzero().squeeze(1)
+    if len(pending):
+        pushed, pushed_prediction = _push(reference, x[pending], y[pending], candidates[pending])
+        adversarial[pending], prediction[pending] = pushed, pushed_prediction
+    failed = ~tried | (prediction == y)
+    adversarial[failed] = x[failed]
+    prediction[failed] = y[failed]
+    found = torch.where(failed, torch.inf, distance(x, adversarial, norm))
+    return Verdict(adversarial, found, prediction)
+
+
+def _push(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest image beyond each candidate that the reference misreads, and its prediction of it."""
+
+    def along(rows: Tensor, stretch: Tensor) -> Tensor:
+        return (x[rows] + stretch[:, None, None, None] * (candidates[rows] - x[rows])).clamp(0, 1)
+
+    low = torch.ones(len(x), device=x.device)
+    high = torch.full_like(low, torch.inf)
+    best, best_prediction = candidates.clone(), y.clone()
+
+    def attempt(rows: Tensor, stretch: Tensor) -> None:
+        trial = along(rows, stretch)
+        prediction = predict_labels(reference, trial)
+        success = prediction != y[rows]
+        won, lost = rows[success], rows[~success]
+        best[won], best_prediction[won], high[won] = trial[success], prediction[success], stretch[success]
+        low[lost] = stretch[~success]
+
+    for stretch in _STRETCHES:
+        rows = high.isinf().nonzero().squeeze(1)
+        if len(rows):
+            attempt(rows, torch.full((len(rows),), stretch, device=x.device))
+    for _ in range(_BISECTIONS):
+        rows = high.isfinite().nonzero().squeeze(1)
+        if len(rows):
+            attempt(rows, (low[rows] + high[rows]) / 2)
+    return best, best_prediction
+
+
+def predict_labels(model: nn.Module, x: Tensor) -> Tensor:
+    """The classes (n,) that a model gives images (n, 1, 28, 28)."""
+    if not len(x):
+        return torch.empty(0, dtype=torch.int64, device=x.device)
+    with torch.no_grad():
+        return model(x).argmax(dim=1)

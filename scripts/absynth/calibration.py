@@ -1,0 +1,100 @@
+"""Confidences p(y|x) and the constants α, η (all models) and γ (Binary ABS) behind them."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+TARGET_CONFIDENCE = 0.9
+_GRID = torch.linspace(0.90, 1.10, 81, dtype=torch.float64)  # candidates for each γ_c
+
+
+def log_confidence(logits: Tensor, alpha: float, eta: float) -> Tensor:
+    """log p(y|x) of p(y|x) = (e^{αℓ_y} + η) / Σ_c (e^{αℓ_c} + η) (equation 4), in log space.
+
+    Takes   logits (n, C)
+    Returns (n, C); uniform where every e^{αℓ} is far below η
+    """
+    log_eta = torch.tensor(math.log(eta) if eta > 0 else -math.inf, dtype=logits.dtype, device=logits.device)
+    evidence = torch.logaddexp(alpha * logits, log_eta)
+    return evidence - evidence.logsumexp(dim=1, keepdim=True)
+
+
+def median_confidence(logits: Tensor, alpha: float, eta: float) -> float:
+    """The median over images of the predicted class's confidence."""
+    return log_confidence(logits, alpha, eta).amax(dim=1).exp().quantile(0.5).item()
+
+
+def fit_alpha(logits: Tensor, labels: Tensor) -> float:
+    """The scale α that minimises the cross entropy of logits (n, C) against labels (n,), with η = 0."""
+    from scipy.optimize import minimize_scalar
+
+    logits = logits.double()
+
+    def cross_entropy(log_alpha: float) -> float:
+        return torch.nn.functional.cross_entropy(math.exp(log_alpha) * logits, labels).item()
+
+    grid = torch.linspace(math.log(1e-4), math.log(1e5), 200, dtype=torch.float64).tolist()
+    nearest = min(range(len(grid)), key=lambda i: cross_entropy(grid[i]))
+    low, high = grid[max(0, nearest - 1)], grid[min(len(grid) - 1, nearest + 1)]
+    return math.exp(minimize_scalar(cross_entropy, bounds=(low, high), method="bounded").x)
+
+
+def fit_eta(logits: Tensor, alpha: float, target: float = TARGET_CONFIDENCE) -> float:
+    """The offset η that gives a median confidence of `target`, or 0 if it is lower even without one."""
+    logits = logits.double()
+    if median_confidence(logits, alpha, 0.0) <= target:
+        return 0.0
+    scale = (alpha * logits).amax(dim=1)
+    low, high = scale.min().item() - 40, min(scale.max().item() + 40, 700.0)  # log η
+    for _ in range(100):
+        middle = (low + high) / 2
+        if median_confidence(logits, alpha, math.exp(middle)) > target:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
+
+
+def fit_gamma(logits: Tensor, labels: Tensor, passes: int = 3) -> list[float]:
+    """Factors γ_c that maximise accuracy: a line search over each class in turn (appendix A.5).
+
+    Takes   logits (n, C), negative, before any factor; labels (n,)
+    Returns γ (C,); of equally accurate values the one nearest to what it was, starting from 1
+    """
+    logits = logits.double()
+    gamma = torch.ones(logits.shape[1], dtype=torch.float64)
+    for _ in range(passes):
+        before = gamma.clone()
+        for c in range(len(gamma)):
+            trials = gamma.repeat(len(_GRID), 1)
+            trials[:, c] = _GRID
+            hits = torch.stack([((logits * trial).argmax(dim=1) == labels).sum() for trial in trials])
+            best = (hits == hits.max()).nonzero().squeeze(1)
+            current = ((logits * gamma).argmax(dim=1) == labels).sum()
+            if hits.max() > current:
+                gamma[c] = _GRID[best[(_GRID[best] - gamma[c]).abs().argmin()]]
+        if torch.equal(before, gamma):
+            break
+    return [round(value, 6) for value in gamma.tolist()]
+
+
+def calibrate(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """α and η for logits (n, C) of a calibration split, and what they lead to there."""
+    alpha = fit_alpha(logits, labels)
+    eta = fit_eta(logits, alpha)
+    return {
+        "alpha": alpha,
+        "eta": eta,
+        "median_confidence": median_confidence(logits.double(), alpha, eta),
+        "accuracy": (logits.argmax(dim=1) == labels).double().mean().item(),
+        "n": len(labels),
+    }
+
+
+def predict(model: torch.nn.Module, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
+    """Logits (n, C) on the CPU of images (n, 1, 28, 28), batch by batch."""
+    parts: Sequence[Tensor] = images.split(batch_size)
+    with torch.no_grad():
+        return torch.cat([model(part.to(device)).cpu() for part in parts])

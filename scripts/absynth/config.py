@@ -1,0 +1,94 @@
+"""Check a config against its schema, fill in defaults, and say in one line what is wrong."""
+
+import difflib
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from absynth.errors import InputError
+
+
+def read_schema(folder: str | Path, name: str) -> dict[str, Any]:
+    """Read workflow/schemas/{name}.schema.yaml."""
+    return yaml.safe_load((Path(folder) / f"{name}.schema.yaml").read_text(encoding="utf-8"))
+
+
+def check(value: Any, schema: Mapping[str, Any], key: str = "") -> None:
+    """Validate `value`, then fill in the schema's defaults, nested ones included, in place.
+
+    key: where `value` stands in the config, for the message
+    Raises InputError with the key, what was found and what is allowed.
+    """
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    if error:
+        raise InputError(_message(error, key))
+    fill_defaults(value, schema)
+
+
+def check_entry(name: str, entry: Any, schemas: Mapping[str, Any], key: str) -> None:
+    """Validate one entry of `models` or `attacks` by the schema that its name has.
+
+    Raises InputError for a name without one, with the names there are and the closest among them.
+    """
+    if name not in schemas:
+        raise InputError(f"config key {key}: unknown; {_suggest(name, schemas)}")
+    check(entry, schemas[name], key)
+
+
+def fill_defaults(value: Any, schema: Mapping[str, Any]) -> None:
+    """Fill in the defaults of missing properties, in place."""
+    if not isinstance(value, dict):
+        return
+    for name, part in schema.get("properties", {}).items():
+        if "default" in part:
+            value.setdefault(name, deepcopy(part["default"]))
+        if name in value:
+            fill_defaults(value[name], part)
+
+
+def _message(error: ValidationError, key: str) -> str:
+    path = ".".join([key] * bool(key) + [str(part) for part in error.absolute_path])
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = next(name for name in error.instance if name not in known)
+        path = ".".join([path] * bool(path) + [str(unknown)])
+        return f"config key {path}: unknown; {_suggest(str(unknown), known)}"
+    where = f"config key {path}" if path else "config"
+    found = repr(error.instance)
+    found = found if len(found) <= 80 else found[:77] + "..."
+    return f"{where}: {_REASONS.get(error.validator, _other)(error, found)}"
+
+
+def _type(error: ValidationError, found: str) -> str:
+    allowed = error.validator_value
+    allowed = allowed if isinstance(allowed, str) else " or ".join(allowed)
+    return f"found {found}, allowed is a value of type {allowed}"
+
+
+def _other(error: ValidationError, found: str) -> str:
+    return f"found {found}: {error.message}"
+
+
+_REASONS = {
+    "type": _type,
+    "enum": lambda error, found: f"found {found}, allowed are {', '.join(map(str, error.validator_value))}",
+    "minimum": lambda error, found: f"found {found}, allowed is {error.validator_value} or more",
+    "maximum": lambda error, found: f"found {found}, allowed is {error.validator_value} or less",
+    "exclusiveMinimum": lambda error, found: f"found {found}, allowed is more than {error.validator_value}",
+    "exclusiveMaximum": lambda error, found: f"found {found}, allowed is less than {error.validator_value}",
+    "minItems": lambda error, found: f"found {found}, allowed are {error.validator_value} items or more",
+    "uniqueItems": lambda error, found: f"found {found}, allowed are items that differ",
+    "pattern": lambda error, found: f"found {found}, allowed is what matches {error.validator_value}",
+    "required": lambda error, found: f"{error.message.split(' is ')[0]} is missing",
+}
+
+
+def _suggest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    return f"{meant}allowed are {', '.join(known)}"

@@ -1,0 +1,104 @@
+"""IDX files, the format MNIST and its relatives are published in.
+
+A file is a header of big-endian fields (two zero bytes, a dtype code, the number of dimensions, one
+uint32 size for each) and the values in C order. The whole may be gzipped.
+"""
+
+import gzip
+import math
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from absynth.errors import InputError
+
+N_CLASSES = 10
+IMAGE_SHAPE = (28, 28)
+_UINT8 = 0x08
+_MAX_DIMENSIONS = 3
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def is_gzip(raw: bytes) -> bool:
+    """Tell gzipped bytes from plain ones by their first two bytes; an IDX payload starts with zeros."""
+    return raw[:2] == _GZIP_MAGIC
+
+
+def decompress(raw: bytes, name: str) -> bytes:
+    """Return the payload of `raw`, gzipped or plain. Raises `InputError` naming `name` if gzip is corrupt."""
+    if not is_gzip(raw):
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{name}: corrupt gzip ({error}); a whole gzip file or plain IDX is allowed"
+        ) from error
+
+
+def parse_idx(payload: bytes, name: str) -> np.ndarray:
+    """Parse the decompressed bytes of one IDX file of uint8 values.
+
+    Returns a writable uint8 array in the shape the header states, 1 to 3 dimensions.
+    Raises  `InputError`, naming `name`, on a wrong magic number, another dtype, or a payload that is shorter
+            or longer than its header says.
+    """
+    dtype, n_dimensions = _parse_magic(payload, name)
+    if dtype != _UINT8:
+        raise InputError(f"{name}: IDX dtype code 0x{dtype:02x}; only 0x{_UINT8:02x} (uint8) is allowed")
+    header = 4 + 4 * n_dimensions
+    if len(payload) < header:
+        raise InputError(f"{name}: truncated IDX header: {len(payload)} bytes found, {header} needed")
+    shape = tuple(int.from_bytes(payload[i : i + 4], "big") for i in range(4, header, 4))
+    expected = header + math.prod(shape)
+    if len(payload) != expected:
+        fault = "truncated" if len(payload) < expected else "over-long"
+        raise InputError(
+            f"{name}: {fault} IDX payload: {len(payload)} bytes found, {expected} needed for shape {shape}"
+        )
+    return np.frombuffer(payload, np.uint8, offset=header).reshape(shape).copy()
+
+
+def _parse_magic(payload: bytes, name: str) -> tuple[int, int]:
+    if len(payload) < 4:
+        raise InputError(f"{name}: truncated IDX header: {len(payload)} bytes found, at least 4 needed")
+    dtype, n_dimensions = payload[2], payload[3]
+    if payload[:2] != b"\0\0" or not 1 <= n_dimensions <= _MAX_DIMENSIONS:
+        raise InputError(
+            f"{name}: wrong magic number 0x{payload[:4].hex()}; allowed are 0x00000801 (labels), "
+            f"0x00000802 and 0x00000803 (images)"
+        )
+    return dtype, n_dimensions
+
+
+def read_idx(path: str | os.PathLike) -> np.ndarray:
+    """Read one IDX file, gzipped or plain; returns and raises as `parse_idx`, and if it cannot be read."""
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); a readable IDX file is needed"
+        ) from error
+    return parse_idx(decompress(raw, str(path)), str(path))
+
+
+def check_pair(images: np.ndarray, labels: np.ndarray, name: str) -> None:
+    """Check that `images` (n, 28, 28) and `labels` (n,) in 0..9 belong together, n >= 1.
+
+    Raises `InputError`, naming `name`, with what was found and what is allowed.
+    """
+    if images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
+        raise InputError(f"{name}: images of shape {images.shape}; (n, 28, 28) is allowed")
+    if labels.ndim != 1:
+        raise InputError(f"{name}: labels of shape {labels.shape}; (n,) is allowed")
+    if len(images) != len(labels):
+        raise InputError(
+            f"{name}: {len(images)} images but {len(labels)} labels; one label an image is allowed"
+        )
+    if len(images) == 0:
+        raise InputError(f"{name}: no images; at least one is needed")
+    if labels.min() < 0 or labels.max() >= N_CLASSES:
+        wrong = labels.max() if labels.max() >= N_CLASSES else labels.min()
+        raise InputError(f"{name}: label {wrong} found; 0 to {N_CLASSES - 1} are allowed")

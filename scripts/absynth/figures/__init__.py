@@ -1,0 +1,1 @@
+"""Figures: they read tables and draw; they never compute."""

@@ -1,0 +1,50 @@
+"""Figure 2: how accuracy falls as larger perturbations are allowed."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+
+from absynth.figures.style import NORM_LABELS, TEXT_WIDTH, begin, model_styles
+
+_UNITS = {"l2": "Euclidean distance", "linf": "largest change of a pixel", "l0": "changed pixels"}
+
+
+def accuracy_distortion(
+    curves: pd.DataFrame, *, models: Mapping[str, str], norms: Sequence[str], thresholds: Mapping[str, float]
+) -> plt.Figure:
+    """One panel a norm, one curve a model.
+
+    curves: model, norm, distance, accuracy
+    models: labels, in the order of the legend; thresholds: marked by a vertical line
+    """
+    begin()
+    figure, panels = plt.subplots(
+        1, len(norms), figsize=(TEXT_WIDTH, 2.2), sharey=True, squeeze=False, layout="constrained"
+    )
+    styles = model_styles(models)
+    for panel, norm in zip(panels[0], norms, strict=True):
+        shown = curves[curves["norm"] == norm]
+        limit = _limit(shown, thresholds[norm])
+        for model in models:
+            curve = shown[shown["model"] == model]
+            if len(curve):
+                distances = [*curve["distance"], limit]
+                accuracies = [*curve["accuracy"], curve["accuracy"].iloc[-1]]
+                panel.step(distances, accuracies, where="post", linewidth=1.3, **styles[model])
+        if not len(shown):
+            panel.text(0.5, 0.5, "no attack was run", ha="center", transform=panel.transAxes)
+        panel.axvline(thresholds[norm], color="0.4", linewidth=0.8, linestyle=":")
+        panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=_UNITS[norm], title=NORM_LABELS[norm])
+    panels[0][0].set_ylabel("accuracy")
+    handles = [plt.Line2D([], [], linewidth=1.3, label=models[model], **styles[model]) for model in models]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(models), frameon=False, handlelength=2.6)
+    sns.despine(figure)
+    return figure
+
+
+def _limit(shown: pd.DataFrame, threshold: float) -> float:
+    """The end of the axis: where the last curve has nearly come to rest, beyond the threshold at least."""
+    falling = shown[shown["accuracy"] > 0.02]["distance"]
+    return max(1.3 * threshold, 1.05 * falling.max() if len(falling) else 0.0)

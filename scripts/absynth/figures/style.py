@@ -1,0 +1,38 @@
+"""One palette, one label and one look for every figure."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first: jobs have no screen)
+import seaborn as sns  # noqa: E402
+
+from absynth.atomic import replacing  # noqa: E402
+
+COLUMN_WIDTH = 3.4  # inches, one column of a two-column paper
+TEXT_WIDTH = 7.0
+NORM_LABELS = {"l2": "$L_2$", "linf": r"$L_\infty$", "l0": "$L_0$"}
+_MARKS = ["-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (2, 2))]
+
+
+def begin() -> None:
+    """Set the look: seaborn's ticks, small fonts that survive a paper's column."""
+    sns.set_theme(context="paper", style="ticks", font_scale=0.9, rc={"svg.hashsalt": "absynth"})
+
+
+def model_styles(models: Iterable[str]) -> dict[str, dict]:
+    """Colour and line style of each model, told apart in grey too; the same for the same list of models."""
+    models = list(models)
+    colours = sns.color_palette("colorblind", max(len(models), 1))
+    return {m: {"color": colours[i], "linestyle": _MARKS[i % len(_MARKS)]} for i, m in enumerate(models)}
+
+
+def save(figure: plt.Figure, paths: Iterable[str | Path]) -> None:
+    """Write the figure to each path, in the format of its suffix; the same data give the same bytes."""
+    for path in map(Path, paths):
+        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=200, bbox_inches="tight", metadata=metadata)
+    plt.close(figure)

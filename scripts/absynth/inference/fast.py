@@ -1,0 +1,123 @@
+"""Levenberg–Marquardt inference: a few steps on the eight latents instead of fifty of Adam.
+
+Each pair of an image and a class is a nonlinear least-squares problem with 784 residuals and eight unknowns.
+A search starts from the better of the best prior sample and the encoder's guess. It leaves out pairs whose
+class can no longer win and pairs whose next step promises next to nothing.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from absynth.inference.decoders import Decoders
+from absynth.inference.encoders import Encoders
+from absynth.inference.latents import Inferred, energies
+from absynth.inference.prior import Prototypes, clip_radius
+from absynth.inference.reference import RADIUS
+
+_BATCH = 128  # images inferred at a time; the Jacobian of a pair takes 25 kB
+
+
+@dataclass(frozen=True)
+class Fast:
+    """The settings of the search.
+
+    margins: before each step, a class whose energy exceeds the best class's by more is left out. On the
+        published weights the energy still falls by less than this from there in 99.9 % of cases.
+    warm_margins: the same for a search that starts from a neighbour's latents
+    tolerance: a pair is done when a step promises less than this decrease of its energy
+    """
+
+    margins: tuple[float, ...] = (25.0, 12.0, 9.0, 8.0, 7.0)
+    warm_margins: tuple[float, ...] = (4.0,)
+    tolerance: float = 0.005
+
+    @torch.no_grad()
+    def infer(
+        self, decoders: Decoders, encoders: Encoders, prototypes: Prototypes, x: Tensor, scale: Tensor
+    ) -> Inferred:
+        """x (n, 784) to the latents (n, C, 8) found; classes far from winning keep their best prior sample.
+
+        scale (C,): the factor γ_c by which a class's energy enters the comparison between classes
+        """
+        found = []
+        for part in x.split(_BATCH):
+            search = _Search(decoders, part, prototypes.nearest_projected(part), scale)
+            search.offer(encoders, self.margins[0])
+            found.append(search.run(self.margins, self.tolerance))
+        return Inferred.cat(found)
+
+    @torch.no_grad()
+    def refine(self, decoders: Decoders, x: Tensor, start: Inferred, scale: Tensor) -> Inferred:
+        """Search from what was inferred for nearby images."""
+        found = []
+        for first in range(0, len(x), _BATCH):
+            rows = slice(first, first + _BATCH)
+            search = _Search(decoders, x[rows], Inferred(start.latents[rows], start.images[rows]), scale)
+            found.append(search.run(self.warm_margins, self.tolerance))
+        return Inferred.cat(found)
+
+
+class _Search:
+    """The best latent so far of every pair of n images and C classes, as (C · n, …) sorted by class."""
+
+    def __init__(self, decoders: Decoders, x: Tensor, start: Inferred, scale: Tensor):
+        self.decoders, self.scale = decoders, scale
+        self.n, self.c = start.latents.shape[:2]
+        self.x = x.repeat(self.c, 1)
+        self.z = start.latents.transpose(0, 1).flatten(0, 1)
+        self.image = start.images.transpose(0, 1).flatten(0, 1)
+        self.energy = energies(self.image, self.x, self.z)
+        self.damping = torch.full_like(self.energy, 0.01)
+
+    def contenders(self, margin: float) -> Tensor:
+        """Which pairs (C · n,) are within `margin` of their image's best class."""
+        scaled = self.energy.view(self.c, self.n) * self.scale[:, None]
+        return (scaled - scaled.min(dim=0).values <= margin).flatten()
+
+    def counts(self, rows: Tensor) -> list[int]:
+        return torch.bincount(rows // self.n, minlength=self.c).tolist()
+
+    def offer(self, encoders: Encoders, margin: float) -> None:
+        """Let the contenders start from the encoder's guess where it is better."""
+        rows = self.contenders(margin).nonzero().squeeze(1)
+        counts = self.counts(rows)
+        z = clip_radius(encoders(self.x[rows], counts), RADIUS)
+        self.accept(rows, z, self.decoders(z, counts))
+
+    def accept(self, rows: Tensor, z: Tensor, image: Tensor) -> Tensor:
+        """Keep the proposals that lower the energy; return which."""
+        energy = energies(image, self.x[rows], z)
+        better = energy < self.energy[rows]
+        kept = rows[better]
+        self.z[kept], self.image[kept], self.energy[kept] = z[better], image[better], energy[better]
+        return better
+
+    def run(self, margins: tuple[float, ...], tolerance: float) -> Inferred:
+        """Take one step for each margin."""
+        unfinished = torch.ones_like(self.energy, dtype=torch.bool)
+        for margin in margins:
+            rows = (unfinished & self.contenders(margin)).nonzero().squeeze(1)
+            if not len(rows):
+                break
+            unfinished[rows] = self.step(rows) > tolerance
+        shape = (self.c, self.n, -1)
+        return Inferred(self.z.view(shape).transpose(0, 1), self.image.view(shape).transpose(0, 1))
+
+    def step(self, rows: Tensor) -> Tensor:
+        """One damped Gauss–Newton step of the pairs `rows`; return the decrease that each promised.
+
+        With residual r = G(z) - x the energy's gradient is 2Jr + z and its Gauss–Newton Hessian 2JJᵀ + 1.
+        """
+        counts, z = self.counts(rows), self.z[rows]
+        image, jacobian = self.decoders.with_jacobian(z, counts)  # (P, 784), (P, 8, 784)
+        gradient = 2 * (jacobian @ (image - self.x[rows])[:, :, None]).squeeze(2) + z
+        hessian = 2 * jacobian @ jacobian.mT + torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
+        damped = hessian + torch.diag_embed(self.damping[rows, None] * hessian.diagonal(dim1=1, dim2=2))
+        move = torch.linalg.solve(damped, -gradient)
+        proposal = clip_radius(z + move, RADIUS)
+        better = self.accept(rows, proposal, self.decoders(proposal, counts))
+        self.damping[rows] *= torch.where(better, 0.3, 8.0)
+        curvature = (move * (hessian @ move[:, :, None]).squeeze(2)).sum(dim=1)
+        return -(gradient * move).sum(dim=1) - 0.5 * curvature

@@ -1,0 +1,1 @@
+"""The classifiers under test, and how to load them."""

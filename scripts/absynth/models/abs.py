@@ -1,0 +1,114 @@
+"""The Analysis-by-Synthesis classifier (paper, section 3) as an ordinary differentiable module."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from absynth.errors import InputError
+from absynth.inference.decoders import PIXELS, Decoders
+from absynth.inference.encoders import Encoders
+from absynth.inference.fast import Fast
+from absynth.inference.latents import Inferred
+from absynth.inference.prior import Prototypes
+from absynth.inference.reference import Reference
+from absynth.models.binarize import binarize
+from absynth.models.checks import check_images, check_latents
+from absynth.models.files import ModelFiles
+from absynth.models.vae import LATENT, VAE
+from absynth.models.weights import load_weights
+
+INFERENCES = ("reference", "fast")
+
+
+class ABS(nn.Module):
+    """logit_c(x) = -γ_c min_z (‖G_c(z) - x‖² + ½‖z‖²) / 784, for images (n, 1, 28, 28) in [0, 1].
+
+    The gradient is exact where the minimum is: by the envelope theorem dE*_c/dx = ∂E_c(x, z)/∂x at the
+    minimiser z, which is inferred without a gradient. The binary variant sees its input binarised and lets
+    the gradient pass straight through.
+
+    inference: "reference" (the paper's, which defines the model) or "fast"
+    gamma: γ_c (C,), ones if left out; binary: whether the input is binarised
+    """
+
+    def __init__(
+        self,
+        vaes: Sequence[VAE],
+        *,
+        inference: str = "fast",
+        gamma: Sequence[float] | None = None,
+        binary: bool = False,
+        prior_samples: int = 8000,
+        steps: int = 50,
+        learning_rate: float = 0.05,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.decoders = Decoders([vae.eval().Decoder for vae in vaes])
+        self.encoders = Encoders([vae.Encoder for vae in vaes])
+        self.prototypes = Prototypes(self.decoders, prior_samples, seed)
+        self.register_buffer("gamma", torch.ones(len(vaes)) if gamma is None else torch.tensor(gamma))
+        self.binary = binary
+        self.reference = Reference(steps, learning_rate)
+        self.fast = Fast()
+        self.use(inference)
+
+    def use(self, inference: str) -> "ABS":
+        """Switch the inference; returns the module itself.
+
+        Raises InputError for an unknown one.
+        """
+        if inference not in INFERENCES:
+            raise InputError(f"unknown inference {inference!r}; there are {' and '.join(INFERENCES)}")
+        self.inference = inference
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x)
+        seen = self._seen(x)
+        return self.logits(seen, self._infer(seen.detach()))
+
+    def infer(self, x: Tensor) -> Inferred:
+        """The latents of images (n, 1, 28, 28) under every class."""
+        check_images(x)
+        return self._infer(self._seen(x).detach())
+
+    def warm(self, x: Tensor, start: Inferred) -> tuple[Tensor, Inferred]:
+        """Logits of x, and what was inferred, starting from what was inferred for nearby images.
+
+        Assumes that the optimum moved little and stayed in its basin; always by fast inference.
+        """
+        check_images(x)
+        check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
+        seen = self._seen(x)
+        inferred = self.fast.refine(self.decoders, seen.detach(), start, self.gamma)
+        return self.logits(seen, inferred), inferred
+
+    def logits(self, seen: Tensor, inferred: Inferred) -> Tensor:
+        """Logits (n, C) of flat images (n, 784) at given latents."""
+        return -self.gamma * inferred.energies(seen) / PIXELS
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return (binarize(x) if self.binary else x).flatten(1)
+
+    def _infer(self, x: Tensor) -> Inferred:
+        if self.inference == "reference":
+            return self.reference.infer(self.decoders, self.prototypes, x)
+        return self.fast.infer(self.decoders, self.encoders, self.prototypes, x, self.gamma)
+
+
+def build_abs(files: ModelFiles, **options) -> ABS:
+    """ABS from one file of weights a class; options are those of `ABS`."""
+    return ABS([_load_vae(path) for path in files.weights], **options)
+
+
+def build_binary_abs(files: ModelFiles, **options) -> ABS:
+    """Binary ABS: the same weights, its input binarised, its logits scaled by γ."""
+    return ABS([_load_vae(path) for path in files.weights], binary=True, gamma=files.gamma, **options)
+
+
+def _load_vae(path) -> VAE:
+    vae = VAE()
+    load_weights(path, vae)
+    return vae

@@ -1,0 +1,31 @@
+"""Checks of what a model is given, before any work starts."""
+
+import torch
+from torch import Tensor
+
+from absynth.errors import InputError
+
+IMAGE_SHAPE = (1, 28, 28)
+
+
+def check_images(x: Tensor) -> None:
+    """Raise InputError unless x is (n, 1, 28, 28), floating, finite and within [0, 1]."""
+    if tuple(x.shape[1:]) != IMAGE_SHAPE:
+        raise InputError(f"images have shape {tuple(x.shape)}, expected (n, 1, 28, 28)")
+    if not x.is_floating_point():
+        raise InputError(f"images have dtype {x.dtype}, expected a floating one with pixels in [0, 1]")
+    if not x.numel():
+        return
+    low, high = (value.item() for value in x.detach().aminmax())
+    if low != low or high != high:
+        raise InputError("images hold NaN")
+    if low < 0 or high > 1:
+        raise InputError(f"images have pixels from {low:g} to {high:g}, allowed is [0, 1]")
+
+
+def check_latents(z: Tensor, n: int, n_classes: int, size: int) -> None:
+    """Raise InputError unless z is (n, n_classes, size), floating and finite."""
+    if tuple(z.shape) != (n, n_classes, size):
+        raise InputError(f"latents have shape {tuple(z.shape)}, expected {(n, n_classes, size)}")
+    if not z.is_floating_point() or not torch.isfinite(z).all():
+        raise InputError("latents must be floating and finite")

@@ -1,0 +1,160 @@
+"""What a run consists of, worked out from its config: models, attacks, shards. No torch, no Snakemake."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from absynth.attacks.registry import ATTACKS, AttackEntry
+from absynth.config import check, check_entry, read_schema
+from absynth.data.sources import find_dataset
+from absynth.errors import InputError
+from absynth.models.registry import KINDS, ModelKind
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model of the run: its name, its kind, its config entry."""
+
+    name: str
+    kind: ModelKind
+    entry: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        return self.entry.get("label") or self.kind.label or self.name
+
+    @property
+    def gradients(self) -> bool:
+        return self.entry.get("gradients", self.kind.gradients)
+
+    @property
+    def network(self) -> str:
+        """The key in `absynth.models.cnn.NETWORKS` of a classifier to train or import."""
+        return self.entry.get("kind", self.name)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The settings of its training."""
+        outside = ("kind", "label", *self.kind.options)
+        return {key: value for key, value in self.entry.items() if key not in outside}
+
+    @property
+    def weights(self) -> list[str]:
+        """Paths of its weights within the run."""
+        return [f"models/{path.format(name=self.name)}" for path in self.kind.weights]
+
+
+class Plan:
+    """A checked config and the questions that rules ask of it.
+
+    Raises InputError, naming the key, for whatever the schemas or the registries do not allow.
+    """
+
+    def __init__(self, config: dict[str, Any], schemas: str | Path):
+        check(config, read_schema(schemas, "config"))
+        self.config = config
+        self._check_models(read_schema(schemas, "models"))
+        self._check_attacks(read_schema(schemas, "attacks"))
+        self._check_sizes()
+
+    @cached_property
+    def models(self) -> dict[str, PlannedModel]:
+        """The models under attack, in the order of the config."""
+        return {
+            name: PlannedModel(name, KINDS[_kind(name, entry)], entry)
+            for name, entry in self.config["models"].items()
+            if entry is not None
+        }
+
+    @cached_property
+    def substitute(self) -> PlannedModel:
+        """The model on which transfer attacks are computed; never attacked itself."""
+        return PlannedModel("substitute", KINDS["substitute"], self.config["substitute"])
+
+    @cached_property
+    def attacks(self) -> dict[str, AttackEntry]:
+        """The attacks of the run, in the order of the registry."""
+        chosen = self.config["attacks"]
+        return {name: entry for name, entry in ATTACKS.items() if chosen.get(name) is not None}
+
+    @property
+    def norms(self) -> list[str]:
+        return self.config["norms"]
+
+    def attacks_on(self, model: str, norm: str) -> list[str]:
+        """Names of the attacks that apply to a model in a norm."""
+        return [name for name in self.attacks if self.applies(name, model, norm)]
+
+    def applies(self, attack: str, model: str, norm: str) -> bool:
+        """Whether the attack minimises the norm, the model offers what it needs, and the config allows it."""
+        entry, chosen = self.attacks[attack], self.config["attacks"][attack]
+        able = norm in entry.norms and (self.models[model].gradients or not entry.gradients)
+        return able and norm in chosen.get("norms", entry.norms) and model in chosen.get("models", [model])
+
+    def budget(self, attack: str) -> dict[str, Any]:
+        """The keyword arguments of an attack's builder."""
+        selection = ("models", "norms", "batch_size")
+        return {key: value for key, value in self.config["attacks"][attack].items() if key not in selection}
+
+    def model_spec(self, name: str) -> dict[str, Any]:
+        """What `absynth.models.files.build` needs to build a model of this run."""
+        model = self.substitute if name == "substitute" else self.models[name]
+        options = {key: model.entry[key] for key in model.kind.options if key in model.entry}
+        if model.kind.trainer == "vae":
+            options |= {**self.config["inference"], "seed": self.config["seed"]}
+        return {
+            "builder": model.kind.builder,
+            "options": options,
+            "weights": model.weights,
+            "train": "data/train.h5" if model.kind.reads_training_images else None,
+            "calibration": f"models/{name}/calibration.json" if model.kind.tuned else None,
+        }
+
+    def shard_range(self, shard: int) -> tuple[int, int]:
+        """First and one past the last test image of a shard: contiguous, as even as can be."""
+        n, shards = self.config["n_samples"], self.config["shards"]
+        return shard * n // shards, (shard + 1) * n // shards
+
+    def _check_models(self, schemas: Mapping[str, Any]) -> None:
+        for name, entry in self.config["models"].items():
+            if entry is None:
+                continue
+            check(entry, {"type": "object"}, f"models.{name}")
+            key = f"models.{name}" if _kind(name, entry) == name else f"models.{name}.kind"
+            check_entry(_kind(name, entry), entry, schemas, key if _kind(name, entry) not in schemas else f"models.{name}")
+        if not self.models:
+            raise InputError("config key models: none is left to attack; name at least one")
+        check(self.config["substitute"], schemas["substitute"], "substitute")
+
+    def _check_attacks(self, schemas: Mapping[str, Any]) -> None:
+        for name, entry in self.config["attacks"].items():
+            if entry is None:
+                continue
+            check_entry(name, entry, schemas, f"attacks.{name}")
+            for norm in entry.get("norms", []):
+                if norm not in ATTACKS[name].norms:
+                    able = ", ".join(ATTACKS[name].norms)
+                    raise InputError(f"config key attacks.{name}.norms: found {norm}, allowed are {able}")
+            for model in entry.get("models", []):
+                if model not in self.models:
+                    raise InputError(
+                        f"config key attacks.{name}.models: found {model}, allowed are {', '.join(self.models)}"
+                    )
+                if ATTACKS[name].gradients and not self.models[model].gradients:
+                    raise InputError(f"config key attacks.{name}.models: {model} has no gradients, which {name} needs")
+
+    def _check_sizes(self) -> None:
+        n, shards = self.config["n_samples"], self.config["shards"]
+        if shards > n:
+            raise InputError(f"config key shards: found {shards}, allowed is n_samples = {n} or less")
+        dataset = find_dataset(self.config["dataset"], self.config["datasets"].get(self.config["dataset"]))
+        if dataset.n_test is not None and n > dataset.n_test:
+            raise InputError(
+                f"config key n_samples: found {n}, allowed are the {dataset.n_test} test images of {dataset.name}"
+            )
+
+
+def _kind(name: str, entry: Mapping[str, Any]) -> str:
+    return "custom" if "class" in entry else entry.get("kind", name)

@@ -1,0 +1,81 @@
+"""The robustness table: from one row per attack to the layout of the paper's Table 1."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+NORM_TITLES = {"l2": "L2", "linf": "L∞", "l0": "L0"}
+_DECIMALS = {"l2": 2, "linf": 3, "l0": 1}
+
+
+def table1(
+    robustness: pd.DataFrame,
+    clean: Mapping[str, float],
+    *,
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+    thresholds: Mapping[str, float],
+) -> pd.DataFrame:
+    """Lay out `robustness` (model, norm, attack, median, accuracy, n) as the paper does.
+
+    clean: each model's accuracy on the unperturbed images
+    models: column titles; attacks: for each norm, in order, row titles; thresholds: bounds of the accuracies
+    Returns a frame of strings, "median / accuracy", with a column norm, a column attack and one a model;
+    empty where an attack does not apply
+    """
+    cells = {(row.model, row.norm, row.attack): row for row in robustness.itertuples()}
+    rows = [["", "Clean", *(f"{100 * clean[model]:.1f}%" for model in models)]]
+    for norm, titles in attacks.items():
+        shown = {attack: title for attack, title in titles.items() if any((m, norm, attack) in cells for m in models)}
+        for attack, title in {**shown, "all": f"All {NORM_TITLES[norm]} attacks"}.items():
+            entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
+            rows.append([f"{NORM_TITLES[norm]} (ε = {thresholds[norm]:g})", title, *entries])
+    return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
+
+
+def _cell(row, norm: str) -> str:
+    if row is None:
+        return ""
+    median = "∞" if math.isinf(row.median) else f"{row.median:.{_DECIMALS[norm]}f}"
+    return f"{median} / {100 * row.accuracy:.0f}%"
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """The table as GitHub Markdown, the norm once above its rows."""
+    models = list(table.columns[2:])
+    lines = [_line(["", *models]), _line([":--", *["--:"] * len(models)])]
+    section = ""
+    for _, norm, attack, *cells in table.itertuples():
+        if norm != section:
+            lines.append(_line([f"**{norm}**", *[""] * len(models)]))
+            section = norm
+        lines.append(_line([attack, *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(table: pd.DataFrame) -> str:
+    """The table as a LaTeX tabular; needs booktabs."""
+    models = list(table.columns[2:])
+    lines = [rf"\begin{{tabular}}{{l{'r' * len(models)}}}", r"\toprule", _row(["", *models]), r"\midrule"]
+    section = ""
+    for _, norm, attack, *cells in table.itertuples():
+        if norm != section:
+            lines += [r"\midrule", rf"\multicolumn{{{len(models) + 1}}}{{l}}{{{_escape(norm)}}} \\"]
+            section = norm
+        lines.append(_row([attack, *cells]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(map(_escape, cells)) + r" \\"
+
+
+def _escape(text: str) -> str:
+    for plain, latex in {"%": r"\%", "∞": r"$\infty$", "ε": r"$\epsilon$", "&": r"\&", "_": r"\_"}.items():
+        text = text.replace(plain, latex)
+    return text

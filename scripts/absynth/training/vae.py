@@ -1,0 +1,63 @@
+"""Training of one class's variational autoencoder (paper, appendix A.5)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from absynth.models.vae import LATENT, VAE, negative_elbo
+from absynth.training.checkpoint import Training, fit
+from absynth.training.schedule import batches, cosine_rate
+
+
+def kl_weight(epoch: int, epochs: int, start: float, end: float) -> float:
+    """The factor β of the KL term: falls linearly from `start` in the first epoch to `end` in the last."""
+    return end if epochs == 1 else start + (end - start) * epoch / (epochs - 1)
+
+
+def train_vae(
+    images: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    kl_start: float,
+    kl_end: float,
+    seed: int,
+    device: torch.device,
+    checkpoint: str | Path | None = None,
+) -> tuple[VAE, list[dict[str, float]]]:
+    """Fit a VAE to the images of one class.
+
+    Takes   images (n, 1, 28, 28) float32 in [0, 1]
+    Returns the VAE in evaluation mode, and the curve: epoch, loss, kl, beta, each a mean per image
+    """
+    torch.manual_seed(seed)
+    vae = VAE().to(device, memory_format=torch.channels_last)
+    images = images.to(device)
+    training = Training(
+        module=vae,
+        optimizer=torch.optim.Adam(vae.parameters(), lr=learning_rate),
+        generator=torch.Generator().manual_seed(seed),
+        settings=dict(
+            n=len(images), epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, kl=[kl_start, kl_end],
+            seed=seed,
+        ),
+    )  # fmt: skip
+
+    def run_epoch(epoch: int) -> dict[str, float]:
+        beta = kl_weight(epoch, epochs, kl_start, kl_end)
+        cosine_rate(training.optimizer, learning_rate, epoch, epochs)
+        vae.train()
+        losses, kls = [], []
+        for rows in batches(len(images), batch_size, training.generator):
+            noise = torch.randn(len(rows), LATENT, generator=training.generator).to(device)
+            loss, kl = negative_elbo(vae, images[rows.to(device)], beta, noise)
+            training.optimizer.zero_grad(set_to_none=True)
+            loss.mean().backward()
+            training.optimizer.step()
+            losses.append(loss.detach())
+            kls.append(kl.detach())
+        return {"loss": torch.cat(losses).mean().item(), "kl": torch.cat(kls).mean().item(), "beta": beta}
+
+    return vae, fit(training, run_epoch, epochs=epochs, checkpoint=checkpoint)

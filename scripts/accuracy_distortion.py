@@ -1,0 +1,30 @@
+"""Draw Figure 2, accuracy against the size of the perturbation allowed."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from absynth.figures.accuracy_distortion import accuracy_distortion
+from absynth.figures.style import save
+from absynth.log import start_log
+
+
+def main(
+    *,
+    curves: str | os.PathLike,
+    png: str | os.PathLike,
+    svg: str | os.PathLike,
+    models: Mapping[str, str],
+    norms: Sequence[str],
+    thresholds: Mapping[str, float],
+) -> None:
+    """Draw one panel a norm from the table of curves."""
+    figure = accuracy_distortion(pd.read_csv(curves), models=models, norms=norms, thresholds=thresholds)
+    save(figure, [png, svg])
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(curves=job.input.curves, **dict(job.output.items()), **dict(job.params.items()))

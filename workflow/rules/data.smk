@@ -1,0 +1,17 @@
+rule prepare_data:
+    input:
+        code=package("data.splits", "log"),
+    output:
+        train=run("data/train.h5"),
+        calibration=run("data/calibration.h5"),
+        test=run("data/test.h5"),
+    params:
+        dataset=config["dataset"],
+        description=config["datasets"].get(config["dataset"]),
+        data_dir=config["data_dir"],
+        cache="results/downloads",
+        n_calibration=config["n_calibration"],
+    log:
+        run("logs/prepare_data.log"),
+    script:
+        "../../scripts/prepare_data.py"
