@@ -8,7 +8,7 @@ quickstart: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n $(CORES)
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .

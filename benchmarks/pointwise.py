@@ -39,7 +39,9 @@ class Counted(nn.Module):
 
 def attack_ours(model: nn.Module, x: Tensor, y: Tensor, seed: int, block: int) -> Tensor:
     target = Target(model, x, y, "l0")
-    pointwise("l0", repetitions=1, block=block)(target, SampleRandom(seed, "pointwise", range(len(x)), x.device))
+    pointwise("l0", repetitions=1, block=block)(
+        target, SampleRandom(seed, "pointwise", range(len(x)), x.device)
+    )
     return target.best
 
 
@@ -51,9 +53,11 @@ def attack_foolbox(model: nn.Module, x: Tensor, y: Tensor, seed: int) -> Tensor:
     return attack.run(wrapped, x, foolbox.criteria.Misclassification(y))
 
 
-def measure(attack: Callable[[nn.Module], Tensor], model: nn.Module, x: Tensor, y: Tensor) -> dict[str, float]:
+def measure(
+    attack: Callable[[nn.Module], Tensor], model: nn.Module, x: Tensor, y: Tensor
+) -> dict[str, float]:
     """What one attack costs and finds; its adversarials are checked by the model."""
-    counted = Counted(model)
+    counted = Counted(model).eval()
     begin = time.perf_counter()
     with torch.no_grad():
         found = attack(counted)
@@ -99,5 +103,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--block", type=int, default=8, help="candidates per image and model call")
+    parser.add_argument("--block", type=int, default=4, help="candidates per image and model call")
     print(json.dumps(main(**vars(parser.parse_args()))))

@@ -58,7 +58,7 @@ def main(
         "seconds": seconds,
         "device": str(device),
         "absynth": __version__,
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "foolbox": version("foolbox"),
     }
     write_record(shard, {name: values.numpy() for name, values in found.items()}, attributes, SHARD)

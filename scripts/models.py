@@ -19,7 +19,7 @@ def main(*, calibrations: Sequence[str | os.PathLike], table: str | os.PathLike)
     writer = csv.DictWriter(text, fieldnames=("model", *COLUMNS), extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for path in calibrations:
-        writer.writerow({"model": Path(path).parent.name, **read_calibration(path)})
+        writer.writerow({**read_calibration(path), "model": Path(path).parent.name})
     write_text(table, text.getvalue())
 
 

@@ -2,10 +2,14 @@ rule attack:
     input:
         images=run("data/test.h5"),
         model=lambda wildcards: model_inputs(wildcards.model),
-        code=lambda wildcards: package(
-            "attacks.run", "records", "data.splits", "devices", builder_module(PLAN.attacks[wildcards.attack].builder)
-        )
-        + model_code(wildcards.model),
+        code=lambda wildcards: model_package(
+            wildcards.model,
+            "attacks.run",
+            "records",
+            "data.splits",
+            "devices",
+            builder_module(PLAN.attacks[wildcards.attack].builder),
+        ),
     output:
         shard=run("attacks/{model}/{norm}/{attack}/{shard}.h5"),
     params:

@@ -54,11 +54,11 @@ def model_inputs(name):
     return [run(path) for path in paths if path] + own
 
 
-def model_code(name):
-    """The library modules behind a model, and a user's own module if it lies in the working directory."""
+def model_package(name, *modules):
+    """`package` of the modules named and of those behind a model, with a user's own module if it lies here."""
     own = Path(planned(name).entry.get("class", "").replace(":", ".").rpartition(".")[0].replace(".", "/") + ".py")
     found = [str(own)] if own.name != ".py" and own.is_file() else []
-    return package(builder_module(planned(name).kind.builder)) + found
+    return package(*modules, builder_module(planned(name).kind.builder)) + found
 
 
 def report_results(table, figures):

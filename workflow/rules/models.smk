@@ -100,8 +100,9 @@ rule calibrate:
         calibration=run("data/calibration.h5"),
         test=run("data/test.h5"),
         model=lambda wildcards: uncalibrated_inputs(wildcards.model),
-        code=lambda wildcards: package("calibration", "models.loading", "data.splits", "devices")
-        + model_code(wildcards.model),
+        code=lambda wildcards: model_package(
+            wildcards.model, "calibration", "models.files", "data.splits", "devices"
+        ),
     output:
         calibration=run("models/{model}/calibration.json"),
     params:

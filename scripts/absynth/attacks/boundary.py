@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from absynth.attacks.line_search import bisect, blend, smallest_success
+from absynth.attacks.line_search import Family, bisect, blend, smallest_of_draws
 from absynth.attacks.noise import salt_pepper_noise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
@@ -98,14 +98,19 @@ def boundary(
 def _start(target: Target, random: SampleRandom, trials: int) -> None:
     """Let the target see adversarials on the lines to noise images, and then on the line to the nearest of them."""
     clean = target.active[0].flatten(1)  # (m, d)
-    uniform = random.uniform(target.rows, trials, clean.shape[1]).to(clean.dtype).transpose(0, 1)  # (k, m, d)
+
+    def draw(curves: int) -> Family:
+        return blend(
+            clean, random.uniform(target.rows, curves, clean.shape[1]).to(clean.dtype).transpose(0, 1)
+        )
+
     grid = 2.0 ** torch.arange(-_BLEND_DOUBLINGS, 1, dtype=clean.dtype, device=clean.device)
-    smallest_success(target, blend(clean, uniform), trials, grid, bisections=_BLEND_BISECTIONS)
-    salt_pepper_noise(target, random, families=trials)
+    smallest_of_draws(target, draw, trials, grid, bisections=_BLEND_BISECTIONS)
+    salt_pepper_noise(target, random, draws=trials)
     with target.only(target.best_distance[target.rows].isfinite()):
         clean = target.active[0].flatten(1)
         nearest = target.best[target.rows].flatten(1)
-        high = clean.new_ones(1, len(clean))
+        high = clean.new_ones(len(clean))
         bisect(
             target, blend(clean, nearest[None]), torch.zeros_like(high), high, bisections=_BLEND_BISECTIONS
         )

@@ -1,8 +1,8 @@
 """Foolbox attacks on a Target: any of them, by import path and arguments.
 
-Foolbox draws from torch's and numpy's global generators, for the whole batch at once. They are seeded anew for
-every run and restored after it, so a Foolbox attack that draws is reproducible for the same batch of images
-only; attacks that draw nothing give each image the same result in any batch.
+Foolbox draws from torch's and numpy's global generators, for the whole batch at once. They are seeded for
+every run and restored after it: such an attack is reproducible, but only for the same batch of images, since
+what an image gets depends on its companions.
 """
 
 import importlib
@@ -21,8 +21,9 @@ from foolbox.attacks.base import (
     FlexibleDistanceMinimizationAttack,
     MinimizationAttack,
 )
-from torch import Tensor, nn
+from torch import Tensor
 
+from absynth.attacks.foolbox_view import FoolboxView
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.search import bisect_to_clean, per_distinct_epsilon, search_epsilon
 from absynth.attacks.target import Target
@@ -30,63 +31,12 @@ from absynth.errors import InputError
 from absynth.log import LOGGER
 
 DISTANCES = {"l0": foolbox.distances.l0, "l2": foolbox.distances.l2, "linf": foolbox.distances.linf}
-UNCHANGED = 1e-4  # where l0 counts, Foolbox takes a pixel that moved less for unchanged
-_REFUSALS = (AssertionError, ValueError, IndexError, ArithmeticError)  # Foolbox, when a start or a solver fails
-
-
-class FoolboxView(nn.Module):
-    """What Foolbox sees of a Target: images kept in [0, 1], one query for all gradients at the same images.
-
-    Queries may leave the box by rounding (and in l0 miss the clean value by it): they are put back, and
-    gradients pass unchanged. DeepFool asks for nine gradients at each point: the second to ninth reuse the
-    forward pass. Weights get no gradients. A model whose answer does not depend on x has gradient zero.
-
-    max_calls: refuse (ValueError) any call beyond it, for attacks that can loop without end
-    """
-
-    def __init__(self, target: Target, max_calls: int | None = None):
-        super().__init__()
-        self.target, self.calls_left = target, max_calls
-        self.leaf = self.logits = torch.empty(0)
-
-    def forward(self, queries: Tensor) -> Tensor:
-        """Logits (m, 10) of queries (m, 1, 28, 28), one for each active image."""
-        if self.calls_left is not None:
-            self.calls_left -= 1
-            if self.calls_left < 0:
-                raise ValueError("the attack does not end")
-        images = self._repair(queries.detach())
-        if not queries.requires_grad:
-            return self.target(images)
-        if not torch.equal(images, self.leaf):
-            self.leaf = images.requires_grad_()
-            self.logits = self.target(self.leaf)
-        return _GradientAtLeaf.apply(queries, (self.leaf, self.logits))
-
-    def _repair(self, queries: Tensor) -> Tensor:
-        images = queries.clamp(0, 1)
-        if self.target.norm == "l0":
-            clean, _ = self.target.active
-            clean = clean.repeat(len(images) // len(clean), 1, 1, 1)
-            images = torch.where((images - clean).abs() < UNCHANGED, clean, images)
-        return images
-
-
-class _GradientAtLeaf(torch.autograd.Function):
-    """Hand on logits computed at a leaf, and the gradient at that leaf."""
-
-    @staticmethod
-    def forward(context, queries: Tensor, computed: tuple[Tensor, Tensor]) -> Tensor:
-        context.computed = computed
-        return computed[1].detach().clone()
-
-    @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
-        leaf, logits = context.computed
-        if not logits.requires_grad:
-            return torch.zeros_like(leaf), None
-        (at_leaf,) = torch.autograd.grad(logits, leaf, gradient, retain_graph=True, allow_unused=True)
-        return torch.zeros_like(leaf) if at_leaf is None else at_leaf, None
+_REFUSALS = (
+    AssertionError,
+    ValueError,
+    IndexError,
+    ArithmeticError,
+)  # Foolbox, when a start or a solver fails
 
 
 def as_foolbox(target: Target, max_calls: int | None = None) -> foolbox.PyTorchModel:
@@ -97,7 +47,7 @@ def as_foolbox(target: Target, max_calls: int | None = None) -> foolbox.PyTorchM
 def run_minimization(
     target: Target, attack: MinimizationAttack, *, max_calls: int | None = None, **options: Tensor
 ) -> None:
-    """Run a minimum-norm attack on the active images; options go to its `run`. Its last answer is asked too."""
+    """Run a minimum-norm attack on the active images, options going to its `run`, and ask its answer too."""
     x, y = target.active
     found = attack.run(as_foolbox(target, max_calls), x, foolbox.criteria.Misclassification(y), **options)
     target.adversarial(found.clamp(0, 1))
@@ -120,7 +70,9 @@ def isolate(target: Target, run: Callable[[], None]) -> None:
         run()
     except _REFUSALS as error:
         if len(target.rows) == 1:
-            LOGGER.warning("image %d of the batch left out: %s", target.rows.item(), error or type(error).__name__)
+            LOGGER.warning(
+                "image %d of the batch left out: %s", target.rows.item(), error or type(error).__name__
+            )
             return
         first = torch.arange(len(target.rows), device=target.rows.device) < len(target.rows) // 2
         for half in (first, ~first):
@@ -145,23 +97,33 @@ def seeded(target: Target, random: SampleRandom) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class FoolboxAttack:
-    """One Foolbox attack as a minimum-norm attack; options as in `foolbox_attack`."""
+class FoolboxMinimization:
+    """A minimum-norm attack of Foolbox's, then `refine_steps` of bisection to the clean image."""
 
-    attack: AttackWithDistance
+    attack: MinimizationAttack
+    refine_steps: int
+
+    def __call__(self, target: Target, random: SampleRandom) -> None:
+        with seeded(target, random):
+            isolate(target, lambda: run_minimization(target, self.attack))
+        bisect_to_clean(target, self.refine_steps)
+
+
+@dataclass(frozen=True)
+class FoolboxFixedEpsilon:
+    """An attack of Foolbox's within a given ε, made a minimum-norm one by `search_epsilon`."""
+
+    attack: FixedEpsilonAttack
     doublings: int
     bisections: int
     refine_steps: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
+        attempt = per_distinct_epsilon(self._attempt)
         with seeded(target, random):
-            if isinstance(self.attack, MinimizationAttack):
-                isolate(target, lambda: run_minimization(target, self.attack))
-            else:
-                attempt = per_distinct_epsilon(self._attempt)
-                search_epsilon(
-                    target, attempt, doublings=self.doublings, bisections=self.bisections, shared_grid=True
-                )
+            search_epsilon(
+                target, attempt, doublings=self.doublings, bisections=self.bisections, shared_grid=True
+            )
         bisect_to_clean(target, self.refine_steps)
 
     def _attempt(self, target: Target, epsilon: float) -> None:
@@ -176,14 +138,17 @@ def foolbox_attack(
     doublings: int = 5,
     bisections: int = 8,
     refine_steps: int = 0,
-) -> FoolboxAttack:
+) -> FoolboxMinimization | FoolboxFixedEpsilon:
     """Any Foolbox attack. Raises InputError as `check_foolbox`.
 
     class_path: e.g. "foolbox.attacks.DDNAttack"; arguments: of its constructor
     doublings, bisections: of the search over ε (`search_epsilon`), for attacks within a fixed ε
     refine_steps: queries of a final bisection to the clean image
     """
-    return FoolboxAttack(check_foolbox(class_path, arguments, norm), doublings, bisections, refine_steps)
+    attack = check_foolbox(class_path, arguments, norm)
+    if isinstance(attack, MinimizationAttack):
+        return FoolboxMinimization(attack, refine_steps)
+    return FoolboxFixedEpsilon(attack, doublings, bisections, refine_steps)
 
 
 def check_foolbox(class_path: str, arguments: dict, norm: str) -> AttackWithDistance:
@@ -200,7 +165,9 @@ def check_foolbox(class_path: str, arguments: dict, norm: str) -> AttackWithDist
     allowed = [name for name in known if name != "distance"]
     for name in arguments:
         if name not in allowed:
-            raise InputError(f"{class_path}: unknown argument {name!r}; {', '.join(allowed) or 'none'} allowed")
+            raise InputError(
+                f"{class_path}: unknown argument {name!r}; {', '.join(allowed) or 'none'} allowed"
+            )
     for name in allowed:
         if known[name].default is inspect.Parameter.empty and name not in arguments:
             raise InputError(f"{class_path}: argument {name!r} is missing")
@@ -211,7 +178,9 @@ def check_foolbox(class_path: str, arguments: dict, norm: str) -> AttackWithDist
             warnings.simplefilter("ignore")
             attack = kind(**arguments)
     except Exception as error:  # whatever a constructor raises for a value it cannot use
-        raise InputError(f"{class_path}: arguments {arguments} refused ({error or type(error).__name__})") from None
+        raise InputError(
+            f"{class_path}: arguments {arguments} refused ({error or type(error).__name__})"
+        ) from None
     if attack.distance is not DISTANCES[norm]:
         raise InputError(f"{class_path}: minimises the {attack.distance}, which is not the norm {norm!r}")
     return attack
@@ -222,7 +191,9 @@ def _import_attack(class_path: str) -> type[AttackWithDistance]:
     try:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, ValueError, AttributeError):
-        raise InputError(f"{class_path}: no such class; one like 'foolbox.attacks.DDNAttack' is needed") from None
+        raise InputError(
+            f"{class_path}: no such class; one like 'foolbox.attacks.DDNAttack' is needed"
+        ) from None
     if not (inspect.isclass(kind) and issubclass(kind, MinimizationAttack | FixedEpsilonAttack)):
         raise InputError(f"{class_path}: not a Foolbox attack that minimises a distance or keeps within one")
     if inspect.isabstract(kind):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from absynth.attacks.line_search import ask, bisect
+from absynth.attacks.line_search import Family, ask, bisect
 from absynth.attacks.noise import rank, salt_pepper_noise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
@@ -18,40 +18,28 @@ class Pointwise:
     """Salt-and-pepper noise, from which every pixel is reset that the adversarial does not need.
 
     repetitions: starts per image
-    trials: draws of noise per start, the next only where the one before does not fool the model
+    draws: noise images from which a start is the one that needs the fewest pixels; fewer pixels at the start
+        mean fewer at the end
     block: candidates per image and model call; more take fewer calls and more evaluations
     resolution: pixels move towards their clean value until a step so small (in intensity) fails; None: they stay
     """
 
     repetitions: int
-    trials: int
+    draws: int
     block: int
     resolution: float | None
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
         for _ in range(self.repetitions):
-            start, found = self._start(target, random)
+            start, found = salt_pepper_noise(target, random, draws=self.draws)
             with target.only(found):
                 reset = reset_pixels(target, random, start[found], block=self.block)
                 if self.resolution is not None:
                     approach_clean(target, random, reset, block=self.block, resolution=self.resolution)
 
-    def _start(self, target: Target, random: SampleRandom) -> tuple[Tensor, Tensor]:
-        """Adversarials (m, d) at the fewest noisy pixels that succeed, and where there is one, (m,) bool."""
-        start = target.active[0].flatten(1).clone()
-        found = torch.zeros(len(start), dtype=torch.bool, device=start.device)
-        for _ in range(self.trials):
-            missing = (~found).nonzero().squeeze(1)
-            if not len(missing):
-                break
-            with target.only(missing):
-                (noisy,), (success,) = salt_pepper_noise(target, random, families=1)
-            start[missing], found[missing] = noisy, success
-        return start, found
-
 
 def pointwise(
-    norm: str, *, repetitions: int = 1, trials: int = 3, block: int = 8, resolution: float = 1 / 256
+    norm: str, *, repetitions: int = 1, draws: int = 100, block: int = 4, resolution: float = 1 / 256
 ) -> Pointwise:
     """The Pointwise attack; l0, and l2, where the pixels that are left approach their clean values.
 
@@ -59,7 +47,7 @@ def pointwise(
     """
     if norm not in ("l0", "l2"):
         raise InputError(f"pointwise: norm {norm!r}; l0 and l2 are allowed")
-    return Pointwise(repetitions, trials, block, resolution if norm == "l2" else None)
+    return Pointwise(repetitions, draws, block, resolution if norm == "l2" else None)
 
 
 class _Descent(NamedTuple):
@@ -127,7 +115,7 @@ def _reset_step(target: Target, clean: Tensor, state: _Descent, block: int) -> _
     kept = torch.where(
         progress, torch.where(single, 0, failed_end - failed_begin), kept + failed_end - failed_begin
     )
-    smaller = -(-stride // block)  # the next call then tells the pixels of the failed stride apart
+    smaller = -(-stride // (block + 1))  # the next call then cuts the failed stride into block + 1 parts
     stride = torch.where(single, progress.to(stride.dtype), torch.where(length == tried, 2 * stride, smaller))
     stride = torch.where(~single & ~progress & (state.stride == 1), 0, stride)
     return _Descent(current, _requeue(place, failed, current != clean), kept, stride)
@@ -201,14 +189,14 @@ def _first_movable(
 
 
 def _approach(target: Target, clean: Tensor, current: Tensor, pixel: Tensor, resolution: float) -> Tensor:
-    """Bring one pixel (m,) of each image as near to clean as `bisect` can; it is known to move by `resolution`."""
-    chosen = torch.arange(current.shape[1], device=pixel.device) == pixel[:, None]  # (m, d)
-    gap = torch.where(chosen, current - clean, torch.zeros_like(current))
+    """Bring one pixel (c,) of each image as near to clean as `bisect` can; it is known to move by `resolution`."""
+    chosen = torch.arange(current.shape[1], device=pixel.device) == pixel[:, None]  # (c, d)
+    gap = torch.where(chosen, current - clean, 0)
+    family = Family(_bring_to, current, (chosen[None], clean[None], gap.sign()[None]))
+    high = (gap.abs().amax(dim=1) - resolution).clamp(min=0)  # (c,)
+    size = bisect(target, family, torch.zeros_like(high), high, bisections=32, resolution=resolution)
+    return family.at(size[None])[0]
 
-    def nearer(size: Tensor, images: Tensor) -> Tensor:
-        moved = clean[images] + size[..., None] * gap[images].sign()
-        return torch.where(chosen[images], moved, current[images])  # (1, c, d)
 
-    high = (gap.abs().amax(dim=1) - resolution).clamp(min=0)[None]  # (1, m)
-    size = bisect(target, nearer, torch.zeros_like(high), high, bisections=32, resolution=resolution)
-    return nearer(size, torch.arange(len(pixel), device=pixel.device))[0]
+def _bring_to(size: Tensor, current: Tensor, chosen: Tensor, clean: Tensor, sign: Tensor) -> Tensor:
+    return torch.where(chosen, clean + size * sign, current)

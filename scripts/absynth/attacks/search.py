@@ -1,53 +1,50 @@
-"""One-dimensional searches for the smallest perturbation: over ε, and along the line to the clean image."""
+"""Searches for each image's smallest perturbation: over ε, along a curve, and back to the clean image."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from absynth.attacks.target import Target
+from absynth.errors import InputError
 
 LARGEST = {"l2": 28.0, "linf": 1.0}  # distance between opposite corners of the image cube
-Attempt = Callable[[Target, Tensor], None]  # attacks the m active images, each within its epsilon (m,) float64
+Choice = TypeVar("Choice")
+Attempt = Callable[
+    [Target, Tensor], None
+]  # attacks the m active images, each within its epsilon (m,) float64
+ImageAt = Callable[[Target, Tensor], Tensor]  # images (m, 1, 28, 28) of the active ones at parameters (m,)
 
 
 def search_epsilon(
-    target: Target,
-    attempt: Attempt,
-    *,
-    doublings: int,
-    bisections: int,
-    per_doubling: int = 1,
-    length_is_epsilon: bool = True,
-    shared_grid: bool = False,
+    target: Target, attempt: Attempt, *, doublings: int, bisections: int, shared_grid: bool = False
 ) -> None:
-    """Turn an attack within a given ε into a minimum-norm one: double ε until it succeeds, then bisect.
+    """Double each image's ε until the attack succeeds, then bisect between failure and success.
 
-    ε starts at LARGEST / 2^doublings and grows to LARGEST in `doublings · per_doubling` steps; each image
-    leaves at its first success. Then `bisections` halvings between its largest failing (0 at first) and its
-    smallest succeeding ε. An attempt succeeds where it finds an image nearer than the best so far; only
-    images still in search are active in it. What is found is in `target`; without success it stays inf.
+    ε runs from LARGEST / 2^doublings to LARGEST; an image leaves at its first success. Then come `bisections`
+    halvings between its largest failing ε (0 at first) and its smallest succeeding one, which is the best
+    distance found if that is smaller (one known beforehand included). An attempt succeeds where it finds an
+    image nearer than the best so far; only images in search are active in it. What is found is in `target`;
+    an image that never succeeds stays at inf.
 
-    length_is_epsilon: an adversarial at distance d shows that ε = d suffices, so that the best distance is the
-        upper end, one known beforehand included. False for a step along a fixed ray, which clipping shortens
-    shared_grid: keep ε on the dyadic grid LARGEST / 2^k, so that images share values
+    shared_grid: keep ε on the dyadic grid LARGEST / 2^k, so that many images share few values
     """
-    largest, steps = LARGEST[target.norm], doublings * per_doubling
     rows = target.rows
     failing = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)  # largest failing epsilon, (m,)
     succeeding = torch.full_like(failing, torch.inf)  # smallest succeeding epsilon, (m,)
 
     def try_epsilon(epsilon: Tensor, wanted: Tensor) -> None:
-        known = wanted & length_is_epsilon & (target.best_distance[rows] <= epsilon)
+        known = wanted & (target.best_distance[rows] <= epsilon)
         success = known | _improved(target, attempt, epsilon, wanted & ~known)
         succeeding[success] = epsilon[success]
         failing[wanted & ~success] = epsilon[wanted & ~success]
 
-    for step in range(steps + 1):
-        epsilon = largest * 2.0 ** ((step - steps) / per_doubling)
+    for doubling in range(doublings + 1):
+        epsilon = LARGEST[target.norm] * 2.0 ** (doubling - doublings)
         try_epsilon(torch.full_like(failing, epsilon), succeeding.isinf())
     for _ in range(bisections):
-        if length_is_epsilon and not shared_grid:
+        if not shared_grid:
             succeeding = torch.minimum(succeeding, target.best_distance[rows])
         try_epsilon((failing + succeeding) / 2, succeeding.isfinite() & (failing < succeeding))
 
@@ -79,20 +76,57 @@ def first_success(target: Target, attempts: list[Attempt], epsilon: Tensor) -> N
         waiting &= ~_improved(target, attempt, epsilon, waiting)
 
 
-def bisect_to_clean(target: Target, steps: int) -> None:
-    """Bisect the line from each clean image to its best adversarial, where there is one; `steps` queries each.
+def search_ray(target: Target, image_at: ImageAt, grid: Tensor, bisections: int) -> None:
+    """Find the first value of `grid` (g,) at which each image's curve is misread, and bisect below it.
 
-    The distance shrinks with the length in l2 and linf; in l0 it does not, and nothing is gained.
+    grid: positive and ascending; the curve starts at 0 with the clean image
     """
-    found = target.best_distance[target.rows].isfinite()
-    if not steps or not found.any():
+    low = torch.zeros(len(target.rows), dtype=grid.dtype, device=grid.device)  # (m,)
+    high = torch.full_like(low, torch.inf)
+    for value in grid:
+        waiting = high.isinf()
+        misread = _misread(target, image_at, value.expand(len(low)), waiting)
+        low, high = torch.where(waiting & ~misread, value, low), torch.where(misread, value, high)
+    _bisect(target, image_at, low, high, bisections)
+
+
+def bisect_to_clean(target: Target, steps: int) -> None:
+    """Bisect the line from each clean image to its best adversarial, if it has one; `steps` queries each.
+
+    In l0 it does nothing: there the distance does not shrink with the length.
+    """
+    if target.norm == "l0":
         return
-    with target.only(found):
-        x, _ = target.active
-        end = target.best[target.rows]
-        low = torch.zeros(len(x), 1, 1, 1, dtype=x.dtype, device=x.device)
-        high = torch.ones_like(low)
-        for _ in range(steps):
-            middle = (low + high) / 2
-            misread = target.adversarial(torch.lerp(x, end, middle).clamp(0, 1)).view_as(low)
-            low, high = torch.where(misread, low, middle), torch.where(misread, middle, high)
+    end = target.best.clone()
+
+    def image_at(target: Target, share: Tensor) -> Tensor:
+        return torch.lerp(target.x[target.rows], end[target.rows], share.view(-1, 1, 1, 1)).clamp(0, 1)
+
+    found = target.best_distance[target.rows].isfinite()
+    high = torch.where(found, 1.0, torch.inf).to(target.x.dtype)  # share of the way to the adversarial, (m,)
+    _bisect(target, image_at, torch.zeros_like(high), high, steps)
+
+
+def _bisect(target: Target, image_at: ImageAt, low: Tensor, high: Tensor, bisections: int) -> None:
+    """Halve the intervals (m,) from `low`, which is read rightly, to `high`, which is misread unless inf."""
+    wanted = high.isfinite()
+    for _ in range(bisections):
+        middle = (low + high) / 2
+        misread = _misread(target, image_at, middle, wanted)
+        low, high = torch.where(misread, low, middle), torch.where(misread, middle, high)
+
+
+def _misread(target: Target, image_at: ImageAt, parameter: Tensor, wanted: Tensor) -> Tensor:
+    """Ask for the wanted ones (m,) of the active images only; (m,) bool, False for the others."""
+    misread = torch.zeros_like(wanted)
+    if wanted.any():
+        with target.only(wanted):
+            misread[wanted] = target.adversarial(image_at(target, parameter[wanted]))
+    return misread
+
+
+def for_norm(norm: str, **choices: Choice) -> Choice:
+    """What an attack uses in a norm. Raises InputError for a norm that it does not minimise."""
+    if norm not in choices:
+        raise InputError(f"norm {norm!r}; this attack minimises {', '.join(choices)}")
+    return choices[norm]

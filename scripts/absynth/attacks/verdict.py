@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from absynth.attacks.distances import distance
 
-_STRETCHES = (1.003, 1.01, 1.02, 1.04, 1.08, 1.15, 1.25, 1.5, 2.0)  # how far beyond a candidate the push looks
-_BISECTIONS = 6  # halvings of the interval in which the reference changes its mind
+_STRETCHES = (1.002, 1.01, 1.03, 1.1, 1.3, 2.0)  # how far beyond a candidate the push looks
+_RESOLUTION = 0.002  # the push ends when the reference's boundary is known this well, relative to the distance
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,8 @@ def _push(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor) -> tup
         rows = high.isinf().nonzero().squeeze(1)
         if len(rows):
             attempt(rows, torch.full((len(rows),), stretch, device=x.device))
-    for _ in range(_BISECTIONS):
-        rows = high.isfinite().nonzero().squeeze(1)
-        if len(rows):
-            attempt(rows, (low[rows] + high[rows]) / 2)
+    while len(rows := (high.isfinite() & (high - low > _RESOLUTION)).nonzero().squeeze(1)):
+        attempt(rows, (low[rows] + high[rows]) / 2)
     return best, best_prediction
 
 

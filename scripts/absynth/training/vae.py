@@ -11,8 +11,8 @@ from absynth.training.schedule import batches, cosine_rate
 
 
 def kl_weight(epoch: int, epochs: int, start: float, end: float) -> float:
-    """The factor β of the KL term: falls linearly from `start` in the first epoch to `end` in the last."""
-    return end if epochs == 1 else start + (end - start) * epoch / (epochs - 1)
+    """The factor β of the KL term: falls linearly from `start` to `end` over the first `epochs`, then stays."""
+    return start + (end - start) * min(1.0, epoch / max(1, epochs - 1))
 
 
 def train_vae(
@@ -23,11 +23,15 @@ def train_vae(
     learning_rate: float,
     kl_start: float,
     kl_end: float,
+    kl_epochs: int,
     seed: int,
     device: torch.device,
     checkpoint: str | Path | None = None,
 ) -> tuple[VAE, list[dict[str, float]]]:
     """Fit a VAE to the images of one class.
+
+    The paper's 50 epochs of a falling KL factor leave latents unused that later epochs at its final value put
+    to use: `epochs` may be more than `kl_epochs`.
 
     Takes   images (n, 1, 28, 28) float32 in [0, 1]
     Returns the VAE in evaluation mode, and the curve: epoch, loss, kl, beta, each a mean per image
@@ -40,13 +44,13 @@ def train_vae(
         optimizer=torch.optim.Adam(vae.parameters(), lr=learning_rate),
         generator=torch.Generator().manual_seed(seed),
         settings=dict(
-            n=len(images), epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, kl=[kl_start, kl_end],
+            n=len(images), epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, kl=[kl_start, kl_end, kl_epochs],
             seed=seed,
         ),
     )  # fmt: skip
 
     def run_epoch(epoch: int) -> dict[str, float]:
-        beta = kl_weight(epoch, epochs, kl_start, kl_end)
+        beta = kl_weight(epoch, kl_epochs, kl_start, kl_end)
         cosine_rate(training.optimizer, learning_rate, epoch, epochs)
         vae.train()
         losses, kls = [], []
