@@ -1,7 +1,7 @@
-"""The Pointwise attack (l0, one repetition) beside Foolbox's, on a CNN: model calls, images, seconds, medians.
+"""The Pointwise attack (l0, one repetition) beside Foolbox's, on a CNN: calls, evaluations, seconds, medians.
 
 PYTHONPATH=scripts python benchmarks/pointwise.py --weights cnn.pt --data mnist --images 20
-prints one line of JSON; Foolbox takes about a second an image on one core.
+prints one line of JSON within ten seconds on one core.
 """
 
 import argparse

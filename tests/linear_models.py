@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
@@ -36,7 +37,7 @@ class Stepwise(Linear):
         self.weight.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = super().forward((x > 0.5).to(x.dtype))
+        logits = super().forward((x > 0.95).to(x.dtype))
         return logits + 0 * x.flatten(1).sum(dim=1, keepdim=True) if self.connected else logits
 
 
@@ -54,12 +55,16 @@ def never_errs() -> Linear:
 
 
 def images(model: Linear) -> tuple[Tensor, Tensor]:
-    """N images, some 0.05 from grey, at different distances from the decision boundary, and their labels."""
+    """N images, some 0.05 from grey, at different distances from the decision boundary, and their labels.
+
+    Each is on the side of one class, less so of the next.
+    """
     n_classes = int((model.bias > -1).sum())
     y = torch.arange(N) % n_classes
-    weight = model.weight.detach()[y]
+    weight = functional.normalize(model.weight.detach()[:n_classes])
+    direction = weight[y] + 0.5 * weight[(y + 1) % n_classes]
     size = torch.linspace(0.5, 1.5, N)[:, None]
-    x = (0.5 + size * weight / weight.norm(dim=1, keepdim=True)).view(N, 1, 28, 28)
+    x = (0.5 + size * direction).view(N, 1, 28, 28)
     return x, model(x).argmax(dim=1)
 
 

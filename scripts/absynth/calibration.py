@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 TARGET_CONFIDENCE = 0.9
+_LARGEST = 600  # of |αℓ|, so that η, which is of the size of e^{αℓ}, is a float
 _GRID = torch.linspace(0.90, 1.10, 81, dtype=torch.float64)  # candidates for each γ_c
 
 
@@ -27,7 +28,10 @@ def median_confidence(logits: Tensor, alpha: float, eta: float) -> float:
 
 
 def fit_alpha(logits: Tensor, labels: Tensor) -> float:
-    """The scale α that minimises the cross entropy of logits (n, C) against labels (n,), with η = 0."""
+    """The scale α that minimises the cross entropy of logits (n, C) against labels (n,), with η = 0.
+
+    At most 600 / max |ℓ|: where all labels are predicted, the entropy falls for ever.
+    """
     from scipy.optimize import minimize_scalar
 
     logits = logits.double()
@@ -35,7 +39,8 @@ def fit_alpha(logits: Tensor, labels: Tensor) -> float:
     def cross_entropy(log_alpha: float) -> float:
         return torch.nn.functional.cross_entropy(math.exp(log_alpha) * logits, labels).item()
 
-    grid = torch.linspace(math.log(1e-4), math.log(1e5), 200, dtype=torch.float64).tolist()
+    largest = math.log(_LARGEST / max(logits.abs().max().item(), 1e-6))
+    grid = torch.linspace(largest - 25, largest, 200, dtype=torch.float64).tolist()
     nearest = min(range(len(grid)), key=lambda i: cross_entropy(grid[i]))
     low, high = grid[max(0, nearest - 1)], grid[min(len(grid) - 1, nearest + 1)]
     return math.exp(minimize_scalar(cross_entropy, bounds=(low, high), method="bounded").x)

@@ -1,6 +1,7 @@
 """Check a config against its schema, fill in defaults, and say in one line what is wrong."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -9,8 +10,26 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from absynth.errors import InputError
+
+
+def _is_integer(_, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_, value: Any) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# JSON Schema takes 50.0 for an integer, and infinity and NaN, which JSON lacks, for numbers.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 
 
 def read_schema(folder: str | Path, name: str) -> dict[str, Any]:
@@ -24,7 +43,7 @@ def check(value: Any, schema: Mapping[str, Any], key: str = "") -> None:
     key: where `value` stands in the config, for the message
     Raises InputError with the key, what was found and what is allowed.
     """
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    error = best_match(_Validator(schema).iter_errors(value))
     if error:
         raise InputError(_message(error, key))
     fill_defaults(value, schema)

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 
@@ -22,7 +22,7 @@ def modules_behind(modules: Iterable[str], library: str | Path) -> list[str]:
     return sorted(map(str, found))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _closure(library: Path, path: Path) -> frozenset[Path]:
     seen, waiting = set(), [path]
     while waiting:
@@ -33,14 +33,17 @@ def _closure(library: Path, path: Path) -> frozenset[Path]:
     return frozenset(seen)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imported(library: Path, path: Path) -> tuple[Path, ...]:
     """Files of the library that one file imports."""
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{library.name}."):
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.ImportFrom):
+            package = path.relative_to(library.parent).parts[: -node.level] if node.level else ()
+            module = ".".join([*package, *([node.module] if node.module else [])])
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names if alias.name.startswith(f"{library.name}.")]
-    files = (library.parent / Path(*name.split(".")).with_suffix(".py") for name in names)
+            names += [alias.name for alias in node.names]
+    own = (name for name in names if name.startswith(f"{library.name}."))
+    files = (library.parent / Path(*name.split(".")).with_suffix(".py") for name in own)
     return tuple(dict.fromkeys(file for file in files if file.is_file()))

@@ -103,7 +103,7 @@ class Plan:
         model = self.substitute if name == "substitute" else self.models[name]
         options = {key: model.entry[key] for key in model.kind.options if key in model.entry}
         if model.kind.trainer == "vae":
-            options |= {**self.config["inference"], "seed": self.config["seed"]}
+            options |= self.config["inference"]
         return {
             "builder": model.kind.builder,
             "options": options,
@@ -121,9 +121,13 @@ class Plan:
         for name, entry in self.config["models"].items():
             if entry is None:
                 continue
-            check(entry, {"type": "object"}, f"models.{name}")
-            key = f"models.{name}" if _kind(name, entry) == name else f"models.{name}.kind"
-            check_entry(_kind(name, entry), entry, schemas, key if _kind(name, entry) not in schemas else f"models.{name}")
+            check(entry, {"type": "object", "properties": {"kind": {"type": "string"}}}, f"models.{name}")
+            kind = _kind(name, entry)
+            if kind != name and kind not in schemas:
+                raise InputError(
+                    f"config key models.{name}.kind: found {kind}, allowed are {', '.join(schemas)}"
+                )
+            check_entry(kind, entry, schemas, f"models.{name}")
         if not self.models:
             raise InputError("config key models: none is left to attack; name at least one")
         check(self.config["substitute"], schemas["substitute"], "substitute")
@@ -143,7 +147,10 @@ class Plan:
                         f"config key attacks.{name}.models: found {model}, allowed are {', '.join(self.models)}"
                     )
                 if ATTACKS[name].gradients and not self.models[model].gradients:
-                    raise InputError(f"config key attacks.{name}.models: {model} has no gradients, which {name} needs")
+                    able = ", ".join(other for other, planned in self.models.items() if planned.gradients)
+                    raise InputError(
+                        f"config key attacks.{name}.models: found {model}, which has no gradients; allowed are {able}"
+                    )
 
     def _check_sizes(self) -> None:
         n, shards = self.config["n_samples"], self.config["shards"]

@@ -79,7 +79,7 @@ def read_record(
     try:
         with h5py.File(path, "r") as file:
             attributes = dict(file.attrs)
-            columns = {name: file[name][()] for name in layout if name in file}
+            columns = {name: file[name][()] for name in layout if isinstance(file.get(name), h5py.Dataset)}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, RuntimeError, ValueError, KeyError) as error:
@@ -103,12 +103,14 @@ def _problem(columns: dict, attributes: dict, layout: Mapping[str, Column], expe
     missing = [name for name in layout if name not in columns]
     if missing:
         return f"lacks the dataset {missing[0]!r}"
+    if columns["index"].ndim != 1:
+        return f"'index' has shape {columns['index'].shape}, expected (n,)"
     n = len(columns["index"])
     for name, column in layout.items():
         values = columns[name]
         if values.shape != (n, *column.row):
             return f"{name!r} has shape {values.shape}, expected {(n, *column.row)}"
-        if column.dtype != "str" and values.dtype != np.dtype(column.dtype):
+        if values.dtype != np.dtype("object" if column.dtype == "str" else column.dtype):
             return f"{name!r} has dtype {values.dtype}, expected {column.dtype}"
     images = columns["adversarial"]
     if n and not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):

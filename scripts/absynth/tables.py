@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 NORM_TITLES = {"l2": "L2", "linf": "L∞", "l0": "L0"}
+_LATEX = str.maketrans(
+    {mark: f"\\{mark}" for mark in "%&_#${}"}
+    | {"∞": r"$\infty$", "ε": r"$\epsilon$", "\\": r"\textbackslash{}"}
+    | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
 _DECIMALS = {"l2": 2, "linf": 3, "l0": 1}
 
 
@@ -68,7 +73,7 @@ def to_latex(table: pd.DataFrame) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -76,6 +81,4 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    for plain, latex in {"%": r"\%", "∞": r"$\infty$", "ε": r"$\epsilon$", "&": r"\&", "_": r"\_"}.items():
-        text = text.replace(plain, latex)
-    return text
+    return text.translate(_LATEX)

@@ -23,30 +23,31 @@ def model(files) -> ABS:
 def test_gradient_is_that_of_the_converged_energy(files, mnist_test):
     """Envelope theorem: autograd at fixed latents against central differences of min_z E, in float64."""
     model = build_abs(files, prior_samples=500).double()
-    model.fast = Fast(margins=(torch.inf,) * 40, warm_margins=(torch.inf,) * 25, tolerance=0.0)
+    model.fast = Fast(margins=(torch.inf,) * 40, warm_margins=(torch.inf,) * 15, tolerance=0.0)
     x = mnist_test[0][:2].double()
     start = model.infer(x)
     converged = _gradient_in_z(model, x, start).abs().amax(dim=2) < 1e-4  # (2, 10)
-    assert converged.sum() >= 10
+    assert converged[[0, 1], mnist_test[1][:2]].all()
+    assert converged.sum() >= 6
     directions = torch.nn.functional.normalize(
-        torch.randn(5, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=1
+        torch.randn(3, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=1
     )
     flat = x.flatten(1).clone().requires_grad_(True)
-    for c in range(10):
-        (gradient,) = torch.autograd.grad(model.logits(flat, start)[:, c].sum(), flat)  # (2, 784)
-        for direction in directions:
-            exact = gradient @ direction  # (2,)
-            numeric = _central_difference(model, x.flatten(1), start, direction, c)
-            error = (exact - numeric).abs() / exact.abs().clamp(min=1e-3 * gradient.norm(dim=1))
-            assert (error[converged[:, c]] < 1e-3).all(), (c, error)
+    logits = model.logits(flat, start)
+    gradients = torch.stack([torch.autograd.grad(logits[:, c].sum(), flat, retain_graph=True)[0] for c in range(10)], 1)
+    for direction in directions:
+        exact = gradients @ direction  # (2, 10)
+        numeric = _central_difference(model, x.flatten(1), start, direction)
+        error = (exact - numeric).abs() / exact.abs().clamp(min=1e-3 * gradients.norm(dim=2))
+        assert (error[converged] < 1e-3).all(), error
 
 
-def _central_difference(model, flat, start: Inferred, direction, c: int, step: float = 1e-4):
+def _central_difference(model, flat, start: Inferred, direction, step: float = 1e-4):
+    """Derivatives (n, 10) of the converged logits along a direction."""
     values = []
     for sign in (1, -1):
         moved = flat + sign * step * direction
-        inferred = model.fast.refine(model.decoders, moved, start, model.gamma)
-        values.append(model.logits(moved, inferred)[:, c])
+        values.append(model.logits(moved, model.fast.refine(model.decoders, moved, start, model.gamma)))
     return (values[0] - values[1]) / (2 * step)
 
 
@@ -68,16 +69,17 @@ def test_gradient_step_lowers_the_logit_of_the_class(model, mnist_test):
 
 
 def test_binary_model_sees_only_black_and_white(files, mnist_test):
-    binary = build_binary_abs(
-        ModelFiles(files.weights, gamma=(1.0,) * 10), prior_samples=2000
-    )  # fmt: skip
+    binary = build_binary_abs(ModelFiles(files.weights, gamma=(1.0,) * 10), prior_samples=2000)
     x = mnist_test[0][:8].clone().requires_grad_(True)
     logits = binary(x)
     torch.testing.assert_close(logits, binary((x >= 0.5).float()))
     logits.sum().backward()
     assert x.grad.abs().sum() > 0  # straight through
-    scaled = build_binary_abs(ModelFiles(files.weights, gamma=(1.0,) * 9 + (1.1,)), prior_samples=2000)(x)
-    torch.testing.assert_close(scaled[:, 9], 1.1 * logits[:, 9], rtol=1e-3, atol=1e-4)
+    inferred = binary.infer(x)
+    binary.gamma[9] = 1.1
+    seen = (x >= 0.5).float().flatten(1)
+    torch.testing.assert_close(binary.logits(seen, inferred)[:, :9], logits[:, :9])
+    torch.testing.assert_close(binary.logits(seen, inferred)[:, 9], 1.1 * logits[:, 9])
 
 
 def test_fast_and_reference_decide_alike(files, mnist_test):

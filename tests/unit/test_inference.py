@@ -5,7 +5,6 @@ import torch
 
 from absynth.errors import InputError
 from absynth.inference.decoders import Decoders
-from absynth.inference.encoders import Encoders
 from absynth.inference.fast import Fast
 from absynth.inference.latents import energies
 from absynth.inference.prior import Prototypes, clip_radius, prior_samples
@@ -69,12 +68,6 @@ def test_folded_decoders_equal_the_modules(vaes, decoders, counts):
         torch.testing.assert_close(decoders(z, counts), torch.cat(expected), atol=2e-6, rtol=1e-4)
 
 
-def test_folded_encoders_equal_the_modules(vaes):
-    x = torch.rand(5, 784, generator=torch.Generator().manual_seed(0))
-    expected = [vae.Encoder(part.view(-1, 1, 28, 28))[0] for vae, part in zip(vaes, x.split([2, 0, 3]), strict=True)]
-    torch.testing.assert_close(Encoders([vae.Encoder for vae in vaes])(x, [2, 0, 3]), torch.cat(expected))
-
-
 def test_all_classes_at_once_equal_class_by_class(decoders):
     """The form that runs on a GPU, groups of one convolution, against the form that runs on a CPU."""
     z = torch.randn(3, 4, LATENT, generator=torch.Generator().manual_seed(0))
@@ -123,11 +116,10 @@ def test_reference_is_torchs_adam(decoders, images):
 
 def test_fast_reaches_a_stationary_point_of_the_winning_class(vaes, decoders, images):
     double = Decoders([vae.Decoder for vae in vaes]).double()
-    encoders = Encoders([vae.Encoder for vae in vaes]).double()
     prototypes = Prototypes(double, n=200, seed=0)
     search = Fast(margins=(torch.inf,) * 60, tolerance=1e-12)
     x = images.double()
-    found = search.infer(double, encoders, prototypes, x, torch.ones(3, dtype=torch.float64))
+    found = search.infer(double, prototypes, x, torch.ones(3, dtype=torch.float64))
     best = found.energies(x).argmin(dim=1)
     z = found.latents[torch.arange(6), best]
     order = best.argsort(stable=True)

@@ -20,12 +20,12 @@ _BLEND_BISECTIONS = 10
 
 @dataclass(frozen=True)
 class Boundary:
-    """A walk along the decision boundary: a random step on the sphere about the clean image, a step towards it.
+    """A walk along the decision boundary: a random step on the sphere about the clean image, one towards it.
 
-    Starts from the nearest adversarial that the target holds; images without one start from the nearest of a few
-    noisy ones. Both step sizes are relative to the distance. A spherical step that mostly keeps the image
-    adversarial says that the boundary is flat at its scale: both steps then grow, and shrink in the opposite case.
-    The source step also follows the success of whole steps.
+    Starts from the nearest adversarial that the target holds; images without one start from the nearest of a
+    few noisy ones. Both step sizes are relative to the distance. Spherical steps that mostly stay adversarial
+    say that the boundary is flat at their scale: both sizes then grow, and shrink in the opposite case. The
+    source step also follows the success of whole steps.
 
     steps: steps at most, each one query (every fifth two)
     spherical_step, source_step: initial sizes
@@ -96,10 +96,10 @@ def boundary(
 
 
 def _start(target: Target, random: SampleRandom, trials: int) -> None:
-    """Let the target see adversarials on the lines to noise images, and then on the line to the nearest of them."""
+    """Let the target see adversarials on the lines to noise images, then on the line to the nearest of them."""
     clean = target.active[0].flatten(1)  # (m, d)
 
-    def draw(curves: int) -> Family:
+    def draw(curves: int, _: Tensor) -> Family:
         return blend(
             clean, random.uniform(target.rows, curves, clean.shape[1]).to(clean.dtype).transpose(0, 1)
         )

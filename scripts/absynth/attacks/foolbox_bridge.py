@@ -67,7 +67,9 @@ def isolate(target: Target, run: Callable[[], None]) -> None:
     if not len(target.rows):
         return
     try:
-        run()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Foolbox's, of compiling and of weak starts
+            run()
     except _REFUSALS as error:
         if len(target.rows) == 1:
             LOGGER.warning(
@@ -82,12 +84,11 @@ def isolate(target: Target, run: Callable[[], None]) -> None:
 
 @contextmanager
 def seeded(target: Target, random: SampleRandom) -> Iterator[None]:
-    """Seed the global generators that Foolbox draws from, and restore them; silence its warnings."""
+    """Seed the global generators that Foolbox draws from, and restore them."""
     seed = int(random.uniform(target.rows[:1], 1).sum() * 2**24)  # no active image: 0
     devices = [target.x.device] if target.x.is_cuda else []
     numpy_state = np.random.get_state()
-    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         np.random.seed(seed)
         try:

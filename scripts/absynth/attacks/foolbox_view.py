@@ -5,15 +5,19 @@ from torch import Tensor, nn
 
 from absynth.attacks.target import Target
 
+CLEAN_MARGIN = 10.0  # of each clean image's logits, as Foolbox sees them
 UNCHANGED = 1e-4  # where l0 counts, Foolbox takes a pixel that moved less for unchanged
 
 
 class FoolboxView(nn.Module):
-    """What Foolbox sees of a Target: images kept in [0, 1], one query for all gradients at the same images.
+    """What Foolbox sees of a Target: images kept in the box, logits on one scale, few forward passes.
 
-    Queries may leave the box by rounding (and in l0 miss the clean value by it): they are put back, and
-    gradients pass unchanged. DeepFool asks for nine gradients at each point: the second to ninth reuse the
-    forward pass. Weights get no gradients. A model whose answer does not depend on x has gradient zero.
+    Queries may leave [0, 1] by rounding (and in l0 miss the clean value by it): they are put back, and
+    gradients pass unchanged. Where gradients are asked for, each image's logits are multiplied by a constant
+    that makes the margin of the clean image CLEAN_MARGIN. No decision depends on the scale, but the cross
+    entropy does: for small logits its gradient leads to all other classes at once, for large it vanishes.
+    DeepFool asks for nine gradients at each point: the second to ninth reuse the forward pass. Weights get no
+    gradients. A model whose answer does not depend on x has gradient zero.
 
     max_calls: refuse (ValueError) any call beyond it, for attacks that can loop without end
     """
@@ -21,6 +25,7 @@ class FoolboxView(nn.Module):
     def __init__(self, target: Target, max_calls: int | None = None):
         super().__init__()
         self.target, self.calls_left = target, max_calls
+        self.scale: Tensor | None = None
         self.leaf = self.logits = torch.empty(0)
 
     def forward(self, queries: Tensor) -> Tensor:
@@ -35,13 +40,22 @@ class FoolboxView(nn.Module):
         if not torch.equal(images, self.leaf):
             self.leaf = images.requires_grad_()
             self.logits = self.target(self.leaf)
-        return _GradientAtLeaf.apply(queries, (self.leaf, self.logits))
+        if self.scale is None:
+            self.scale = self._clean_scale()
+        return self.scale * _GradientAtLeaf.apply(queries, (self.leaf, self.logits))
+
+    @torch.no_grad()
+    def _clean_scale(self) -> Tensor:
+        x, y = self.target.active
+        logits = self.logits.detach() if torch.equal(self.leaf, x) else self.target(x)
+        rivals = logits.scatter(1, y[:, None], -torch.inf)
+        margin = logits.gather(1, y[:, None]) - rivals.amax(dim=1, keepdim=True)  # (m, 1)
+        return CLEAN_MARGIN / margin.abs().clamp_min(1e-12)
 
     def _repair(self, queries: Tensor) -> Tensor:
         images = queries.clamp(0, 1)
         if self.target.norm == "l0":
             clean, _ = self.target.active
-            clean = clean.repeat(len(images) // len(clean), 1, 1, 1)
             images = torch.where((images - clean).abs() < UNCHANGED, clean, images)
         return images
 

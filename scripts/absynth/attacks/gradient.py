@@ -1,7 +1,8 @@
 """Attacks that follow the loss gradient: FGM, FGSM, BIM, MIM and DeepFool, each as a minimum-norm attack.
 
 All but DeepFool climb log Σ_{c≠y} exp(l_c) − l_y, whose gradient is that of the cross entropy over 1 − p_y:
-the same direction, and they use no more, but not rounded to zero where the model is sure.
+the same direction, and they use no more, but not rounded to zero where the model is sure. The logits l are
+scaled for each image (`FoolboxView`).
 """
 
 from collections.abc import Callable, Sequence
@@ -46,11 +47,9 @@ class FastGradient:
         def image_at(target: Target, epsilon: Tensor) -> Tensor:
             return (target.x[target.rows] + epsilon.view(-1, 1, 1, 1) * direction[target.rows]).clamp(0, 1)
 
-        steps = torch.arange(
-            -self.doublings * self.per_doubling, 1, dtype=direction.dtype, device=direction.device
-        )
-        epsilons = LARGEST[target.norm] * 2 ** (steps / self.per_doubling)  # of the coarse search, (g,)
-        search_ray(target, image_at, epsilons, self.bisections)
+        steps = torch.arange(-self.doublings * self.per_doubling, 1, device=direction.device)
+        grid = LARGEST[target.norm] * 2 ** (steps / self.per_doubling)  # epsilons of the coarse search, (g,)
+        search_ray(target, image_at, grid.to(direction.dtype), self.bisections)
 
     def _direction(self, target: Target) -> Tensor:
         x, y = target.active

@@ -1,4 +1,4 @@
-"""The smallest success along one-parameter families of perturbed images, many families and images at a time."""
+"""The smallest success along one-parameter families of perturbed images, for many images at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 
 from absynth.attacks.target import Target
+
+_TOGETHER = 10  # random curves a model call: fewer learn more from one another, more take fewer calls
+_SPREAD = 0.25  # how far below the best so far they are asked
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,6 @@ class Family:
         """The curves of the chosen images: a mask or positions among the m."""
         return Family(self.image, self.clean[chosen], tuple(part[:, chosen] for part in self.parts))
 
-    def pick(self, curve: Tensor) -> "Family":
-        """One curve (m,) of each image's k."""
-        image = torch.arange(len(curve), device=curve.device)
-        return Family(self.image, self.clean, tuple(part[curve, image][None] for part in self.parts))
-
 
 def blend(clean: Tensor, ends: Tensor) -> Family:
     """The straight lines from clean images (m, d), at 0, to `ends` (k, m, d), at 1."""
@@ -51,8 +49,8 @@ def smallest_success(
 ) -> Tensor:
     """The smallest parameter at which an image's one curve fools the model, to within its bisections.
 
-    The values of `grid` (g,), positive and ascending, are tried in turn until one succeeds; the interval below
-    it, which begins at 0 or at a value that failed, is then halved (see `bisect`).
+    The values of `grid` (g,), positive and ascending, are tried in turn until one succeeds; the interval
+    below it, which begins at 0 or at a value that failed, is then halved (see `bisect`).
 
     Returns (m,), inf where no value of the grid succeeds; what it returns was itself seen to succeed
     """
@@ -89,38 +87,34 @@ def bisect(
 
 def smallest_of_draws(
     target: Target,
-    draw: Callable[[int], Family],
+    draw: Callable[[int, Tensor], Family],
     draws: int,
     grid: Tensor,
     *,
     bisections: int,
     resolution: float = 0.0,
-    together: int = 25,
 ) -> tuple[Tensor, Tensor]:
-    """The smallest success along any of many random curves, at little more than one query a curve.
+    """The smallest success along any of many random curves, at one query a curve.
 
-    The first curve is searched by `smallest_success`. Each later one is asked just below the best parameter so
-    far (at the end of the grid where there is none); of the curves, `together` at a time, that succeed there the
-    first is bisected. draw(k): a Family of k curves for the active images.
+    The first curve is searched by `smallest_success`. Each later one is asked at one parameter, from just below
+    the best so far (the end of the grid where there is none) to a quarter below it, ten curves a call.
 
-    Returns parameter (m,), inf where none succeeds, and images (m, d) that were seen to succeed there, else clean
+    draw: (number of curves k, best images so far (m, d)) to a Family of k curves for the active images
+    Returns parameter (m,), inf where none succeeds, and images (m, d) seen to succeed there, else clean
     """
-    family = draw(1)
+    family = draw(1, target.active[0].flatten(1))
     best = smallest_success(target, family, grid, bisections=bisections, resolution=resolution)  # (m,)
-    images = family.at(best.where(best.isfinite(), 0)[None])[0]
-    for done in range(1, draws, together):
-        family = draw(min(together, draws - done))
-        step = (best * 2.0**-bisections).clamp(min=resolution)
-        limit = torch.where(best.isfinite(), best - step, grid[-1])
-        below = ask(target, family.at(limit.expand(len(family.parts[0]), -1)))  # (k, m)
-        better = below.any(dim=0).nonzero().squeeze(1)
-        family = family.pick(below.int().argmax(dim=0)).only(better)
-        with target.only(better):
-            high = limit[better]
-            best[better] = bisect(
-                target, family, torch.zeros_like(high), high, bisections=bisections, resolution=resolution
-            )
-        images[better] = family.at(best[better][None])[0]
+    images = family.at(best.where(best.isfinite(), 0)[None])[0]  # (m, d)
+    for done in range(1, draws, _TOGETHER):
+        curves = min(_TOGETHER, draws - done)
+        level = 1 - _SPREAD * torch.arange(1, curves + 1, device=grid.device)[:, None] / curves
+        parameter = level * torch.where(best.isfinite(), best - resolution, grid[-1])  # (k, m)
+        candidates = draw(curves, images).at(parameter)
+        below, first = torch.where(ask(target, candidates), parameter, torch.inf).min(dim=0)
+        better = below < best
+        best = torch.where(better, below, best)
+        nearest = candidates[first, torch.arange(len(first), device=first.device)]
+        images = torch.where(better[:, None], nearest, images)
     return best, images
 
 

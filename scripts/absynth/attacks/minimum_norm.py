@@ -21,7 +21,7 @@ from foolbox.attacks import (
 from foolbox.attacks.brendel_bethge import BrendelBethgeAttack
 from torch import Tensor
 
-from absynth.attacks.foolbox_bridge import FoolboxMinimization, isolate, run_minimization, seeded
+from absynth.attacks.foolbox_bridge import FoolboxMinimization, isolate, run_minimization
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.search import bisect_to_clean, for_norm
 from absynth.attacks.target import Target
@@ -233,5 +233,5 @@ def from_adversarials(target: Target, random: SampleRandom, starts: int, run: Ca
                 share = start / starts / 2
                 noisy = torch.where(drawn < share, 1.0, target.active[0])
                 target.adversarial(torch.where(drawn > 1 - share, 0.0, noisy))
-    with target.only(target.best_distance[target.rows].isfinite()), seeded(target, random):
+    with target.only(target.best_distance[target.rows].isfinite()):
         isolate(target, run)

@@ -1,4 +1,4 @@
-"""The Pointwise attack of Schott et al. (2019), section 5, with many images and many pixels to a model call."""
+"""The Pointwise attack of Schott et al. (2019), section 5, many images and pixels at a time."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,10 +18,10 @@ class Pointwise:
     """Salt-and-pepper noise, from which every pixel is reset that the adversarial does not need.
 
     repetitions: starts per image
-    draws: noise images from which a start is the one that needs the fewest pixels; fewer pixels at the start
-        mean fewer at the end
+    draws: noise images that a start is evolved from, towards fewer pixels; fewer at the start leave fewer at
+        the end
     block: candidates per image and model call; more take fewer calls and more evaluations
-    resolution: pixels move towards their clean value until a step so small (in intensity) fails; None: they stay
+    resolution: pixels move towards clean until so small a step (in intensity) fails; None: they stay
     """
 
     repetitions: int
@@ -31,7 +31,7 @@ class Pointwise:
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
         for _ in range(self.repetitions):
-            start, found = salt_pepper_noise(target, random, draws=self.draws)
+            start, found = salt_pepper_noise(target, random, draws=self.draws, evolve=True)
             with target.only(found):
                 reset = reset_pixels(target, random, start[found], block=self.block)
                 if self.resolution is not None:
@@ -39,7 +39,7 @@ class Pointwise:
 
 
 def pointwise(
-    norm: str, *, repetitions: int = 1, draws: int = 100, block: int = 4, resolution: float = 1 / 256
+    norm: str, *, repetitions: int = 1, draws: int = 101, block: int = 4, resolution: float = 1 / 256
 ) -> Pointwise:
     """The Pointwise attack; l0, and l2, where the pixels that are left approach their clean values.
 
@@ -62,11 +62,11 @@ class _Descent(NamedTuple):
 
 
 def reset_pixels(target: Target, random: SampleRandom, start: Tensor, *, block: int) -> Tensor:
-    """Reset pixels of adversarials `start` (m, d) to clean, in random order, until no single one can be reset.
+    """Reset pixels of adversarials `start` (m, d), in random order, until no single one can be reset.
 
-    Each call tries `block` candidates per image. While resets succeed they are the first 1, 2, …, `block` pixels of
-    the queue together, of which the longest success is taken, or the same multiples of a stride that grows with
-    success; where a stride fails it shrinks, down to one pixel. While single pixels fail, the first `block` of
+    Each call tries `block` candidates per image. While resets succeed, these reset the first 1, 2, …, `block`
+    pixels of the queue together, and the longest success is taken; or as many times a stride, which grows
+    with success and shrinks where it fails, down to one pixel. While single pixels fail, the first `block` of
     the queue are tried each by itself. A pixel that cannot be reset goes to the end of the queue.
     """
     clean = target.active[0].flatten(1)
@@ -141,10 +141,10 @@ def _requeue(place: Tensor, failed: Tensor, perturbed: Tensor) -> Tensor:
 def approach_clean(
     target: Target, random: SampleRandom, start: Tensor, *, block: int, resolution: float
 ) -> Tensor:
-    """Move single pixels of adversarials `start` (m, d) towards clean until no step of `resolution` succeeds.
+    """Move single pixels of adversarials `start` (m, d) towards clean until no step of `resolution` does.
 
-    Each call tries a step of `block` pixels of a random queue, each by itself. The first that can move is brought,
-    by bisection, as near to its clean value as the image stays adversarial.
+    Each call tries a step of `block` pixels of a random queue, each by itself. The first that can move is
+    brought, by bisection, as near to its clean value as the image stays adversarial.
     """
     clean = target.active[0].flatten(1)
     current = start.clone()
@@ -189,7 +189,7 @@ def _first_movable(
 
 
 def _approach(target: Target, clean: Tensor, current: Tensor, pixel: Tensor, resolution: float) -> Tensor:
-    """Bring one pixel (c,) of each image as near to clean as `bisect` can; it is known to move by `resolution`."""
+    """Bring one pixel (c,) of each image, known to move by `resolution`, as near to clean as `bisect` can."""
     chosen = torch.arange(current.shape[1], device=pixel.device) == pixel[:, None]  # (c, d)
     gap = torch.where(chosen, current - clean, 0)
     family = Family(_bring_to, current, (chosen[None], clean[None], gap.sign()[None]))

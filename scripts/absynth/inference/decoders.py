@@ -1,21 +1,43 @@
-"""The decoders of all classes, with forward-mode Jacobians."""
+"""The decoders of all classes as one function, with forward-mode Jacobians.
 
-from collections.abc import Sequence
+Batch norm is folded into the convolutions. Latents come as *pairs* of an image and a class, sorted by class, so
+that work can be left out pair by pair. On the CPU each class's pairs go through oneDNN's kernels in chunks that
+stay in cache; elsewhere all classes run as groups of one convolution.
+"""
+
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from absynth.inference.stacks import FoldedStacks
-from absynth.models.vae import LATENT
+from absynth.models.vae import LATENT, Decoder
 
 PIXELS = 784
 _CHUNK = 48  # images a class decodes at a time on the CPU, so that 48 × 10,000 activations stay in cache
 _JACOBIAN_CHUNK = 12  # the same with eight tangents each
 
 
-class Decoders(FoldedStacks):
-    """The decoders G_c: latents (P, 8) to images (P, 784)."""
+class Decoders(nn.Module):
+    """The decoders G_c with frozen, folded weights: weight_i (C, in, out, k, k), bias_i (C, out)."""
+
+    def __init__(self, decoders: Sequence[Decoder]):
+        super().__init__()
+        self.n_classes = len(decoders)
+        self.depth = decoders[0].depth
+        self.strides = [decoders[0].get_submodule(f"conv_{i}").stride[0] for i in range(self.depth)]
+        for i in range(self.depth):
+            weights, biases = zip(*(_fold(decoder, i) for decoder in decoders), strict=True)
+            self.register_buffer(f"weight_{i}", torch.stack(weights))
+            self.register_buffer(f"bias_{i}", torch.stack(biases))
+
+    @property
+    def device(self) -> torch.device:
+        return self.weight_0.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.weight_0.dtype
 
     def forward(self, z: Tensor, counts: Sequence[int]) -> Tensor:
         """Decode pairs: z (P, 8) sorted by class, counts[c] of them for class c; returns (P, 784).
@@ -30,11 +52,28 @@ class Decoders(FoldedStacks):
         """Images (P, 784) and their Jacobians ∂G/∂z (P, 8, 784), latent index first."""
         return self._map(self._decode_with_jacobian, z, counts, _JACOBIAN_CHUNK)
 
+    def _map(
+        self, run: Callable[[slice, Tensor], tuple[Tensor, ...]], z: Tensor, counts: Sequence[int], chunk: int
+    ) -> tuple[Tensor, ...]:
+        """Apply `run(classes, (C, m, 8))` to pairs (P, 8), by class on the CPU, padded and at once elsewhere."""
+        if z.is_cpu:
+            results = [
+                run(slice(c, c + 1), part[None])
+                for c, of_class in enumerate(z.split(list(counts)))
+                for part in of_class.split(chunk)
+                if len(part)
+            ]
+            return tuple(torch.cat(parts, dim=1)[0] for parts in zip(*results, strict=True))
+        sizes = torch.tensor(counts, device=z.device)
+        filled = torch.arange(max(counts), device=z.device) < sizes[:, None]  # (C, m)
+        padded = z.new_zeros(*filled.shape, LATENT).masked_scatter(filled[:, :, None], z)
+        return tuple(result[filled] for result in run(slice(None), padded))
+
     def _decode(self, classes: slice, z: Tensor) -> Tensor:
         """z (C, m, 8) to images (C, m, 784)."""
         x = functional.elu(self._first(classes, z))
         for i in range(1, self.depth - 1):
-            x = functional.elu(self._convolve(functional.conv_transpose2d, classes, i, x) + self._bias(classes, i))
+            x = functional.elu(self._convolve(classes, i, x) + self._bias(classes, i))
         return torch.sigmoid(self._last(classes, x) + self._bias(classes, self.depth - 1).flatten(2))
 
     def _decode_with_jacobian(self, classes: slice, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,9 +86,9 @@ class Decoders(FoldedStacks):
         weight = self._weight(classes, 0)
         tangents = weight[:, None] * (x.clamp(max=0) + 1)[:, :, None]  # (C, m, 8, 32, 4, 4)
         for i in range(1, self.depth - 1):
-            x = functional.elu(self._convolve(functional.conv_transpose2d, classes, i, x) + self._bias(classes, i))
+            x = functional.elu(self._convolve(classes, i, x) + self._bias(classes, i))
             slopes = (x.clamp(max=0) + 1)[:, :, None]
-            pushed = self._convolve(functional.conv_transpose2d, classes, i, tangents.flatten(1, 2))
+            pushed = self._convolve(classes, i, tangents.flatten(1, 2))
             tangents = pushed.unflatten(1, (m, LATENT)).mul_(slopes)
         image = torch.sigmoid(self._last(classes, x) + self._bias(classes, self.depth - 1).flatten(2))
         pushed = self._last(classes, tangents.flatten(1, 2)).view(c, m, LATENT, PIXELS)
@@ -77,3 +116,32 @@ class Decoders(FoldedStacks):
         for i in range(size):
             image[:, :, i : i + h] += rows[:, i]
         return image.flatten(2)
+
+    def _weight(self, classes: slice, i: int) -> Tensor:
+        return getattr(self, f"weight_{i}")[classes]
+
+    def _bias(self, classes: slice, i: int) -> Tensor:
+        return getattr(self, f"bias_{i}")[classes, None, :, None, None]  # (C, 1, out, 1, 1)
+
+    def _convolve(self, classes: slice, i: int, x: Tensor) -> Tensor:
+        """Layer i as one grouped convolution: x (C, m, in, h, h) to (C, m, out, H, H), no bias."""
+        weight = self._weight(classes, i)
+        c = len(weight)
+        if c == 1:
+            grouped = x[0].contiguous(memory_format=torch.channels_last)
+        else:
+            grouped = x.transpose(0, 1).flatten(1, 2)  # (m, C · in, h, h)
+        y = functional.conv_transpose2d(grouped, weight.flatten(0, 1), stride=self.strides[i], groups=c)
+        return y.unflatten(1, (c, -1)).transpose(0, 1)
+
+
+def _fold(decoder: Decoder, i: int) -> tuple[Tensor, Tensor]:
+    """Weight (in, out, k, k) and bias (out,) of layer i with its batch norm, in evaluation mode, folded in."""
+    convolution = decoder.get_submodule(f"conv_{i}")
+    weight, bias = convolution.weight.detach(), convolution.bias.detach()
+    if i < decoder.depth - 1:
+        norm = decoder.get_submodule(f"bn_{i}")
+        scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)  # (out,)
+        weight = weight * scale[None, :, None, None]
+        bias = (bias - norm.running_mean) * scale + norm.bias.detach()
+    return weight, bias

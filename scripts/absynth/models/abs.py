@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from absynth.errors import InputError
 from absynth.inference.decoders import PIXELS, Decoders
-from absynth.inference.encoders import Encoders
 from absynth.inference.fast import Fast
 from absynth.inference.latents import Inferred
 from absynth.inference.prior import Prototypes
@@ -30,6 +29,8 @@ class ABS(nn.Module):
 
     inference: "reference" (the paper's, which defines the model) or "fast"
     gamma: γ_c (C,), ones if left out; binary: whether the input is binarised
+    prior_samples, prior_seed: what inference starts from, part of the model's definition and thus not a run's seed
+    steps, learning_rate: Adam's, in reference inference
     """
 
     def __init__(
@@ -42,12 +43,11 @@ class ABS(nn.Module):
         prior_samples: int = 8000,
         steps: int = 50,
         learning_rate: float = 0.05,
-        seed: int = 0,
+        prior_seed: int = 1,
     ):
         super().__init__()
         self.decoders = Decoders([vae.eval().Decoder for vae in vaes])
-        self.encoders = Encoders([vae.Encoder for vae in vaes])
-        self.prototypes = Prototypes(self.decoders, prior_samples, seed)
+        self.prototypes = Prototypes(self.decoders, prior_samples, prior_seed)
         self.register_buffer("gamma", torch.ones(len(vaes)) if gamma is None else torch.tensor(gamma))
         self.binary = binary
         self.reference = Reference(steps, learning_rate)
@@ -95,7 +95,7 @@ class ABS(nn.Module):
     def _infer(self, x: Tensor) -> Inferred:
         if self.inference == "reference":
             return self.reference.infer(self.decoders, self.prototypes, x)
-        return self.fast.infer(self.decoders, self.encoders, self.prototypes, x, self.gamma)
+        return self.fast.infer(self.decoders, self.prototypes, x, self.gamma)
 
 
 def build_abs(files: ModelFiles, **options) -> ABS:

@@ -1,0 +1,37 @@
+"""The configs that ship, and variations of them."""
+
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from absynth.plan import Plan
+
+ROOT = Path(__file__).parents[1]
+SCHEMAS = ROOT / "workflow" / "schemas"
+OWN = {"class": "mine.Net", "weights": "net.pt"}
+
+
+@lru_cache
+def _shipped(name: str) -> dict:
+    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def shipped(name: str = "config") -> dict:
+    """A fresh copy of config/{name}.yaml."""
+    return deepcopy(_shipped(name))
+
+
+def overlaid(base: dict, changes: dict) -> dict:
+    """What Snakemake makes of a config with another laid over it, key by key."""
+    merged = deepcopy(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = overlaid(merged[key], value) if nested else value
+    return merged
+
+
+def plan(**changes) -> Plan:
+    """The plan of the paper's config with `changes` laid over it."""
+    return Plan(overlaid(shipped(), changes), SCHEMAS)

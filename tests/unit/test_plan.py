@@ -1,0 +1,92 @@
+"""What a run consists of: shards, models, and which attack applies where."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs import OWN, ROOT, plan
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 360), st.data())
+def test_shards_cover_the_samples_once_and_evenly(n, data):
+    shards = data.draw(st.integers(1, n))
+    made = plan(n_samples=n, shards=shards)
+    ranges = [made.shard_range(shard) for shard in range(shards)]
+    assert [i for first, last in ranges for i in range(first, last)] == list(range(n))
+    sizes = {last - first for first, last in ranges}
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_attacks_apply_where_norm_model_and_config_allow():
+    made = plan(
+        models={"mine": {**OWN, "gradients": False}},
+        attacks={"bim": {"models": ["cnn"], "norms": ["l2"]}, "boundary": None},
+    )
+    assert "boundary" not in made.attacks
+    for model, norm, attack, applies in [
+        ("cnn", "l2", "bim", True),
+        ("cnn", "linf", "bim", False),
+        ("abs", "l2", "bim", False),
+        ("abs", "linf", "fgsm", True),
+        ("abs", "l2", "fgsm", False),
+        ("mine", "linf", "fgsm", False),
+        ("mine", "l2", "gaussian_noise", True),
+    ]:
+        assert made.applies(attack, model, norm) is applies, (model, norm, attack)
+        assert (attack in made.attacks_on(model, norm)) is applies
+
+
+def test_gradient_attacks_pass_a_model_without_gradients_by():
+    made = plan(models={"mine": {**OWN, "gradients": False}})
+    on_mine = {attack for norm in made.norms for attack in made.attacks_on("mine", norm)}
+    assert on_mine
+    assert not any(made.attacks[attack].gradients for attack in on_mine)
+
+
+def test_budget_is_what_the_builder_takes():
+    made = plan(attacks={"bim": {"steps": 7, "models": ["cnn"], "norms": ["l2"], "batch_size": 5}})
+    assert made.budget("bim")["steps"] == 7
+    assert not {"models", "norms", "batch_size"} & made.budget("bim").keys()
+    assert made.config["attacks"]["bim"]["batch_size"] == 5
+
+
+def test_models_left_out_are_gone():
+    assert list(plan(models={"cnn": None, "abs": None}).models) == [
+        "binary_cnn",
+        "nearest_neighbor",
+        "madry",
+        "binary_abs",
+    ]
+
+
+def test_second_model_of_a_kind_has_files_of_its_own():
+    made = plan(models={"wide": {"kind": "cnn", "epochs": 3, "label": "Wide CNN"}})
+    wide = made.models["wide"]
+    assert (wide.label, wide.network) == ("Wide CNN", "cnn")
+    assert wide.training == {"epochs": 3, "batch_size": 128, "learning_rate": 0.001}
+    assert made.model_spec("wide")["weights"] == ["models/wide/weights.pt"]
+    assert made.models["cnn"].label == "CNN"
+
+
+def test_model_specs_say_what_to_build():
+    made = plan(inference={"steps": 7}, models={"mine": {**OWN, "arguments": {"width": 3}}})
+    both = [made.model_spec(name) for name in ("abs", "binary_abs")]
+    assert both[0]["weights"] == both[1]["weights"] == [f"models/abs/vae_{label}.pt" for label in range(10)]
+    assert both[0]["options"] == both[1]["options"] == made.config["inference"]
+    assert [spec["calibration"] for spec in both] == [None, "models/binary_abs/calibration.json"]
+    assert made.model_spec("nearest_neighbor")["train"] == "data/train.h5"
+    assert made.model_spec("mine")["options"] == {**OWN, "arguments": {"width": 3}}
+    assert made.models["mine"].label == "mine"
+    assert made.model_spec("substitute")["weights"] == ["models/substitute/weights.pt"]
+    assert "substitute" not in made.models
+
+
+@pytest.mark.parametrize("module", ["plan", "config", "imports", "attacks.registry", "models.registry"])
+def test_start_of_a_workflow_does_without_torch(module):
+    code = f"import sys, absynth.{module}; sys.exit('torch' in sys.modules or 'foolbox' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts").returncode == 0

@@ -1,0 +1,163 @@
+"""Weights are read without unpickling, and checked against the module they are for."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from absynth.errors import InputError
+from absynth.models.weights import load_weights, read_state, save_weights
+
+
+def net(seed: int = 0, width: int = 3) -> torch.nn.Sequential:
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Conv2d(1, width, 5), torch.nn.BatchNorm2d(width), torch.nn.Flatten())
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_weights(tmp_path / "net.pt", net())
+    return tmp_path / "net.pt"
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    states = one.state_dict(), other.state_dict()
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.net", "net.safetensors"])
+def test_round_trip(tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".safetensors":
+        save_file(net().state_dict(), path)
+    else:
+        save_weights(path, net().to(memory_format=torch.channels_last))
+    module = net(seed=1)
+    assert not same(module, net())
+    load_weights(path, module)
+    assert same(module, net())
+    assert all(isinstance(value, torch.Tensor) for value in read_state(path).values())
+
+
+def test_counter_of_batches_may_be_missing(tmp_path):
+    """The authors' released weights were written before batch norm counted."""
+    state = {name: value for name, value in net().state_dict().items() if "num_batches" not in name}
+    torch.save(state, tmp_path / "old.net")
+    module = net(seed=1)
+    load_weights(tmp_path / "old.net", module)
+    assert same(module, net())
+
+
+class Payload:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, made):
+        self.made = str(made)
+
+    def __reduce__(self):
+        return os.mkdir, (self.made,)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
+def test_pickled_payload_is_refused_and_not_run(tmp_path, form):
+    made, path = tmp_path / "made", tmp_path / "evil.pt"
+    content = {"weight": Payload(made)}
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
+    with pytest.raises(InputError, match=r"evil\.pt: not a plain state dict and therefore not read"):
+        read_state(path)
+    assert not made.exists()
+    pickle.loads(pickle.dumps(content))  # the payload would have worked
+    assert made.exists()
+
+
+def test_whole_modules_are_refused(tmp_path):
+    torch.save(net(), tmp_path / "module.pt")
+    with pytest.raises(InputError, match="not a plain state dict"):
+        load_weights(tmp_path / "module.pt", net())
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_truncated_file_is_refused(tmp_path, suffix, share):
+    path = tmp_path / f"net{suffix}"
+    if suffix == ".pt":
+        save_weights(path, net())
+    else:
+        save_file(net().state_dict(), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"net\.\w+: (damaged|unreadable|not a plain)"):
+        load_weights(path, net())
+
+
+def test_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "notes.pt").write_text("hello, these are no weights")
+    with pytest.raises(InputError, match=r"notes\.pt: "):
+        read_state(tmp_path / "notes.pt")
+
+
+@pytest.mark.parametrize(
+    "content", [[torch.zeros(1)], {"weight": 3}, torch.zeros(2), {"state": {"w": torch.zeros(1)}}]
+)
+def test_anything_but_named_tensors_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(InputError, match="expected a dict of named tensors, found"):
+        read_state(tmp_path / "x.pt")
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.pt: no such weights file"):
+        read_state(tmp_path / "none.pt")
+
+
+def changed(path, **values) -> None:
+    state = torch.load(path, weights_only=True)
+    for name, value in values.items():
+        name = name.replace("__", ".")
+        if value is None:
+            del state[name]
+        else:
+            state[name] = value
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"0__weight": torch.zeros(4, 1, 5, 5)},
+            r"'0.weight' has shape \(4, 1, 5, 5\), expected \(3, 1, 5, 5\)",
+        ),
+        ({"0__bias": None}, r"lacks '0.bias' \(and 0 more of 7 tensors\)"),
+        ({"0__bias": None, "1__bias": None}, r"lacks '0.bias' \(and 1 more of 7 tensors\)"),
+        ({"7__bias": torch.zeros(3)}, "has '7.bias', which Sequential does not know"),
+        ({"1__weight": torch.tensor([1, torch.nan, 1])}, "'1.weight' holds values that are not finite"),
+        ({"1__bias": torch.tensor([1, torch.inf, 1])}, "'1.bias' holds values that are not finite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_and_nothing_is_loaded(path, change, message):
+    changed(path, **change)
+    module = net(seed=1)
+    with pytest.raises(InputError, match=rf"net\.pt: {message}"):
+        load_weights(path, module)
+    assert same(module, net(seed=1))
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    torch.save({**net().state_dict(), 5: torch.zeros(1)}, tmp_path / "x.pt")
+    with pytest.raises(InputError, match=r"x\.pt: "):
+        load_weights(tmp_path / "x.pt", net())
+
+
+def test_writing_is_atomic(path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save_weights(path, net(seed=1))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
