@@ -143,13 +143,13 @@ class Plan:
                     raise InputError(f"config key attacks.{name}.norms: found {norm}, allowed are {able}")
             for model in entry.get("models", []):
                 if model not in self.models:
-                    raise InputError(
-                        f"config key attacks.{name}.models: found {model}, allowed are {', '.join(self.models)}"
-                    )
+                    able = ", ".join(self.models)
+                    raise InputError(f"config key attacks.{name}.models: found {model}, allowed are {able}")
                 if ATTACKS[name].gradients and not self.models[model].gradients:
                     able = ", ".join(other for other, planned in self.models.items() if planned.gradients)
                     raise InputError(
-                        f"config key attacks.{name}.models: found {model}, which has no gradients; allowed are {able}"
+                        f"config key attacks.{name}.models: found {model}, which has no gradients; "
+                        f"allowed are {able}"
                     )
 
     def _check_sizes(self) -> None:
@@ -159,7 +159,8 @@ class Plan:
         dataset = find_dataset(self.config["dataset"], self.config["datasets"].get(self.config["dataset"]))
         if dataset.n_test is not None and n > dataset.n_test:
             raise InputError(
-                f"config key n_samples: found {n}, allowed are the {dataset.n_test} test images of {dataset.name}"
+                f"config key n_samples: found {n}, "
+                f"allowed are the {dataset.n_test} test images of {dataset.name}"
             )
 
 

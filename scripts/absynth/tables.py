@@ -32,7 +32,11 @@ def table1(
     cells = {(row.model, row.norm, row.attack): row for row in robustness.itertuples()}
     rows = [["", "Clean", *(f"{100 * clean[model]:.1f}%" for model in models)]]
     for norm, titles in attacks.items():
-        shown = {attack: title for attack, title in titles.items() if any((m, norm, attack) in cells for m in models)}
+        shown = {
+            attack: title
+            for attack, title in titles.items()
+            if any((m, norm, attack) in cells for m in models)
+        }
         for attack, title in {**shown, "all": f"All {NORM_TITLES[norm]} attacks"}.items():
             entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
             rows.append([f"{NORM_TITLES[norm]} (ε = {thresholds[norm]:g})", title, *entries])

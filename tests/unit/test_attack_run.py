@@ -33,7 +33,7 @@ class Bright(torch.nn.Module):
 
 
 def brighten(target, random):
-    """Asks for each image as it is and then, with a gradient, at 0.51, which fools the fast inference only."""
+    """Asks for each image as it is, then, with a gradient, at 0.51, which fools the fast inference only."""
     x, _ = target.active
     target(x)
     target(torch.full_like(x, 0.51).requires_grad_()).sum().backward()

@@ -37,7 +37,13 @@ def test_smallest_change_of_a_float_counts():
     assert distance(x, other, "l2").item() == distance(x, other, "linf").item() == 2.0**-25
 
 
-def test_computed_in_double_precision():
+def test_difference_is_taken_in_double_precision():
+    """In float32, 1 - 2⁻³⁰ is 1."""
+    x, other = pair({5: 1.0}, base=2.0**-30)
+    assert distance(x, other, "linf").item() == distance(x, other, "l2").item() == 1 - 2.0**-30
+
+
+def test_sum_is_taken_in_double_precision():
     """784 equal changes: in float32 the root of their sum of squares is off in the seventh digit."""
     x = torch.zeros(1, 1, 28, 28)
     other = torch.full_like(x, 0.1)

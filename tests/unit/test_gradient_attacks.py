@@ -35,10 +35,7 @@ NEAR_OPTIMUM = [  # attack, norm, model, how far beyond the optimum it may end
     (hop_skip_jump, dict(steps=8), "l2", two_class, 0.5),
     (hop_skip_jump, dict(steps=8), "linf", two_class, 1.0),
 ]
-COUNTING = [
-    (fmn, dict(steps=150)),
-    (brendel_bethge, dict(steps=100)),
-]  # numba compiles half a minute for each norm
+COUNTING = [(fmn, dict(steps=150)), (brendel_bethge, dict(steps=100))]  # numba compiles the second
 ALL = [row[:3] for row in NEAR_OPTIMUM] + [(attack, options, "l0") for attack, options in COUNTING]
 BY_GRADIENT = [row for row in ALL if row[0] in (fgm, fgsm, bim, mim, deepfool, fmn, carlini_wagner)]
 
@@ -168,6 +165,15 @@ def test_iterations_keep_within_each_images_epsilon(kind, norm):
         epsilon=eagerpy.astensor(epsilon.view(-1, 1, 1, 1)),
     )
     torch.testing.assert_close(distance(target.x, reached, norm).float(), epsilon, rtol=1e-3, atol=0)
+
+
+def test_l0_projection_keeps_as_many_pixels_as_asked():
+    x, _ = images(two_class())
+    moved = x + torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
+    counts = torch.tensor([1.0, 2.0, 10.0, 783.0, 784.0])
+    kept = fmn("l0").attack.project(*(eagerpy.astensor(values) for values in (moved, x, counts))).raw
+    assert torch.equal(distance(x, kept, "l0"), counts.double())
+    assert (kept - x).flatten(1).amax(dim=1).equal((moved - x).flatten(1).amax(dim=1))
 
 
 def test_misread_loss_climbs_where_the_cross_entropy_does():

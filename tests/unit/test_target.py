@@ -93,7 +93,7 @@ def test_gradients_are_counted_when_they_are_taken():
     assert made.gradients.tolist() == [0, 0]
     with made.only(torch.tensor([0])):
         made(queries(0.1).requires_grad_()).sum().backward()
-    logits.sum().backward()  # of both images, though one was active in between
+        logits.sum().backward()  # of both images, though one alone is active now
     assert made.gradients.tolist() == [3, 2]
     assert made.queries.tolist() == [4, 3]
 

@@ -106,10 +106,12 @@ def test_pushed_image_stays_in_the_box():
     x = torch.full((1, 1, 28, 28), 0.5)
     candidates = x.clone()
     candidates[:, :, :7] = 0.95
-    reference = Brightness(0.745)  # of the quarter that moves, beyond 0.99
+    candidates[:, :, 7:14] = 0.6
+    reference = Brightness(0.83)  # reached at (1 + 0.66) / 2: the brighter rows have long been white
     verdict = judge(reference, x, torch.zeros(1, dtype=torch.int64), candidates, "l2")
     assert verdict.distance.isfinite().all()
-    assert verdict.adversarial.max() <= 1
+    assert verdict.adversarial.max() == 1
+    assert verdict.adversarial[0, 0, 7, 0].item() == pytest.approx(0.66, abs=1e-3)
 
 
 def test_nothing_to_judge():

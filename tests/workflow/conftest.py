@@ -1,6 +1,7 @@
 """Run the whole workflow, tiny, in a temporary folder."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -68,12 +69,21 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A workflow whose tiny run is complete. Tests must leave its results as they are."""
-    folder = tmp_path_factory.mktemp("absynth")
-    copy = Workflow(folder)
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A copy of the project in which nothing was run yet."""
+    copy = Workflow(tmp_path_factory.mktemp("absynth"))
     for name in ("Snakefile", "workflow", "scripts", "config", "envs"):
-        subprocess.run(["cp", "-r", "--preserve=timestamps", str(ROOT / name), str(folder / name)], check=True)
-    done = copy.snakemake()
-    assert done.returncode == 0, done.stdout
+        source, place = ROOT / name, copy.folder / name
+        if source.is_dir():
+            shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, place)
     return copy
+
+
+@pytest.fixture(scope="session")
+def finished(checkout: Workflow) -> Workflow:
+    """A workflow whose tiny run is complete. Tests must leave its results as they are."""
+    done = checkout.snakemake()
+    assert done.returncode == 0, done.stdout
+    return checkout

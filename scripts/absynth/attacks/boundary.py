@@ -96,7 +96,7 @@ def boundary(
 
 
 def _start(target: Target, random: SampleRandom, trials: int) -> None:
-    """Let the target see adversarials on the lines to noise images, then on the line to the nearest of them."""
+    """Show the target adversarials on the lines to noise images, then on that to the nearest of them."""
     clean = target.active[0].flatten(1)  # (m, d)
 
     def draw(curves: int, _: Tensor) -> Family:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from absynth.attacks.target import Target
 
-_TOGETHER = 10  # random curves a model call: fewer learn more from one another, more take fewer calls
+_TOGETHER = 5  # random curves a model call: fewer learn more from one another, more take fewer calls
 _SPREAD = 0.25  # how far below the best so far they are asked
 
 
@@ -96,8 +96,8 @@ def smallest_of_draws(
 ) -> tuple[Tensor, Tensor]:
     """The smallest success along any of many random curves, at one query a curve.
 
-    The first curve is searched by `smallest_success`. Each later one is asked at one parameter, from just below
-    the best so far (the end of the grid where there is none) to a quarter below it, ten curves a call.
+    The first curve is searched by `smallest_success`. Each later one is asked at one parameter, from just
+    below the best so far (the end of the grid where there is none) to a quarter below it, five curves a call.
 
     draw: (number of curves k, best images so far (m, d)) to a Family of k curves for the active images
     Returns parameter (m,), inf where none succeeds, and images (m, d) seen to succeed there, else clean

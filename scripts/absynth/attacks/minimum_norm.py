@@ -118,9 +118,8 @@ class BrendelBethge:
         bisect_to_clean(target, self.refine_steps)
 
     def _walk(self, target: Target) -> None:
-        attack = self.kind(
-            steps=self.steps, lr=self.lr / len(target.rows)
-        )  # Foolbox multiplies by the batch size
+        radius = self.lr / len(target.rows)  # Foolbox multiplies by the batch size
+        attack = self.kind(steps=self.steps, lr=radius)
         run_minimization(target, attack, starting_points=target.best[target.rows])
 
 

@@ -67,7 +67,7 @@ class SaltPepper:
 
 
 def salt_pepper(norm: str, *, repetitions: int = 101) -> SaltPepper:
-    """The Salt&Pepper Noise attack of Schott et al. (2019), section 5; l0, whatever the size of the changes."""
+    """The Salt&Pepper Noise attack of Schott et al. (2019), section 5; l0."""
     if norm != "l0":
         raise InputError(f"salt_pepper: norm {norm!r}; l0 is allowed")
     return SaltPepper(repetitions)
@@ -107,9 +107,9 @@ def salt_pepper_noise(
 def _inherit(
     order: Tensor, value: Tensor, unchanged: Tensor, x: Tensor, best: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Let the pixels in which `best` (m, d) differs from x come early in the order, with the values they have.
+    """Let the pixels where `best` (m, d) differs from x come early in the order, with their values in `best`.
 
-    With c of them among n changed pixels, keys below c / (4 n) instead of 1 make four in five of the first c theirs.
+    With c of them among n changed ones, keys below c / 4n, not 1, make four in five of the first c theirs.
     """
     kept = best != x
     share = kept.sum(dim=1, keepdim=True) / (~unchanged).sum(dim=2, keepdim=True).clamp(min=1)  # (k, m, 1)
@@ -122,4 +122,6 @@ def _flip(count: Tensor, x: Tensor, place: Tensor, value: Tensor) -> Tensor:
 
 def rank(keys: Tensor) -> Tensor:
     """Each key's place (0 the smallest) along the last axis, int64; equal keys stay in their order."""
-    return keys.argsort(dim=-1, stable=True).argsort(dim=-1)
+    order = keys.argsort(dim=-1, stable=True)
+    places = torch.arange(keys.shape[-1], device=keys.device).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, places)

@@ -39,7 +39,7 @@ class Pointwise:
 
 
 def pointwise(
-    norm: str, *, repetitions: int = 1, draws: int = 101, block: int = 4, resolution: float = 1 / 256
+    norm: str, *, repetitions: int = 1, draws: int = 121, block: int = 4, resolution: float = 1 / 256
 ) -> Pointwise:
     """The Pointwise attack; l0, and l2, where the pixels that are left approach their clean values.
 
@@ -90,35 +90,31 @@ def _reset_step(target: Target, clean: Tensor, state: _Descent, block: int) -> _
     single = stride == 0
     slot = torch.arange(1, block + 1, device=clean.device)[:, None]  # (block, 1)
     end = (slot * stride.clamp(min=1)).minimum(left)  # (block, m), candidates reset places begin … end - 1
-    begin = torch.where(single, end - 1, torch.zeros_like(end))
+    begin = torch.where(single, end - 1, 0)
     chosen = (place >= begin[..., None]) & (place < end[..., None])  # (block, m, d)
     success = ask(target, torch.where(chosen, clean, current))  # (block, m)
+    tried = end[-1]  # (m,)
 
-    tried = end[-1]
-    first = torch.where(success, begin, tried).amin(
-        dim=0
-    )  # single: the first pixel to be reset, or all failed
-    length = torch.where(success, end, torch.zeros_like(end)).amax(dim=0)  # otherwise: the longest success
+    # Of single pixels the first success is taken, of groups the longest. What is known to fail by itself
+    # stands before that single pixel, or right behind a group that grew pixel by pixel.
+    first = torch.where(success, begin, tried).amin(dim=0)
+    length = torch.where(success, end, 0).amax(dim=0)
     reset_begin, reset_end = (
         torch.where(single, first, 0),
-        torch.where(single, (first + 1).minimum(tried), length),
+        torch.where(single, first + 1, length).minimum(tried),
     )
-    # What failed by itself stands before `first`, or right behind the longest success of stride 1.
     failed_begin = torch.where(single, 0, length)
-    failed_end = torch.where(single, first, torch.where(stride == 1, (length + 1).minimum(tried), length))
-    progress = reset_end > reset_begin
+    failed_end = torch.where(single, first, length + (stride == 1)).minimum(tried)
+    progress, failures = reset_end > reset_begin, failed_end - failed_begin
+    current = torch.where(_between(place, reset_begin, reset_end), clean, current)
+    place = _requeue(place, _between(place, failed_begin, failed_end), current != clean)
 
-    reset = _between(place, reset_begin, reset_end)
-    failed = _between(place, failed_begin, failed_end)
-    current = torch.where(reset, clean, current)
-    # Failures while something else was reset in the same state need another trial.
-    kept = torch.where(
-        progress, torch.where(single, 0, failed_end - failed_begin), kept + failed_end - failed_begin
-    )
-    smaller = -(-stride // (block + 1))  # the next call then cuts the failed stride into block + 1 parts
-    stride = torch.where(single, progress.to(stride.dtype), torch.where(length == tried, 2 * stride, smaller))
-    stride = torch.where(~single & ~progress & (state.stride == 1), 0, stride)
-    return _Descent(current, _requeue(place, failed, current != clean), kept, stride)
+    # Single pixels that failed before another was reset need another trial.
+    kept = torch.where(progress, torch.where(single, 0, failures), kept + failures)
+    shorter = -(-stride // (block + 1))  # the next call then cuts the stride that failed into block + 1 parts
+    longer_or_shorter = torch.where(length == tried, 2 * stride, shorter)
+    alone = torch.where(single, ~progress, (stride == 1) & ~progress)
+    return _Descent(current, place, kept, torch.where(alone, 0, longer_or_shorter.clamp(min=1)))
 
 
 def _between(place: Tensor, begin: Tensor, end: Tensor) -> Tensor:

@@ -11,10 +11,8 @@ from absynth.errors import InputError
 
 LARGEST = {"l2": 28.0, "linf": 1.0}  # distance between opposite corners of the image cube
 Choice = TypeVar("Choice")
-Attempt = Callable[
-    [Target, Tensor], None
-]  # attacks the m active images, each within its epsilon (m,) float64
-ImageAt = Callable[[Target, Tensor], Tensor]  # images (m, 1, 28, 28) of the active ones at parameters (m,)
+Attempt = Callable[[Target, Tensor], None]  # attacks the active images within epsilons (m,) float64
+ImageAt = Callable[[Target, Tensor], Tensor]  # points (m,) on the active images' curves to (m, 1, 28, 28)
 
 
 def search_epsilon(

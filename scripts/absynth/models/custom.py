@@ -27,8 +27,17 @@ class Custom(nn.Module):
         return logits
 
 
-def build_custom(files: ModelFiles, *, weights: str, arguments: Mapping[str, Any] | None = None, **rest: str) -> Custom:
-    """Import the class, construct it with `arguments` and load its state dict from `weights`."""
-    model = resolve(rest["class"])(**(arguments or {}))
+def build_custom(
+    files: ModelFiles, *, weights: str, arguments: Mapping[str, Any] | None = None, **rest: str
+) -> Custom:
+    """Import the class, construct it with `arguments` and load its state dict from `weights`.
+
+    Raises InputError if any of the three fails.
+    """
+    name, arguments = rest["class"], dict(arguments or {})
+    try:
+        model = resolve(name)(**arguments)
+    except TypeError as error:
+        raise InputError(f"{name}: cannot be made with arguments {arguments} ({error})") from error
     load_weights(Path(weights), model)
-    return Custom(rest["class"], model)
+    return Custom(name, model)

@@ -39,7 +39,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: damaged weights file ({error})") from None
     except Exception as error:  # safetensors raises its own type, which must not be imported needlessly
         raise InputError(f"{path}: unreadable weights file ({type(error).__name__}: {error})") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: expected a dict of named tensors, found {type(state).__name__}")
     return dict(state)
 
@@ -55,7 +56,9 @@ def load_weights(path: str | Path, module: nn.Module) -> None:
     missing = sorted(set(expected) - set(state) - optional)
     unknown = sorted(set(state) - set(expected))
     if missing:
-        raise InputError(f"{path}: lacks {missing[0]!r} (and {len(missing) - 1} more of {len(expected)} tensors)")
+        raise InputError(
+            f"{path}: lacks {missing[0]!r} (and {len(missing) - 1} more of {len(expected)} tensors)"
+        )
     if unknown:
         raise InputError(f"{path}: has {unknown[0]!r}, which {type(module).__name__} does not know")
     for name, value in state.items():

@@ -61,16 +61,22 @@ class Training:
         try:
             self.module.load_state_dict(state["module"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.generator.set_state(state["generator"])
+            self.epoch, self.curve = state["epoch"], state["curve"]
         except (RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{path}: does not fit the model; delete it to start afresh ({reason})") from None
-        self.generator.set_state(state["generator"])
-        self.epoch, self.curve = state["epoch"], state["curve"]
+            raise InputError(
+                f"{path}: does not fit the model; delete it to start afresh ({reason})"
+            ) from None
         LOGGER.info("resumed from %s after epoch %d", path, self.epoch)
 
 
 def fit(
-    training: Training, run_epoch: Callable[[int], dict[str, float]], *, epochs: int, checkpoint: str | Path | None
+    training: Training,
+    run_epoch: Callable[[int], dict[str, float]],
+    *,
+    epochs: int,
+    checkpoint: str | Path | None,
 ) -> list[dict[str, float]]:
     """Run the remaining epochs, logging and checkpointing each; return the curve, one row per epoch.
 
