@@ -28,7 +28,7 @@ from absynth.data.idx import read_idx
 from absynth.inference.prior import clip_radius
 from absynth.inference.reference import RADIUS
 from absynth.models.abs import ABS
-from absynth.models.vae import LATENT, VAE
+from absynth.models.vae import VAE
 from absynth.models.weights import load_weights
 
 CHANGE = 0.02
@@ -99,17 +99,23 @@ def measure(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, float
     start = model.infer(x)
 
     parts = flat.split(50)
-    paper, paper_s = timed(lambda: torch.cat([paper_energies(vaes, latents, images, p) for p in parts]), device)
+    paper, paper_s = timed(
+        lambda: torch.cat([paper_energies(vaes, latents, images, p) for p in parts]), device
+    )
     model.use("reference")
     reference, reference_s = timed(lambda: model(x), device)
     model.use("fast")
     fast, fast_s = timed(lambda: model(x), device)
-    _, warm_s = timed(lambda: model.warm(changed, start)[0], device)
+    _, warm_s = timed(lambda: model.near(changed, start), device)
 
     chosen = reference.argmax(dim=1, keepdim=True)
     gap = 784 * (reference - fast).gather(1, chosen)
     on_cuda = device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if on_cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = (
+        torch.cuda.max_memory_allocated()
+        if on_cuda
+        else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    )
     return {
         "paper_qps": n / paper_s,
         "reference_qps": n / reference_s,
@@ -127,7 +133,9 @@ def measure(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=100)
@@ -139,7 +147,9 @@ def main() -> None:
     vaes = [vae.to(device) for vae in load_vaes(options.weights)]
     result = measure(vaes, load_images(options.data, options.images).to(device), device)
     rounded = {key: float(f"{value:.5g}") for key, value in result.items()}
-    print(json.dumps({**rounded, "images": options.images, "device": str(device), "threads": options.threads}))
+    print(
+        json.dumps({**rounded, "images": options.images, "device": str(device), "threads": options.threads})
+    )
 
 
 if __name__ == "__main__":

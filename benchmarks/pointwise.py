@@ -103,5 +103,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--block", type=int, default=4, help="candidates per image and model call")
+    parser.add_argument("--block", type=int, default=3, help="candidates per image and model call")
     print(json.dumps(main(**vars(parser.parse_args()))))

@@ -48,7 +48,9 @@ def main(
         batch_size=batch_size,
     )
     seconds = time.monotonic() - began
-    LOGGER.info("%s on %s in %s: median %.4g, %.1f s", attack, model, norm, found["distance"].median(), seconds)
+    LOGGER.info(
+        "%s on %s in %s: median %.4g, %.1f s", attack, model, norm, found["distance"].median(), seconds
+    )
     attributes = {
         "run": run,
         "model": model,

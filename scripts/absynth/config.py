@@ -52,11 +52,16 @@ def check(value: Any, schema: Mapping[str, Any], key: str = "") -> None:
 def check_entry(name: str, entry: Any, schemas: Mapping[str, Any], key: str) -> None:
     """Validate one entry of `models` or `attacks` by the schema that its name has.
 
-    Raises InputError for a name without one, with the names there are and the closest among them.
+    Raises InputError as `check` and `check_known`.
     """
-    if name not in schemas:
-        raise InputError(f"config key {key}: unknown; {_suggest(name, schemas)}")
+    check_known(name, schemas, key)
     check(entry, schemas[name], key)
+
+
+def check_known(name: str, known: Mapping[str, Any], key: str) -> None:
+    """Raise InputError unless `name` is known, with the names there are and the closest among them."""
+    if name not in known:
+        raise InputError(f"config key {key}: unknown; {_suggest(name, known)}")
 
 
 def fill_defaults(value: Any, schema: Mapping[str, Any]) -> None:

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from absynth.attacks.registry import ATTACKS, AttackEntry
-from absynth.config import check, check_entry, read_schema
+from absynth.attacks.registry import ATTACKS, AttackEntry, foolbox_entry
+from absynth.config import check, check_entry, check_known, read_schema
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, ModelKind
@@ -75,9 +75,14 @@ class Plan:
 
     @cached_property
     def attacks(self) -> dict[str, AttackEntry]:
-        """The attacks of the run, in the order of the registry."""
-        chosen = self.config["attacks"]
-        return {name: entry for name, entry in ATTACKS.items() if chosen.get(name) is not None}
+        """The attacks of the run: the registry's in its order, then those that the config names by class."""
+        chosen = {name: entry for name, entry in self.config["attacks"].items() if entry is not None}
+        own = {
+            name: foolbox_entry(entry["label"] or name, entry["norms"])
+            for name, entry in chosen.items()
+            if "class" in entry
+        }
+        return {name: entry for name, entry in ATTACKS.items() if name in chosen} | own
 
     @property
     def norms(self) -> list[str]:
@@ -95,8 +100,11 @@ class Plan:
 
     def budget(self, attack: str) -> dict[str, Any]:
         """The keyword arguments of an attack's builder."""
-        selection = ("models", "norms", "batch_size")
-        return {key: value for key, value in self.config["attacks"][attack].items() if key not in selection}
+        selection = ("models", "norms", "batch_size", "label")
+        budget = {key: value for key, value in self.config["attacks"][attack].items() if key not in selection}
+        if "class" in budget:
+            budget["class_path"] = budget.pop("class")
+        return budget
 
     def model_spec(self, name: str) -> dict[str, Any]:
         """What `absynth.models.files.build` needs to build a model of this run."""
@@ -119,7 +127,12 @@ class Plan:
 
     def _check_models(self, schemas: Mapping[str, Any]) -> None:
         for name, entry in self.config["models"].items():
+            if name == "substitute":
+                raise InputError(
+                    "config key models.substitute: the substitute is never attacked; name yours otherwise"
+                )
             if entry is None:
+                check_known(name, schemas, f"models.{name}")
                 continue
             check(entry, {"type": "object", "properties": {"kind": {"type": "string"}}}, f"models.{name}")
             kind = _kind(name, entry)
@@ -133,24 +146,37 @@ class Plan:
         check(self.config["substitute"], schemas["substitute"], "substitute")
 
     def _check_attacks(self, schemas: Mapping[str, Any]) -> None:
+        known = {name: schema for name, schema in schemas.items() if name != "foolbox"}
         for name, entry in self.config["attacks"].items():
+            key = f"attacks.{name}"
             if entry is None:
+                check_known(name, known, key)
                 continue
-            check_entry(name, entry, schemas, f"attacks.{name}")
-            for norm in entry.get("norms", []):
-                if norm not in ATTACKS[name].norms:
-                    able = ", ".join(ATTACKS[name].norms)
-                    raise InputError(f"config key attacks.{name}.norms: found {norm}, allowed are {able}")
-            for model in entry.get("models", []):
-                if model not in self.models:
-                    able = ", ".join(self.models)
-                    raise InputError(f"config key attacks.{name}.models: found {model}, allowed are {able}")
-                if ATTACKS[name].gradients and not self.models[model].gradients:
-                    able = ", ".join(other for other, planned in self.models.items() if planned.gradients)
+            if "class" in entry:
+                if name in known:
                     raise InputError(
-                        f"config key attacks.{name}.models: found {model}, which has no gradients; "
-                        f"allowed are {able}"
+                        f"config key {key}.class: {name} is an attack of this project; name yours otherwise"
                     )
+                check(entry, schemas["foolbox"], key)
+                _check_foolbox(entry, key)
+            else:
+                check_entry(name, entry, known, key)
+            self._check_selection(entry, self.attacks[name], key)
+
+    def _check_selection(self, entry: Mapping[str, Any], attack: AttackEntry, key: str) -> None:
+        """Refuse norms and models that an entry names but the attack cannot take."""
+        for norm in entry.get("norms", []):
+            if norm not in attack.norms:
+                raise InputError(
+                    f"config key {key}.norms: found {norm}, allowed are {', '.join(attack.norms)}"
+                )
+        able = [name for name, model in self.models.items() if model.gradients or not attack.gradients]
+        for model in entry.get("models", []):
+            if model not in able:
+                reason = ", which has no gradients" if model in self.models else ""
+                raise InputError(
+                    f"config key {key}.models: found {model}{reason}; allowed are {', '.join(able)}"
+                )
 
     def _check_sizes(self) -> None:
         n, shards = self.config["n_samples"], self.config["shards"]
@@ -166,3 +192,14 @@ class Plan:
 
 def _kind(name: str, entry: Mapping[str, Any]) -> str:
     return "custom" if "class" in entry else entry.get("kind", name)
+
+
+def _check_foolbox(entry: Mapping[str, Any], key: str) -> None:
+    """Let Foolbox itself say whether class and arguments are sound; imported only where a config asks for it."""
+    from absynth.attacks.foolbox_bridge import check_foolbox
+
+    for norm in entry["norms"]:
+        try:
+            check_foolbox(entry["class"], entry["arguments"], norm)
+        except InputError as error:
+            raise InputError(f"config key {key}: {error}") from None

@@ -34,7 +34,9 @@ def test_gradient_is_that_of_the_converged_energy(files, mnist_test):
     )
     flat = x.flatten(1).clone().requires_grad_(True)
     logits = model.logits(flat, start)
-    gradients = torch.stack([torch.autograd.grad(logits[:, c].sum(), flat, retain_graph=True)[0] for c in range(10)], 1)
+    gradients = torch.stack(
+        [torch.autograd.grad(logits[:, c].sum(), flat, retain_graph=True)[0] for c in range(10)], 1
+    )
     for direction in directions:
         exact = gradients @ direction  # (2, 10)
         numeric = _central_difference(model, x.flatten(1), start, direction)
@@ -99,7 +101,7 @@ def test_warm_start_agrees_with_a_cold_one(model, mnist_test):
     start = model.infer(x)
     moved = (x + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     with torch.no_grad():
-        warm, _ = model.warm(moved, start)
+        warm = model.near(moved, start)
         cold = model(moved)
     assert torch.equal(warm.argmax(dim=1), cold.argmax(dim=1))
     best = cold.argmax(dim=1, keepdim=True)

@@ -23,16 +23,19 @@ def test_shipped_configs_are_valid(name):
 
 def test_registries_and_schemas_know_the_same_names():
     assert set(read_schema(SCHEMAS, "models")) == set(KINDS)
-    assert set(read_schema(SCHEMAS, "attacks")) == set(ATTACKS)
+    assert set(read_schema(SCHEMAS, "attacks")) == {*ATTACKS, "foolbox"}
 
 
 @pytest.mark.parametrize("kind", ["models", "attacks"])
 def test_entries_reject_unknown_keys_and_state_valid_defaults(kind):
+    own = {"custom": OWN, "foolbox": {"class": "foolbox.attacks.DDNAttack", "norms": ["l2"]}}
     for name, schema in read_schema(SCHEMAS, kind).items():
         assert schema["additionalProperties"] is False, name
-        entry = dict(OWN) if name == "custom" else {}
-        changes = {kind: {"mine" if name == "custom" else name: entry}}
-        filled = plan(**changes).config[kind]["mine" if name == "custom" else name]
+        if name == "substitute":
+            filled = plan(substitute={}).config["substitute"]
+        else:
+            key = "mine" if name in own else name
+            filled = plan(**{kind: {key: dict(own.get(name, {}))}}).config[kind][key]
         assert filled.keys() >= {key for key, part in schema["properties"].items() if "default" in part}
 
 
@@ -109,7 +112,10 @@ BAD = [
         {"models": {"mine": {**OWN, "class": "Net"}}},
         "models.mine.class: found 'Net', allowed is what",
     ),
-    ({"models": dict.fromkeys(KINDS)}, "models: none is left to attack; name at least one"),
+    (
+        {"models": dict.fromkeys(set(KINDS) - {"substitute"})},
+        "models: none is left to attack; name at least one",
+    ),
     ({"attacks": {"pgd": {}}}, "attacks.pgd: unknown; allowed are gaussian_noise, "),
     ({"attacks": {"fgmm": {}}}, "attacks.fgmm: unknown; did you mean fgm? allowed are "),
     ({"attacks": {1: {}}}, "attacks: found 1, allowed is a value of type string"),
@@ -124,7 +130,7 @@ BAD = [
     ),
     (
         {"attacks": {"fgm": {"models": ["vae"]}}},
-        "attacks.fgm.models: found vae, allowed are cnn, ",
+        "attacks.fgm.models: found vae; allowed are cnn, ",
     ),
     ({"n_samples": 3, "shards": 4}, "shards: found 4, allowed is n_samples = 3 or less"),
     ({"n_samples": 10_001}, "n_samples: found 10001, allowed are the 10000 test images of mnist"),

@@ -11,8 +11,8 @@ from absynth.attacks.pointwise import pointwise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
+from threshold_models import SIZE, black, run, ten_classes, threshold
 
-SIZE = 784
 ATTACKS = {
     "gaussian_noise/l2": ("l2", lambda: gaussian_noise("l2", repetitions=7)),
     "salt_pepper/l0": ("l0", lambda: salt_pepper("l0", repetitions=7)),
@@ -20,43 +20,7 @@ ATTACKS = {
     "pointwise/l2": ("l2", lambda: pointwise("l2", draws=6, resolution=1 / 64)),
     "boundary/l2": ("l2", lambda: boundary("l2", steps=60, trials=3)),
 }
-every_attack = pytest.mark.parametrize("norm, build", ATTACKS.values(), ids=ATTACKS)
-
-
-class Linear(nn.Module):
-    """Logits w · x + b for each class; weight (classes, 784), bias (classes,)."""
-
-    def __init__(self, weight: Tensor, bias: Tensor):
-        super().__init__()
-        self.weight, self.bias = weight, bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x.flatten(1).to(self.weight.dtype) @ self.weight.T + self.bias).float()
-
-
-def threshold(weight: Tensor, level: float) -> Linear:
-    """Class 1 where weight · x > level, else class 0; in float64."""
-    zero = torch.zeros_like(weight)
-    return Linear(torch.stack([zero, weight]).double(), torch.tensor([0.0, -level]).double())
-
-
-def ten_classes(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
-    """A random linear classifier and six grey images with the labels that it gives them."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.rand(6, 1, 28, 28, generator=generator).mul(255).round().div(255)
-    weight = torch.randn(10, SIZE, generator=generator, dtype=torch.float64)
-    model = Linear(weight, -weight.sum(dim=1) / 2)
-    return model, x, model(x).argmax(dim=1)
-
-
-def run(attack, model: nn.Module, x: Tensor, y: Tensor, norm: str, index=None, seed: int = 0) -> Target:
-    target = Target(model, x, y, norm)
-    attack(target, SampleRandom(seed, "test", range(len(x)) if index is None else index, x.device))
-    return target
-
-
-def black(n: int) -> tuple[Tensor, Tensor]:
-    return torch.zeros(n, 1, 28, 28), torch.zeros(n, dtype=torch.int64)
+every_attack = pytest.mark.parametrize(("norm", "build"), ATTACKS.values(), ids=ATTACKS)
 
 
 # Promises that all attacks keep
@@ -113,6 +77,15 @@ def test_a_model_that_never_errs_yields_infinity(norm, build):
 
 
 @every_attack
+def test_a_model_that_always_errs_leaves_the_smallest_change_it_was_asked(norm, build):
+    """The inference under attack may misread a clean image that the reference reads."""
+    x, y = black(3)
+    target = run(build(), threshold(torch.ones(SIZE), -1.0), x, y, norm)
+    assert (target.best_distance > 0).all()
+    assert (target.best_distance < {"l0": 2, "l2": 4}[norm]).all()
+
+
+@every_attack
 def test_images_without_adversarial_harm_no_others(norm, build):
     model, (x, y) = threshold(torch.ones(SIZE), 30.0), black(4)
     hard = threshold(torch.zeros(SIZE), 1.0)
@@ -132,6 +105,19 @@ def test_images_without_adversarial_harm_no_others(norm, build):
 
 
 @every_attack
+def test_no_query_leaves_the_range_of_pixels(norm, build):
+    model, x, _ = ten_classes()
+    x = x.round()  # black and white: any noise would leave the range
+
+    def within(queries: Tensor) -> Tensor:
+        assert queries.min() >= 0
+        assert queries.max() <= 1
+        return model(queries)
+
+    assert run(build(), within, x, model(x).argmax(dim=1), norm).best_distance.isfinite().all()
+
+
+@every_attack
 def test_only_active_images_are_asked(norm, build):
     model, x, y = ten_classes()
     target = Target(model, x, y, norm)
@@ -143,7 +129,7 @@ def test_only_active_images_are_asked(norm, build):
 
 
 @pytest.mark.parametrize(
-    "builder, norm",
+    ("builder", "norm"),
     [(gaussian_noise, "l0"), (salt_pepper, "l2"), (pointwise, "linf"), (boundary, "linf")],
 )
 def test_a_norm_that_an_attack_cannot_minimise_is_refused(builder, norm):

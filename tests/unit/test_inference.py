@@ -111,7 +111,9 @@ def test_reference_is_torchs_adam(decoders, images):
         energies(decoders(z, [6, 6, 6]), images.repeat(3, 1), z).sum().backward()
         optimizer.step()
         z.data = clip_radius(z.data, RADIUS)
-    torch.testing.assert_close(found.latents, z.detach().view(3, 6, LATENT).transpose(0, 1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        found.latents, z.detach().view(3, 6, LATENT).transpose(0, 1), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_fast_reaches_a_stationary_point_of_the_winning_class(vaes, decoders, images):
@@ -137,7 +139,9 @@ def test_energy_is_that_of_the_latents_returned(vaes, decoders, images):
         inferred = model.use(inference).infer(images.view(-1, 1, 28, 28))
         with torch.no_grad():
             decoded = decoders(inferred.latents.transpose(0, 1).reshape(-1, LATENT), [6, 6, 6])
-        torch.testing.assert_close(inferred.images, decoded.view(3, 6, 784).transpose(0, 1), atol=2e-6, rtol=1e-4)
+        torch.testing.assert_close(
+            inferred.images, decoded.view(3, 6, 784).transpose(0, 1), atol=2e-6, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize(
@@ -147,12 +151,12 @@ def test_energy_is_that_of_the_latents_returned(vaes, decoders, images):
         (torch.full((6, 3, LATENT), torch.nan), "finite"),
     ],
 )
-def test_warm_refuses_bad_latents(vaes, images, latents, found):
+def test_near_refuses_bad_latents(vaes, images, latents, found):
     model = ABS(vaes, prior_samples=20, steps=1)
     x = images.view(-1, 1, 28, 28)
     start = model.infer(x)
     with pytest.raises(InputError, match=found):
-        model.warm(x, type(start)(latents, start.images))
+        model.near(x, type(start)(latents, start.images))
 
 
 @pytest.mark.parametrize(

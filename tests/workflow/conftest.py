@@ -33,7 +33,11 @@ TINY = {
         "binary_abs": None,
     },
 }
-KEPT_ATTACKS = {"fgm": {"doublings": 8}, "salt_pepper": {"repetitions": 2}, "gaussian_noise": {"repetitions": 1}}
+KEPT_ATTACKS = {
+    "fgm": {"doublings": 8},
+    "salt_pepper": {"repetitions": 2},
+    "gaussian_noise": {"repetitions": 1},
+}
 
 
 @dataclass
@@ -44,19 +48,28 @@ class Workflow:
 
     def config(self, **changes) -> Path:
         """Write the tiny config, with `changes` laid over its top level, and return its path."""
-        known = yaml.safe_load((self.folder / "config" / "config.yaml").read_text(encoding="utf-8"))["attacks"]
+        known = yaml.safe_load((self.folder / "config" / "config.yaml").read_text(encoding="utf-8"))[
+            "attacks"
+        ]
         attacks = {**dict.fromkeys(known), **KEPT_ATTACKS, **changes.pop("attacks", {})}
         path = self.folder / "tiny.yaml"
         path.write_text(yaml.safe_dump({**TINY, **changes, "attacks": attacks}), encoding="utf-8")
         return path
 
-    def snakemake(self, *arguments: str, config: Path | None = None, cores: int = 2) -> subprocess.CompletedProcess:
+    def snakemake(
+        self, *arguments: str, config: Path | None = None, cores: int = 2
+    ) -> subprocess.CompletedProcess:
         """Run snakemake; both streams are returned together as stdout."""
         command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
         command += ["--configfile", str(config or self.config())]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         return subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
 
     def planned(self, *arguments: str, config: Path | None = None) -> set[str]:

@@ -59,9 +59,13 @@ def test_a_changed_budget_reruns_that_attack_alone(finished):
     changed = finished.config(attacks={"fgm": {"doublings": 9}})
     planned = finished.planned(config=changed)
     shards = {path for path in planned if path.startswith("attacks/")}
-    assert shards == {f"attacks/{model}/l2/fgm/{i}.h5" for model in ("cnn", "nearest_neighbor", "abs") for i in (0, 1)}
+    assert shards == {
+        f"attacks/{model}/l2/fgm/{i}.h5" for model in ("cnn", "nearest_neighbor", "abs") for i in (0, 1)
+    }
     assert {path for path in planned if path.startswith("minimal/")} == {
-        f"minimal/{model}/l2.{suffix}" for model in ("cnn", "nearest_neighbor", "abs") for suffix in ("h5", "csv")
+        f"minimal/{model}/l2.{suffix}"
+        for model in ("cnn", "nearest_neighbor", "abs")
+        for suffix in ("h5", "csv")
     }
     assert not any(path.startswith(("models/", "data/")) for path in planned)
     assert "tables/robustness.csv" in planned
@@ -105,7 +109,10 @@ def test_a_touched_module_reruns_nothing(finished):
         ({"norms": ["l1"]}, "found 'l1', allowed are l2, linf, l0"),
         ({"models": {"resnet": {}}}, "config key models.resnet: unknown"),
         ({"attacks": {"fgmm": {}}}, "config key attacks.fgmm: unknown; did you mean fgm?"),
-        ({"attacks": {"fgm": {"doublings": 99}}}, "config key attacks.fgm.doublings: found 99, allowed is 30 or less"),
+        (
+            {"attacks": {"fgm": {"doublings": 99}}},
+            "config key attacks.fgm.doublings: found 99, allowed is 30 or less",
+        ),
     ],
 )
 def test_a_bad_config_is_refused_at_once(finished, changes, found):

@@ -9,7 +9,7 @@ from torch import Tensor
 from absynth.attacks.target import Target
 
 _TOGETHER = 5  # random curves a model call: fewer learn more from one another, more take fewer calls
-_SPREAD = 0.25  # how far below the best so far they are asked
+_SPREAD = 0.15  # how far below the best so far they are asked
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def smallest_of_draws(
     """The smallest success along any of many random curves, at one query a curve.
 
     The first curve is searched by `smallest_success`. Each later one is asked at one parameter, from just
-    below the best so far (the end of the grid where there is none) to a quarter below it, five curves a call.
+    below the best so far (the end of the grid where there is none) to a sixth below it, five curves a call.
 
     draw: (number of curves k, best images so far (m, d)) to a Family of k curves for the active images
     Returns parameter (m,), inf where none succeeds, and images (m, d) seen to succeed there, else clean
@@ -111,7 +111,7 @@ def smallest_of_draws(
         parameter = level * torch.where(best.isfinite(), best - resolution, grid[-1])  # (k, m)
         candidates = draw(curves, images).at(parameter)
         below, first = torch.where(ask(target, candidates), parameter, torch.inf).min(dim=0)
-        better = below < best
+        better = below.isfinite()
         best = torch.where(better, below, best)
         nearest = candidates[first, torch.arange(len(first), device=first.device)]
         images = torch.where(better[:, None], nearest, images)

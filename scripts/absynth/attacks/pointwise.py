@@ -39,7 +39,7 @@ class Pointwise:
 
 
 def pointwise(
-    norm: str, *, repetitions: int = 1, draws: int = 121, block: int = 4, resolution: float = 1 / 256
+    norm: str, *, repetitions: int = 1, draws: int = 121, block: int = 3, resolution: float = 1 / 256
 ) -> Pointwise:
     """The Pointwise attack; l0, and l2, where the pixels that are left approach their clean values.
 

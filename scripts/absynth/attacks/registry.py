@@ -48,7 +48,37 @@ ATTACKS: dict[str, AttackEntry] = {
     "bim": AttackEntry(
         "absynth.attacks.gradient:bim", {"l2": "L2 BIM", "linf": "BIM"}, True, "Kurakin et al. 2017"
     ),
+    "mim": AttackEntry("absynth.attacks.gradient:mim", {"linf": "MIM"}, True, "Dong et al. 2018"),
+    "ddn": AttackEntry("absynth.attacks.minimum_norm:ddn", {"l2": "DDN"}, True, "Rony et al. 2019"),
+    "carlini_wagner": AttackEntry(
+        "absynth.attacks.minimum_norm:carlini_wagner",
+        {"l2": "Carlini & Wagner"},
+        True,
+        "Carlini & Wagner 2017",
+    ),
+    "fmn": AttackEntry(
+        "absynth.attacks.minimum_norm:fmn", {"linf": "FMN", "l0": "FMN"}, True, "Pintor et al. 2021"
+    ),
+    "brendel_bethge": AttackEntry(
+        "absynth.attacks.minimum_norm:brendel_bethge",
+        dict.fromkeys(("l2", "linf", "l0"), "Brendel & Bethge"),
+        True,
+        "Brendel et al. 2019",
+    ),
+    "hop_skip_jump": AttackEntry(
+        "absynth.attacks.minimum_norm:hop_skip_jump",
+        dict.fromkeys(("l2", "linf"), "HopSkipJump"),
+        False,
+        "Chen et al. 2020",
+    ),
     "salt_pepper": AttackEntry(
         "absynth.attacks.noise:salt_pepper", {"l0": "Salt & pepper noise"}, False, "Schott et al. 2019"
     ),
 }
+
+
+def foolbox_entry(label: str, norms: list[str]) -> AttackEntry:
+    """The entry of a Foolbox attack that a config names by its class; it is taken to need gradients."""
+    return AttackEntry(
+        "absynth.attacks.foolbox_bridge:foolbox_attack", dict.fromkeys(norms, label), True, "Foolbox"
+    )

@@ -40,7 +40,9 @@ def attack_images(
     for start in progress_bar(starts, f"{name} batches"):
         began = time.monotonic()
         rows = slice(start, start + batch_size)
-        batches.append(_attack_batch(attack, model, images[rows], labels[rows], index[rows], norm, name, seed))
+        batches.append(
+            _attack_batch(attack, model, images[rows], labels[rows], index[rows], norm, name, seed)
+        )
         found = batches[-1]["distance"]
         LOGGER.info(
             "images %d to %d: median %s %.4g, %d without adversarial, %.1f s",
@@ -50,7 +52,14 @@ def attack_images(
 
 
 def _attack_batch(
-    attack: Attack, model: torch.nn.Module, x: Tensor, y: Tensor, index: Tensor, norm: str, name: str, seed: int
+    attack: Attack,
+    model: torch.nn.Module,
+    x: Tensor,
+    y: Tensor,
+    index: Tensor,
+    norm: str,
+    name: str,
+    seed: int,
 ) -> dict[str, Tensor]:
     clean = predict_labels(with_inference(model, "reference"), x)
     columns = {

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from absynth.attacks.distances import distance
+from absynth.attacks.following import Following
 
 
 class Target(nn.Module):
@@ -14,7 +15,8 @@ class Target(nn.Module):
 
     Called like the model, on a multiple of the active images, image by image in the order of `rows`:
     (k · len(rows), 1, 28, 28). Each answer is held against its clean image, so that the nearest adversarial
-    over *all* queries is kept and not only the last that an attack returns.
+    over *all* queries is kept and not only the last that an attack returns. A model that can infer from what it
+    found nearby (it has a method `near`) does so.
 
     rows (m,): which images are active, all at first; `only` narrows them for a while
     best (n, 1, 28, 28): nearest adversarial so far, the clean image where there is none
@@ -25,6 +27,7 @@ class Target(nn.Module):
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, norm: str):
         super().__init__()
         self.model, self.x, self.y, self.norm = model, x, y, norm
+        self.following = Following(model, len(x)) if hasattr(model, "near") else None
         self.rows = torch.arange(len(x), device=x.device)
         self.best = x.clone()
         self.best_distance = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
@@ -48,8 +51,11 @@ class Target(nn.Module):
 
     def forward(self, queries: Tensor) -> Tensor:
         """Logits (k · m, 10) of queries (k · m, 1, 28, 28); k blocks of the m active images."""
-        logits = self.model(queries)
         blocks = self._blocks(queries)
+        if self.following:
+            logits = self.following(queries, self.rows.repeat(blocks))
+        else:
+            logits = self.model(queries)
         self.queries[self.rows] += blocks
         if logits.requires_grad:
             rows = self.rows
@@ -63,10 +69,16 @@ class Target(nn.Module):
             return self(queries).argmax(dim=1) != self.y[self.rows].repeat(self._blocks(queries))
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
-        """Keep those queries (k · m, 1, 28, 28) that are misread and nearer than the best so far."""
-        for block, predicted in zip(queries.split(len(self.rows)), prediction.split(len(self.rows)), strict=True):
+        """Keep those queries (k · m, 1, 28, 28) that are misread and nearer than the best so far.
+
+        The clean image itself is none, though the inference attacked may misread it where the reference does not.
+        """
+        for block, predicted in zip(
+            queries.split(len(self.rows)), prediction.split(len(self.rows)), strict=True
+        ):
             candidate = distance(self.x[self.rows], block, self.norm)
-            nearer = (predicted != self.y[self.rows]) & (candidate < self.best_distance[self.rows])
+            misread = (predicted != self.y[self.rows]) & (candidate > 0)
+            nearer = misread & (candidate < self.best_distance[self.rows])
             rows = self.rows[nearer]
             self.best[rows] = block[nearer].to(self.best.dtype)
             self.best_distance[rows] = candidate[nearer]

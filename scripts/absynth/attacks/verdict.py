@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from absynth.attacks.distances import distance
 
 _STRETCHES = (1.002, 1.01, 1.03, 1.1, 1.3, 2.0)  # how far beyond a candidate the push looks
-_RESOLUTION = 0.002  # the push ends when the reference's boundary is known this well, relative to the distance
+_RESOLUTION = (
+    0.002  # the push ends when the reference's boundary is known this well, relative to the distance
+)
 
 
 @dataclass(frozen=True)

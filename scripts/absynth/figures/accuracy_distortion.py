@@ -39,7 +39,9 @@ def accuracy_distortion(
         panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=_UNITS[norm], title=NORM_LABELS[norm])
     panels[0][0].set_ylabel("accuracy")
     handles = [plt.Line2D([], [], linewidth=1.3, label=models[model], **styles[model]) for model in models]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(models), frameon=False, handlelength=2.6)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(models), frameon=False, handlelength=2.6
+    )
     sns.despine(figure)
     return figure
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first: jobs have no screen)
-import seaborn as sns  # noqa: E402
+import matplotlib.pyplot as plt
+import seaborn as sns
 
-from absynth.atomic import replacing  # noqa: E402
+from absynth.atomic import replacing
 
 COLUMN_WIDTH = 3.4  # inches, one column of a two-column paper
 TEXT_WIDTH = 7.0

@@ -30,7 +30,7 @@ class Fast:
     """
 
     margins: tuple[float, ...] = (25.0, 15.0, 12.0, 10.0, 9.0, 8.0, 8.0, 8.0)
-    warm_margins: tuple[float, ...] = (4.0,)
+    warm_margins: tuple[float, ...] = (6.0, 4.0)
     tolerance: float = 0.005
 
     @torch.no_grad()
@@ -51,7 +51,7 @@ class Fast:
         found = []
         for first in range(0, len(x), _BATCH):
             rows = slice(first, first + _BATCH)
-            search = _Search(decoders, x[rows], Inferred(start.latents[rows], start.images[rows]), scale)
+            search = _Search(decoders, x[rows], start[rows], scale)
             found.append(search.run(self.warm_margins, self.tolerance))
         return Inferred.cat(found)
 

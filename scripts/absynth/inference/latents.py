@@ -27,6 +27,9 @@ class Inferred:
         """E_c(x, z_c): x (n, 784) to (n, C); differentiable in x at fixed latents (envelope theorem)."""
         return energies(self.images, x[:, None], self.latents)
 
+    def __getitem__(self, rows: Tensor | slice) -> "Inferred":
+        return Inferred(self.latents[rows], self.images[rows])
+
     @staticmethod
     def cat(parts: Sequence["Inferred"]) -> "Inferred":
         return Inferred(torch.cat([p.latents for p in parts]), torch.cat([p.images for p in parts]))

@@ -10,7 +10,9 @@ from absynth.inference.latents import Inferred, energies
 from absynth.inference.prior import Prototypes, clip_radius
 
 RADIUS = 5.0  # latents are kept within this distance of the origin
-_BATCH = 32  # images inferred at a time; bounds memory at some 32 × 10 classes × 80,000 floats of autograd state
+_BATCH = (
+    32  # images inferred at a time; bounds memory at some 32 × 10 classes × 80,000 floats of autograd state
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class Reference:
 
     def infer(self, decoders: Decoders, prototypes: Prototypes, x: Tensor) -> Inferred:
         """x (n, 784) to the latents (n, C, 8) that it takes for the optimum of every class."""
-        return Inferred.cat([self._infer(decoders, part, prototypes.nearest(part).latents) for part in x.split(_BATCH)])
+        return Inferred.cat(
+            [self._infer(decoders, part, prototypes.nearest(part).latents) for part in x.split(_BATCH)]
+        )
 
     def _infer(self, decoders: Decoders, x: Tensor, start: Tensor) -> Inferred:
         n, c = start.shape[:2]

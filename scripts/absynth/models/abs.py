@@ -65,37 +65,36 @@ class ABS(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        check_images(x)
-        seen = self._seen(x)
-        return self.logits(seen, self._infer(seen.detach()))
+        return self.at(x, self.infer(x))
+
+    def at(self, x: Tensor, inferred: Inferred) -> Tensor:
+        """Logits (n, C) of images (n, 1, 28, 28) at latents inferred for them; differentiable in x."""
+        return self.logits(self.seen(x), inferred)
 
     def infer(self, x: Tensor) -> Inferred:
         """The latents of images (n, 1, 28, 28) under every class."""
         check_images(x)
-        return self._infer(self._seen(x).detach())
+        seen = self.seen(x).detach()
+        if self.inference == "reference":
+            return self.reference.infer(self.decoders, self.prototypes, seen)
+        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma)
 
-    def warm(self, x: Tensor, start: Inferred) -> tuple[Tensor, Inferred]:
-        """Logits of x, and what was inferred, starting from what was inferred for nearby images.
+    def near(self, x: Tensor, start: Inferred) -> Tensor:
+        """Logits of x, searching from what was inferred for nearby images; always by fast inference.
 
-        Assumes that the optimum moved little and stayed in its basin; always by fast inference.
+        Assumes that the optimum of no class that matters left its basin in between.
         """
         check_images(x)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
-        seen = self._seen(x)
-        inferred = self.fast.refine(self.decoders, seen.detach(), start, self.gamma)
-        return self.logits(seen, inferred), inferred
+        return self.at(x, self.fast.refine(self.decoders, self.seen(x).detach(), start, self.gamma))
 
     def logits(self, seen: Tensor, inferred: Inferred) -> Tensor:
         """Logits (n, C) of flat images (n, 784) at given latents."""
         return -self.gamma * inferred.energies(seen) / PIXELS
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def seen(self, x: Tensor) -> Tensor:
+        """What the model sees of images (n, 1, 28, 28): flat (n, 784), binarised if it is binary."""
         return (binarize(x) if self.binary else x).flatten(1)
-
-    def _infer(self, x: Tensor) -> Inferred:
-        if self.inference == "reference":
-            return self.reference.infer(self.decoders, self.prototypes, x)
-        return self.fast.infer(self.decoders, self.prototypes, x, self.gamma)
 
 
 def build_abs(files: ModelFiles, **options) -> ABS:

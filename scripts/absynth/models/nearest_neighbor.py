@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from absynth.data.splits import read_split
+from absynth.errors import InputError
 from absynth.models.checks import check_images
 from absynth.models.files import ModelFiles
 
@@ -23,6 +24,10 @@ class NearestNeighbor(nn.Module):
         super().__init__()
         order = labels.argsort(stable=True)
         self.counts = torch.bincount(labels, minlength=n_classes).tolist()
+        if 0 in self.counts:
+            raise InputError(
+                f"no training image of class {self.counts.index(0)}: it has no nearest neighbour"
+            )
         self.register_buffer("images", images[order], persistent=False)
         self.register_buffer("squares", self.images.square().sum(dim=1), persistent=False)
 

@@ -50,7 +50,9 @@ KINDS: dict[str, ModelKind] = {
     "madry": ModelKind("absynth.models.cnn:build_madry", "Madry et al."),
     "binary_abs": ModelKind("absynth.models.abs:build_binary_abs", "Binary ABS", _VAES, "vae", tuned=True),
     "abs": ModelKind("absynth.models.abs:build_abs", "ABS", _VAES, "vae"),
-    "substitute": ModelKind("absynth.models.cnn:build_substitute", "Substitute", published="transfer_cnn.net"),
+    "substitute": ModelKind(
+        "absynth.models.cnn:build_substitute", "Substitute", published="transfer_cnn.net"
+    ),
     "custom": ModelKind(
         "absynth.models.custom:build_custom",
         "",
