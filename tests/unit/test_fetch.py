@@ -163,7 +163,7 @@ def test_truncated_local_file_is_refused(tmp_path):
 def test_sha256_ignores_how_the_file_was_compressed_and_md5_does_not(tmp_path):
     put(tmp_path / "labels.gz", gzip.compress(PAYLOAD, mtime=1))
     locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", opener=no_download)
-    with pytest.raises(InputError, match="md5 of the .gz"):
+    with pytest.raises(InputError, match=r"md5 of the \.gz"):
         locate(BY_MD5, dataset(), tmp_path, tmp_path / "cache", opener=no_download)
 
 
@@ -325,5 +325,5 @@ def test_data_set_without_mirrors_says_so(tmp_path):
 
 
 def test_cache_that_cannot_be_made_is_refused(tmp_path):
-    with pytest.raises(InputError, match="cache: .* cannot be made"):
+    with pytest.raises(InputError, match=r"cache: .* cannot be made"):
         download(BY_SHA256, put(tmp_path / "file", b""), unreachable())

@@ -74,8 +74,16 @@ def test_a_changed_budget_reruns_that_attack_alone(finished):
 @pytest.mark.parametrize(
     ("module", "reruns", "spares"),
     [
-        ("attacks/noise.py", ("attacks/cnn/l0/salt_pepper", "attacks/abs/l2/gaussian_noise"), ("models/", "attacks/cnn/l2/fgm")),
-        ("inference/fast.py", ("models/abs/calibration.json", "attacks/abs"), ("models/abs/vae", "models/cnn", "attacks/cnn")),
+        (
+            "attacks/noise.py",
+            ("attacks/cnn/l0/salt_pepper", "attacks/abs/l2/gaussian_noise"),
+            ("models/", "attacks/cnn/l2/fgm"),
+        ),
+        (
+            "inference/fast.py",
+            ("models/abs/calibration.json", "attacks/abs"),
+            ("models/abs/vae", "models/cnn", "attacks/cnn"),
+        ),
         ("figures/style.py", ("figures/",), ("attacks/", "models/", "minimal/", "tables/")),
         ("training/vae.py", ("models/abs/vae_0.pt",), ("models/cnn/", "attacks/cnn")),
     ],

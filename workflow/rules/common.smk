@@ -56,9 +56,41 @@ def model_inputs(name):
 
 def model_package(name, *modules):
     """`package` of the modules named and of those behind a model, with a user's own module if it lies here."""
-    own = Path(planned(name).entry.get("class", "").replace(":", ".").rpartition(".")[0].replace(".", "/") + ".py")
-    found = [str(own)] if own.name != ".py" and own.is_file() else []
+    imported = planned(name).entry.get("class", "").replace(":", ".").rpartition(".")[0]
+    own = Path(*imported.split(".")).with_suffix(".py") if imported else None
+    found = [str(own)] if own and own.is_file() else []
     return package(*modules, builder_module(planned(name).kind.builder)) + found
+
+
+PUBLISHED = config["published_weights"]
+IMPORTED = [name for name in [*PLAN.models, "substitute"] if PUBLISHED and planned(name).kind.published]
+TRAINED = [
+    name
+    for name in [*PLAN.models, "substitute"]
+    if planned(name).kind.trainer == "classifier" and name not in IMPORTED
+]
+
+
+def published_file(name):
+    return f"{PUBLISHED}/{name}"
+
+
+def uncalibrated_inputs(name):
+    """What calibration reads: the model's files without the γ that it is to find."""
+    return [path for path in model_inputs(name) if not path.endswith("calibration.json")]
+
+
+def attack_shards(wildcards):
+    """All shards of all attacks on a model in a norm, attack by attack."""
+    return [
+        run(f"attacks/{wildcards.model}/{wildcards.norm}/{attack}/{shard}.h5")
+        for attack in PLAN.attacks_on(wildcards.model, wildcards.norm)
+        for shard in range(config["shards"])
+    ]
+
+
+ATTACKED = [(model, norm) for model in PLAN.models for norm in PLAN.norms if PLAN.attacks_on(model, norm)]
+LABELS = {name: model.label for name, model in PLAN.models.items()}
 
 
 def report_results(table, figures):

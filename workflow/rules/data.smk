@@ -5,13 +5,15 @@ rule prepare_data:
         train=run("data/train.h5"),
         calibration=run("data/calibration.h5"),
         test=run("data/test.h5"),
+    log:
+        run("logs/prepare_data.log"),
+    conda:
+        "../../envs/absynth.yaml"
     params:
         dataset=config["dataset"],
         description=config["datasets"].get(config["dataset"]),
         data_dir=config["data_dir"],
         cache="results/downloads",
         n_calibration=config["n_calibration"],
-    log:
-        run("logs/prepare_data.log"),
     script:
         "../../scripts/prepare_data.py"

@@ -5,11 +5,13 @@ rule accuracy_distortion:
     output:
         png=run("figures/accuracy_distortion.png"),
         svg=run("figures/accuracy_distortion.svg"),
+    log:
+        run("logs/accuracy_distortion.log"),
+    conda:
+        "../../envs/absynth.yaml"
     params:
         models=LABELS,
         norms=PLAN.norms,
         thresholds=config["thresholds"],
-    log:
-        run("logs/accuracy_distortion.log"),
     script:
         "../../scripts/accuracy_distortion.py"

@@ -1,16 +1,3 @@
-PUBLISHED = config["published_weights"]
-IMPORTED = [name for name in [*PLAN.models, "substitute"] if PUBLISHED and planned(name).kind.published]
-TRAINED = [
-    name
-    for name in [*PLAN.models, "substitute"]
-    if planned(name).kind.trainer == "classifier" and name not in IMPORTED
-]
-
-
-def published_file(name):
-    return f"{PUBLISHED}/{name}"
-
-
 if PUBLISHED:
 
     rule import_vae:
@@ -21,6 +8,8 @@ if PUBLISHED:
             weights=run("models/abs/vae_{label}.pt"),
         log:
             run("logs/import_vae/{label}.log"),
+        conda:
+            "../../envs/absynth.yaml"
         script:
             "../../scripts/import_vae.py"
 
@@ -30,12 +19,14 @@ if PUBLISHED:
             code=package("models.cnn", "log"),
         output:
             weights=run("models/{model}/weights.pt"),
-        params:
-            network=lambda wildcards: planned(wildcards.model).network,
-        wildcard_constraints:
-            model="|".join(IMPORTED) or "none",
         log:
             run("logs/import_classifier/{model}.log"),
+        wildcard_constraints:
+            model="|".join(IMPORTED) or "none",
+        conda:
+            "../../envs/absynth.yaml"
+        params:
+            network=lambda wildcards: planned(wildcards.model).network,
         script:
             "../../scripts/import_classifier.py"
 
@@ -48,18 +39,20 @@ else:
         output:
             weights=run("models/abs/vae_{label}.pt"),
             curve=run("models/abs/vae_{label}.csv"),
+        log:
+            run("logs/train_vae/{label}.log"),
+        benchmark:
+            run("benchmarks/train_vae/{label}.tsv")
+        conda:
+            "../../envs/absynth.yaml"
+        threads: config["threads"]["train"]
+        resources:
+            gpu=1,
         params:
             label=lambda wildcards: int(wildcards.label),
             settings=config["vae"],
             seed=config["seed"],
             checkpoint=lambda wildcards: run(f"checkpoints/vae_{wildcards.label}.pt"),
-        log:
-            run("logs/train_vae/{label}.log"),
-        benchmark:
-            run("benchmarks/train_vae/{label}.tsv")
-        threads: config["threads"]["train"]
-        resources:
-            gpu=1,
         script:
             "../../scripts/train_vae.py"
 
@@ -71,27 +64,24 @@ rule train_classifier:
     output:
         weights=run("models/{model}/weights.pt"),
         curve=run("models/{model}/curve.csv"),
+    log:
+        run("logs/train_classifier/{model}.log"),
+    benchmark:
+        run("benchmarks/train_classifier/{model}.tsv")
+    wildcard_constraints:
+        model="|".join(TRAINED) or "none",
+    conda:
+        "../../envs/absynth.yaml"
+    threads: config["threads"]["train"]
+    resources:
+        gpu=1,
     params:
         network=lambda wildcards: planned(wildcards.model).network,
         settings=lambda wildcards: planned(wildcards.model).training,
         seed=config["seed"],
         checkpoint=lambda wildcards: run(f"checkpoints/{wildcards.model}.pt"),
-    wildcard_constraints:
-        model="|".join(TRAINED) or "none",
-    log:
-        run("logs/train_classifier/{model}.log"),
-    benchmark:
-        run("benchmarks/train_classifier/{model}.tsv")
-    threads: config["threads"]["train"]
-    resources:
-        gpu=1,
     script:
         "../../scripts/train_classifier.py"
-
-
-def uncalibrated_inputs(name):
-    """What calibration reads: the model's files without the γ that it is to find."""
-    return [path for path in model_inputs(name) if not path.endswith("calibration.json")]
 
 
 rule calibrate:
@@ -105,16 +95,18 @@ rule calibrate:
         ),
     output:
         calibration=run("models/{model}/calibration.json"),
-    params:
-        folder=run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
-        gamma_images=lambda wildcards: planned(wildcards.model).entry.get("gamma_images"),
     log:
         run("logs/calibrate/{model}.log"),
     benchmark:
         run("benchmarks/calibrate/{model}.tsv")
+    conda:
+        "../../envs/absynth.yaml"
     threads: config["threads"]["calibrate"]
     resources:
         gpu=1,
+    params:
+        folder=lambda wildcards: run(""),
+        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        gamma_images=lambda wildcards: planned(wildcards.model).entry.get("gamma_images"),
     script:
         "../../scripts/calibrate.py"

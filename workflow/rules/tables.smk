@@ -1,9 +1,3 @@
-ATTACKED = [
-    (model, norm) for model in PLAN.models for norm in PLAN.norms if PLAN.attacks_on(model, norm)
-]
-LABELS = {name: model.label for name, model in PLAN.models.items()}
-
-
 rule robustness:
     input:
         summaries=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
@@ -12,6 +6,8 @@ rule robustness:
         table=run("tables/robustness.csv"),
     log:
         run("logs/robustness.log"),
+    conda:
+        "../../envs/absynth.yaml"
     script:
         "../../scripts/robustness.py"
 
@@ -24,6 +20,8 @@ rule models:
         table=run("tables/models.csv"),
     log:
         run("logs/models.log"),
+    conda:
+        "../../envs/absynth.yaml"
     script:
         "../../scripts/models.py"
 
@@ -37,6 +35,10 @@ rule table1:
         markdown=run("tables/table1.md"),
         csv=run("tables/table1.csv"),
         latex=run("tables/table1.tex"),
+    log:
+        run("logs/table1.log"),
+    conda:
+        "../../envs/absynth.yaml"
     params:
         models=LABELS,
         attacks={
@@ -44,8 +46,6 @@ rule table1:
             for norm in PLAN.norms
         },
         thresholds=config["thresholds"],
-    log:
-        run("logs/table1.log"),
     script:
         "../../scripts/table1.py"
 
@@ -56,9 +56,11 @@ rule distortion_curves:
         code=package("reduction", "records", "log", "atomic"),
     output:
         curves=run("tables/accuracy_distortion.csv"),
-    params:
-        run=config["run"],
     log:
         run("logs/distortion_curves.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
     script:
         "../../scripts/distortion_curves.py"

@@ -151,7 +151,8 @@ def _transfer(
     """Copy `url` into `part`; raises the last attempt's error, one of `_TRANSFER_ERRORS`."""
     for attempt in range(1, retries + 1):
         try:
-            return _stream(url, part, timeout, opener)
+            _stream(url, part, timeout, opener)
+            return
         except _TRANSFER_ERRORS as error:
             if isinstance(error, HTTPError):
                 error.close()

@@ -43,11 +43,15 @@ def train_vae(
         module=vae,
         optimizer=torch.optim.Adam(vae.parameters(), lr=learning_rate),
         generator=torch.Generator().manual_seed(seed),
-        settings=dict(
-            n=len(images), epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, kl=[kl_start, kl_end, kl_epochs],
-            seed=seed,
-        ),
-    )  # fmt: skip
+        settings={
+            "n": len(images),
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "kl": [kl_start, kl_end, kl_epochs],
+            "seed": seed,
+        },
+    )
 
     def run_epoch(epoch: int) -> dict[str, float]:
         beta = kl_weight(epoch, kl_epochs, kl_start, kl_end)
