@@ -61,12 +61,13 @@ class Plan:
 
     @cached_property
     def models(self) -> dict[str, PlannedModel]:
-        """The models under attack, in the order of the config."""
-        return {
-            name: PlannedModel(name, KINDS[_kind(name, entry)], entry)
-            for name, entry in self.config["models"].items()
-            if entry is not None
-        }
+        """The models under attack: the paper's in its order, then those that the config adds."""
+        entries = {name: entry for name, entry in self.config["models"].items() if entry is not None}
+        order = [
+            *(name for name in KINDS if name in entries),
+            *(name for name in entries if name not in KINDS),
+        ]
+        return {name: PlannedModel(name, KINDS[_kind(name, entries[name])], entries[name]) for name in order}
 
     @cached_property
     def substitute(self) -> PlannedModel:
@@ -161,7 +162,8 @@ class Plan:
                 _check_foolbox(entry, key)
             else:
                 check_entry(name, entry, known, key)
-            self._check_selection(entry, self.attacks[name], key)
+        for name, attack in self.attacks.items():  # built from entries that are all checked by now
+            self._check_selection(self.config["attacks"][name], attack, f"attacks.{name}")
 
     def _check_selection(self, entry: Mapping[str, Any], attack: AttackEntry, key: str) -> None:
         """Refuse norms and models that an entry names but the attack cannot take."""

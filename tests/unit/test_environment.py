@@ -29,7 +29,9 @@ def test_torch_is_pinned_exactly():
 
 
 def test_every_requirement_is_pinned():
-    missing = {NAME.match(requirement).group().lower() for requirement in requirements()} - constraints().keys()
+    missing = {
+        NAME.match(requirement).group().lower() for requirement in requirements()
+    } - constraints().keys()
     assert not missing
 
 
@@ -37,7 +39,9 @@ def test_the_conda_environment_has_the_same_pins():
     environment = yaml.safe_load((ROOT / "envs" / "absynth.yaml").read_text(encoding="utf-8"))
     listed = pins(environment["dependencies"][-1]["pip"])
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert listed.keys() == {NAME.match(requirement).group().lower() for requirement in project["dependencies"]}
+    assert listed.keys() == {
+        NAME.match(requirement).group().lower() for requirement in project["dependencies"]
+    }
     assert all(constraints()[name] == version for name, version in listed.items())
 
 

@@ -137,3 +137,18 @@ def test_none_active_asks_nothing():
     with made.only(torch.zeros(3, dtype=torch.bool)):
         assert made.adversarial(queries()).shape == (0,)
     assert made.queries.tolist() == [0, 0, 0]
+
+
+def test_trail_keeps_the_bests_that_were_beaten_by_a_fair_margin():
+    class Always(torch.nn.Module):
+        def forward(self, x):
+            return torch.tensor([[0.0, 1.0]]).expand(len(x), 2)
+
+    x = torch.zeros(2, 1, 28, 28)
+    target = Target(Always(), x, torch.zeros(2, dtype=torch.int64), "linf")
+    for first, second in ((0.8, 0.5), (0.6, 0.499), (0.595, 0.495), (0.3, 0.4), (0.9, 0.9)):
+        target(torch.stack([torch.full((1, 28, 28), first), torch.full((1, 28, 28), second)]))
+    kept = [
+        sorted({round(v, 3) for v in target.trail[:, i].amax(dim=(1, 2, 3)).tolist()} - {0.0}) for i in (0, 1)
+    ]
+    assert kept == [[0.595, 0.6, 0.8], [0.495, 0.5]]

@@ -119,3 +119,24 @@ def test_nothing_to_judge():
     verdict = judge(Brightness(0.5), none, torch.empty(0, dtype=torch.int64), none, "l2")
     assert verdict.distance.shape == (0,)
     assert verdict.prediction.dtype == torch.int64
+
+
+def test_where_no_push_helps_the_nearest_accepted_of_the_trail_is_taken():
+    """A reference that counts white pixels: a push along the line does not change their number."""
+
+    class Counts(torch.nn.Module):
+        def forward(self, x):
+            white = (x > 0.5).flatten(1).sum(dim=1).float()
+            return torch.stack([4.5 - white, white - 4.5], dim=1)
+
+    def white(k):
+        image = torch.zeros(1, 28, 28)
+        image.view(-1)[:k] = 1
+        return image
+
+    x, y = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
+    trail = torch.stack([torch.stack([white(k), white(0)]) for k in (9, 4, 6, 0)])
+    verdict = judge(Counts(), x, y, torch.stack([white(3), white(3)]), "l0", trail)
+    assert verdict.distance.tolist() == [6.0, torch.inf]
+    assert verdict.prediction.tolist() == [1, 0]
+    torch.testing.assert_close(verdict.adversarial, torch.stack([white(6), white(0)]))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from absynth.inference.latents import Inferred
 
-RADIUS = 1.0  # l2 distance, as the model sees images, within which a query starts from its row's last cold inference
+RADIUS = 1.5  # l2 distance, as the model sees images, within which a query starts from its row's last cold inference
 
 
 class Following(nn.Module):

@@ -76,7 +76,7 @@ def _attack_batch(
     if len(rows):
         target = Target(with_inference(model, "fast"), x[rows], y[rows], norm)
         attack(target, SampleRandom(seed, f"{name}/{norm}", index[rows].tolist(), x.device))
-        verdict = judge(with_inference(model, "reference"), x[rows], y[rows], target.best, norm)
+        verdict = judge(with_inference(model, "reference"), x[rows], y[rows], target.best, norm, target.trail)
         columns["adversarial_prediction"][rows] = verdict.prediction
         columns["adversarial"][rows] = verdict.adversarial
         columns["distance"][rows] = verdict.distance

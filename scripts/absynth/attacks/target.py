@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from absynth.attacks.distances import distance
 from absynth.attacks.following import Following
 
+_TRAIL = 16  # former bests kept for each image
+_STEP = 0.98  # a new best must be this much nearer than the last one recorded
+
 
 class Target(nn.Module):
     """A model under attack by images x with labels y, in one norm.
@@ -21,6 +24,8 @@ class Target(nn.Module):
     rows (m,): which images are active, all at first; `only` narrows them for a while
     best (n, 1, 28, 28): nearest adversarial so far, the clean image where there is none
     best_distance (n,) float64: inf where there is none
+    trail (k, n, 1, 28, 28): adversarials that were the best before, in no order, the clean image where there are
+        fewer; where the reference does not accept the best, it may accept one of these
     queries, gradients (n,) int64: images asked for, and how many of them with a gradient
     """
 
@@ -31,6 +36,11 @@ class Target(nn.Module):
         self.rows = torch.arange(len(x), device=x.device)
         self.best = x.clone()
         self.best_distance = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
+        self.trail = x.expand(_TRAIL, *x.shape).clone()
+        self._recorded = (
+            self.best_distance.clone()
+        )  # distance of the last best that went into the trail, (n,)
+        self._next = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # its next place there
         self.queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.gradients = torch.zeros_like(self.queries)
 
@@ -80,8 +90,16 @@ class Target(nn.Module):
             misread = (predicted != self.y[self.rows]) & (candidate > 0)
             nearer = misread & (candidate < self.best_distance[self.rows])
             rows = self.rows[nearer]
+            self._record(rows[candidate[nearer] < _STEP * self._recorded[rows]])
             self.best[rows] = block[nearer].to(self.best.dtype)
             self.best_distance[rows] = candidate[nearer]
+
+    def _record(self, rows: Tensor) -> None:
+        """Put the best of `rows` into the trail before nearer ones take their place."""
+        rows = rows[self.best_distance[rows].isfinite()]
+        self.trail[self._next[rows], rows] = self.best[rows]
+        self._recorded[rows] = self.best_distance[rows]
+        self._next[rows] = (self._next[rows] + 1) % _TRAIL
 
     def _blocks(self, queries: Tensor) -> int:
         blocks, rest = divmod(len(queries), max(1, len(self.rows)))

@@ -23,11 +23,14 @@ class Verdict:
     prediction: Tensor
 
 
-def judge(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor, norm: str) -> Verdict:
+def judge(
+    reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor, norm: str, trail: Tensor | None = None
+) -> Verdict:
     """Judge candidates (n, 1, 28, 28) for images x with labels y, which the reference reads rightly.
 
     A candidate that fools only the inference it was found with lies close to the boundary. It is pushed on
-    along the line from the clean image until the reference agrees, then back by bisection.
+    along the line from the clean image until the reference agrees, then back by bisection. Where no push helps,
+    the nearest of `trail` (k, n, 1, 28, 28) that the reference accepts takes its place.
     """
     prediction = predict_labels(reference, candidates)
     adversarial = candidates.clone()
@@ -36,6 +39,10 @@ def judge(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor, norm: 
     if len(pending):
         pushed, pushed_prediction = _push(reference, x[pending], y[pending], candidates[pending])
         adversarial[pending], prediction[pending] = pushed, pushed_prediction
+    pending = pending[prediction[pending] == y[pending]]
+    if trail is not None and len(pending):
+        found = _first_accepted(reference, x[pending], y[pending], trail[:, pending], norm)
+        adversarial[pending], prediction[pending] = found
     failed = ~tried | (prediction == y)
     adversarial[failed] = x[failed]
     prediction[failed] = y[failed]
@@ -67,6 +74,24 @@ def _push(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor) -> tup
             attempt(rows, torch.full((len(rows),), stretch, device=x.device))
     while len(rows := (high.isfinite() & (high - low > _RESOLUTION)).nonzero().squeeze(1)):
         attempt(rows, (low[rows] + high[rows]) / 2)
+    return best, best_prediction
+
+
+def _first_accepted(
+    reference: nn.Module, x: Tensor, y: Tensor, trail: Tensor, norm: str
+) -> tuple[Tensor, Tensor]:
+    """Of each image's trail (k, n, …) the nearest adversarial that the reference misreads, and as what."""
+    distances = torch.stack([distance(x, images, norm) for images in trail])  # (k, n)
+    distances[distances == 0] = torch.inf  # no adversarial, but the clean image in its place
+    best, best_prediction = x.clone(), y.clone()
+    order = distances.argsort(dim=0)
+    for place in order:  # (n,), the next nearest of each image
+        rows = ((best_prediction == y) & distances.gather(0, place[None])[0].isfinite()).nonzero().squeeze(1)
+        if not len(rows):
+            break
+        images = trail[place[rows], rows]
+        prediction = predict_labels(reference, images)
+        best[rows], best_prediction[rows] = images, prediction
     return best, best_prediction
 
 
