@@ -106,7 +106,7 @@ def measure(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, float
     reference, reference_s = timed(lambda: model(x), device)
     model.use("fast")
     fast, fast_s = timed(lambda: model(x), device)
-    _, warm_s = timed(lambda: model.near(changed, start), device)
+    _, warm_s = timed(lambda: model.at(changed, model.infer_near(changed, start)), device)
 
     chosen = reference.argmax(dim=1, keepdim=True)
     gap = 784 * (reference - fast).gather(1, chosen)

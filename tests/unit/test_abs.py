@@ -101,7 +101,7 @@ def test_warm_start_agrees_with_a_cold_one(model, mnist_test):
     start = model.infer(x)
     moved = (x + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     with torch.no_grad():
-        warm = model.near(moved, start)
+        warm = model.at(moved, model.infer_near(moved, start))
         cold = model(moved)
     assert torch.equal(warm.argmax(dim=1), cold.argmax(dim=1))
     best = cold.argmax(dim=1, keepdim=True)

@@ -156,7 +156,7 @@ def test_near_refuses_bad_latents(vaes, images, latents, found):
     x = images.view(-1, 1, 28, 28)
     start = model.infer(x)
     with pytest.raises(InputError, match=found):
-        model.near(x, type(start)(latents, start.images))
+        model.infer_near(x, type(start)(latents, start.images))
 
 
 @pytest.mark.parametrize(

@@ -5,51 +5,49 @@ from torch import Tensor, nn
 
 from absynth.inference.latents import Inferred
 
-RADIUS = 1.5  # l2 distance, as the model sees images, within which a query starts from its row's last cold inference
+RADIUS = 1.5  # l2 distance, as the model sees images, within which a query starts from its row's last one
 
 
 class Following(nn.Module):
     """ABS under attack: an image's queries lie close together, so most inferences can be warm.
 
-    Each of n rows remembers its last query that was inferred from nothing. A query nearer to it than RADIUS
-    starts from what was found there, any other is inferred from nothing and remembered in its place.
+    Each of n rows remembers its last query and what was inferred for it. A query within RADIUS of that starts
+    from there, any other from nothing. Errors of a long chain of warm inferences are the verdict's to find.
     """
 
     def __init__(self, model: nn.Module, n: int):
         super().__init__()
         self.model, self.n = model, n
-        self.anchor: Tensor | None = None  # as the model sees it, (n, 784)
+        self.last: Tensor | None = None  # queries as the model sees them, (n, 784); NaN before the first
         self.found: Inferred | None = None
 
     def forward(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Logits (q, 10) of queries (q, 1, 28, 28) that belong to `rows` (q,)."""
-        near = self._near(queries, rows)
+        seen = self.model.seen(queries).detach()
+        near = self._near(seen, rows)
         if near.all():
-            return self.model.near(queries, self.found[rows])
-        if not near.any():
-            return self._infer(queries, rows)
-        far = ~near
-        logits = queries.new_empty(len(queries), self.found.latents.shape[1])
-        logits[near] = self.model.near(queries[near], self.found[rows[near]])
-        logits[far] = self._infer(queries[far], rows[far])
-        return logits
+            inferred = self.model.infer_near(queries, self.found[rows])
+        else:
+            inferred = self.model.infer(queries[~near])
+            if near.any():
+                warm = self.model.infer_near(queries[near], self.found[rows[near]])
+                order = torch.cat([near.nonzero(), (~near).nonzero()]).squeeze(1).argsort()
+                inferred = Inferred.cat([warm, inferred])[order]
+        self._remember(seen, rows, inferred)
+        return self.model.at(queries, inferred)
 
-    def _near(self, queries: Tensor, rows: Tensor) -> Tensor:
-        if self.anchor is None:
+    def _near(self, seen: Tensor, rows: Tensor) -> Tensor:
+        if self.last is None:
             return torch.zeros_like(rows, dtype=torch.bool)
-        moved = self.model.seen(queries).detach() - self.anchor[rows]
-        return moved.norm(dim=1) < RADIUS  # false for NaN, rows not asked for yet
+        return (seen - self.last[rows]).norm(dim=1) < RADIUS
 
-    def _infer(self, queries: Tensor, rows: Tensor) -> Tensor:
-        inferred = self.model.infer(queries)
-        flat = self.model.seen(queries).detach()
-        if self.anchor is None:
-            self.anchor = flat.new_full((self.n, flat.shape[1]), torch.nan)
+    def _remember(self, seen: Tensor, rows: Tensor, inferred: Inferred) -> None:
+        if self.found is None:
+            self.last = seen.new_full((self.n, seen.shape[1]), torch.nan)
             self.found = Inferred(
                 inferred.latents.new_zeros(self.n, *inferred.latents.shape[1:]),
                 inferred.images.new_zeros(self.n, *inferred.images.shape[1:]),
             )
-        self.anchor[rows] = flat
+        self.last[rows] = seen
         self.found.latents[rows] = inferred.latents
         self.found.images[rows] = inferred.images
-        return self.model.at(queries, inferred)

@@ -19,7 +19,7 @@ class Target(nn.Module):
     Called like the model, on a multiple of the active images, image by image in the order of `rows`:
     (k · len(rows), 1, 28, 28). Each answer is held against its clean image, so that the nearest adversarial
     over *all* queries is kept and not only the last that an attack returns. A model that can infer from what it
-    found nearby (it has a method `near`) does so.
+    found nearby (it has a method `infer_near`) does so.
 
     rows (m,): which images are active, all at first; `only` narrows them for a while
     best (n, 1, 28, 28): nearest adversarial so far, the clean image where there is none
@@ -32,7 +32,7 @@ class Target(nn.Module):
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, norm: str):
         super().__init__()
         self.model, self.x, self.y, self.norm = model, x, y, norm
-        self.following = Following(model, len(x)) if hasattr(model, "near") else None
+        self.following = Following(model, len(x)) if hasattr(model, "infer_near") else None
         self.rows = torch.arange(len(x), device=x.device)
         self.best = x.clone()
         self.best_distance = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)

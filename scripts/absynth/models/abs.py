@@ -79,14 +79,14 @@ class ABS(nn.Module):
             return self.reference.infer(self.decoders, self.prototypes, seen)
         return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma)
 
-    def near(self, x: Tensor, start: Inferred) -> Tensor:
-        """Logits of x, searching from what was inferred for nearby images; always by fast inference.
+    def infer_near(self, x: Tensor, start: Inferred) -> Inferred:
+        """The same, searching from what was inferred for nearby images; always by fast inference.
 
         Assumes that the optimum of no class that matters left its basin in between.
         """
         check_images(x)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
-        return self.at(x, self.fast.refine(self.decoders, self.seen(x).detach(), start, self.gamma))
+        return self.fast.refine(self.decoders, self.seen(x).detach(), start, self.gamma)
 
     def logits(self, seen: Tensor, inferred: Inferred) -> Tensor:
         """Logits (n, C) of flat images (n, 784) at given latents."""
