@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from absynth.attacks.distances import distance
 from absynth.attacks.following import Following
 
-_TRAIL = 16  # former bests kept for each image
-_STEP = 0.98  # a new best must be this much nearer than the last one recorded
+_TRAIL = 24  # former bests kept for each image
+_STEP = 0.95  # a new best must be this much nearer than the last one recorded
 
 
 class Target(nn.Module):
