@@ -119,7 +119,7 @@ def test_a_touched_module_reruns_nothing(finished):
         ({"attacks": {"fgmm": {}}}, "config key attacks.fgmm: unknown; did you mean fgm?"),
         (
             {"attacks": {"fgm": {"doublings": 99}}},
-            "config key attacks.fgm.doublings: found 99, allowed is 30 or less",
+            "config key attacks.fgm.doublings: found 99, allowed is 16 or less",
         ),
     ],
 )
