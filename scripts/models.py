@@ -1,26 +1,20 @@
 """Gather the models' calibration constants and clean accuracies in one table."""
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from absynth.atomic import write_text
+from absynth.atomic import write_csv
 from absynth.log import start_log
 from absynth.models.constants import read_calibration
 
-COLUMNS = ("alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test")
+COLUMNS = ("model", "alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test")
 
 
 def main(*, calibrations: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
     """Write one row a model: constants and accuracy on the calibration split, accuracy on all test images."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=("model", *COLUMNS), extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for path in calibrations:
-        writer.writerow({**read_calibration(path), "model": Path(path).parent.name})
-    write_text(table, text.getvalue())
+    rows = [{**read_calibration(path), "model": Path(path).parent.name} for path in calibrations]
+    write_csv(table, rows, COLUMNS)
 
 
 if "snakemake" in globals():

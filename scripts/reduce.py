@@ -1,14 +1,12 @@
 """Reduce all attacks on a model in one norm to each sample's nearest adversarial."""
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from absynth.atomic import write_text
+from absynth.atomic import write_csv
 from absynth.log import LOGGER, start_log
 from absynth.records import MINIMAL, write_record
 from absynth.reduction import Minimum, summarise
@@ -41,11 +39,7 @@ def main(
         {"model": model, "norm": norm, "attack": name, **summarise(values, threshold), "clean": clean}
         for name, values in distances.items()
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(summary, text.getvalue())
+    write_csv(summary, rows)
     LOGGER.info("%s %s: median %.4g over %d attacks", model, norm, rows[-1]["median"], len(attacks))
 
 

@@ -1,12 +1,11 @@
 """Gather the statistics of all models and norms in one long table."""
 
 import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from absynth.atomic import write_text
+from absynth.atomic import write_csv
 from absynth.log import start_log
 
 COLUMNS = ("model", "norm", "attack", "median", "accuracy", "n")
@@ -14,13 +13,11 @@ COLUMNS = ("model", "norm", "attack", "median", "accuracy", "n")
 
 def main(*, summaries: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
     """Write the rows of all `summaries`: attack `all` is the per-sample minimum over attacks."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    rows = []
     for path in summaries:
         with Path(path).open(newline="", encoding="utf-8") as file:
-            writer.writerows(csv.DictReader(file))
-    write_text(table, text.getvalue())
+            rows += csv.DictReader(file)
+    write_csv(table, rows, COLUMNS)
 
 
 if "snakemake" in globals():

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
+from absynth.atomic import write_csv
 from absynth.data.splits import read_split
 from absynth.devices import acquire
 from absynth.log import start_log
 from absynth.models.binarize import binarize
 from absynth.models.cnn import NETWORKS
 from absynth.models.weights import save_weights
-from absynth.training.checkpoint import write_curve
 from absynth.training.classifier import Adversary, train_classifier
 
 
@@ -48,7 +48,7 @@ def main(
         checkpoint=checkpoint,
     )
     save_weights(weights, model)
-    write_curve(curve, rows)
+    write_csv(curve, rows)
     Path(checkpoint).unlink(missing_ok=True)
 
 

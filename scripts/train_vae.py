@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
+from absynth.atomic import write_csv
 from absynth.data.splits import read_split
 from absynth.devices import acquire
 from absynth.log import LOGGER, start_log
 from absynth.models.weights import save_weights
-from absynth.training.checkpoint import write_curve
 from absynth.training.vae import train_vae
 
 
@@ -34,7 +34,7 @@ def main(
     LOGGER.info("class %d: %d images", label, len(chosen))
     vae, rows = train_vae(chosen, **settings, seed=seed, device=device, checkpoint=checkpoint)
     save_weights(weights, vae)
-    write_curve(curve, rows)
+    write_csv(curve, rows)
     Path(checkpoint).unlink(missing_ok=True)
 
 

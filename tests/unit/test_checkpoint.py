@@ -6,10 +6,11 @@ from functools import partial
 import pytest
 import torch
 
+from absynth.atomic import write_csv
 from absynth.errors import InputError
 from absynth.log import LOGGER
 from absynth.training import classifier, vae
-from absynth.training.checkpoint import Training, fit, write_curve
+from absynth.training.checkpoint import Training, fit
 from absynth.training.classifier import Adversary, train_classifier
 from absynth.training.vae import train_vae
 
@@ -173,7 +174,7 @@ def test_each_epoch_leaves_one_whole_checkpoint(tmp_path):
 
 
 def test_curve_is_written_as_a_table(tmp_path):
-    write_curve(tmp_path / "curve.csv", [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": 0.25}])
+    write_csv(tmp_path / "curve.csv", [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": 0.25}])
     with (tmp_path / "curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from absynth.errors import InputError
 from absynth.imports import modules_behind
+from absynth.models.registry import PUBLISHED_VAE
 from absynth.plan import Plan
 
 try:

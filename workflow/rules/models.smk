@@ -2,7 +2,7 @@ if PUBLISHED:
 
     rule import_vae:
         input:
-            weights=published_file("ABS_{label}.net"),
+            weights=published_file(PUBLISHED_VAE),
             code=package("models.vae", "models.weights", "log"),
         output:
             weights=run("models/abs/vae_{label}.pt"),

@@ -1,7 +1,5 @@
 """Epoch-wise training that survives a kill, and the curve it leaves."""
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from absynth.atomic import replacing, write_text
+from absynth.atomic import replacing
 from absynth.errors import InputError
 from absynth.log import LOGGER, progress_bar
 
@@ -94,12 +92,3 @@ def fit(
             training.save(Path(checkpoint))
     training.module.eval()
     return training.curve
-
-
-def write_curve(path: str | Path, curve: list[dict[str, float]]) -> None:
-    """Write the training curve as CSV, one row per epoch."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(curve[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(curve)
-    write_text(path, text.getvalue())
