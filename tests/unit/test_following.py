@@ -17,7 +17,7 @@ class Recorder(nn.Module):
     def seen(self, x):
         return x.flatten(1)
 
-    def infer(self, x):
+    def infer(self, x, without=None):
         self.cold.append(len(x))
         mean = x.flatten(1).mean(dim=1)
         return Inferred(mean[:, None, None].expand(-1, 10, 8).clone(), torch.zeros(len(x), 10, 784))
@@ -25,7 +25,9 @@ class Recorder(nn.Module):
     def at(self, x, inferred):
         return inferred.latents[:, :, 0]
 
-    def infer_near(self, x, start):
+    def infer_near(self, x, start, without=None):
+        if without is not None:
+            return Inferred(start.latents + 1, start.images)
         self.warm.append(len(x))
         return start
 
@@ -52,6 +54,14 @@ def test_far_queries_are_inferred_anew_and_remembered():
     assert (model.cold, model.warm) == ([2, 1], [1])
     following(mixed, torch.arange(2))
     assert (model.cold, model.warm) == ([2, 1], [1, 2])
+
+
+def test_rivals_refined_without_a_class_are_what_the_next_query_starts_from():
+    following = Following(Recorder(), 1)
+    x, row = torch.full((1, 1, 28, 28), 0.2), torch.tensor([0])
+    refined = following.infer(x, row, without=torch.tensor([3]))
+    torch.testing.assert_close(refined.latents, torch.full((1, 10, 8), 1.2))
+    torch.testing.assert_close(following(x, row), torch.full((1, 10), 1.2))
 
 
 def test_a_row_not_asked_for_yet_is_inferred_from_nothing():

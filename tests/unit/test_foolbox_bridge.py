@@ -132,6 +132,18 @@ def test_queries_are_kept_in_the_box():
     assert [(images.min(), images.max()) for images in asked] == [(0, 1)] * 2
 
 
+def test_an_image_lost_to_nan_does_not_harm_the_others():
+    target = target_of(two_class(), "l2")
+    lost = target.x[2].clone()
+
+    def query(x):
+        same = (x == lost).flatten(1).all(dim=1)[:, None, None, None]
+        return torch.where(same, torch.nan, 1 - x)
+
+    FoolboxMinimization(Scripted(query), refine_steps=3)(target, draws())
+    assert target.best_distance.isinf().tolist() == [i == 2 for i in range(N)]
+
+
 def test_l0_does_not_count_rounding():
     target = target_of(two_class(), "l0")
 

@@ -10,6 +10,7 @@ from absynth.attacks.search import (
     for_norm,
     per_distinct_epsilon,
     search_epsilon,
+    search_line,
 )
 from absynth.errors import InputError
 from linear_models import N, images, never_errs, smallest, target_of, two_class
@@ -87,6 +88,25 @@ def test_first_success_leaves_the_rest_to_the_next_attempt():
     first_success(target, [near, lambda target, epsilon: far(target, 3 * epsilon)], middle)
     assert far.asked[0][0].tolist() == (optimum > middle).nonzero().squeeze(1).tolist()
     assert len(near.asked[0][0]) == N
+
+
+def test_line_is_left_where_it_leads_beyond_the_nearest_adversarial():
+    target = target_of(two_class(), "l2")
+    optimum = smallest(target.model, target.x, target.y, "l2")
+    toward = two_class().weight.detach()
+    away = (toward[1 - target.y] - toward[target.y]).view_as(target.x)
+    direction = away / away.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    budget = dict(doublings=8, per_doubling=4, bisections=6)
+    search_line(target, -direction, **budget)  # nothing is there
+    assert target.best_distance.isinf().all()
+    assert target.queries.tolist() == [33] * N
+    search_line(target, direction, **budget)
+    found, asked = target.best_distance.clone(), target.queries.clone()
+    assert (found <= optimum * 1.01).all()
+    search_line(target, -direction, **budget)
+    extra = target.queries - asked  # up to the first ε beyond what is known
+    grid = LARGEST["l2"] * 2 ** (torch.arange(-32, 1).double() / 4)
+    assert extra.tolist() == [int((grid < distance).sum()) + 1 for distance in found]
 
 
 def test_bisect_to_clean_reaches_the_boundary():

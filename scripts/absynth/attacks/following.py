@@ -23,18 +23,27 @@ class Following(nn.Module):
 
     def forward(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Logits (q, 10) of queries (q, 1, 28, 28) that belong to `rows` (q,)."""
+        return self.model.at(queries, self.infer(queries, rows))
+
+    def infer(self, queries: Tensor, rows: Tensor, *, without: Tensor | None = None) -> Inferred:
+        """What is inferred for queries (q, 1, 28, 28) that belong to `rows` (q,).
+
+        without: a class (q,) of each query whose rivals are searched for too, as if it were none
+        """
         seen = self.model.seen(queries).detach()
         near = self._near(seen, rows)
         if near.all():
             inferred = self.model.infer_near(queries, self.found[rows])
         else:
-            inferred = self.model.infer(queries[~near])
+            inferred = self.model.infer(queries[~near], None if without is None else without[~near])
             if near.any():
                 warm = self.model.infer_near(queries[near], self.found[rows[near]])
                 order = torch.cat([near.nonzero(), (~near).nonzero()]).squeeze(1).argsort()
                 inferred = Inferred.cat([warm, inferred])[order]
+        if without is not None:
+            inferred = self.model.infer_near(queries, inferred, without)
         self._remember(seen, rows, inferred)
-        return self.model.at(queries, inferred)
+        return inferred
 
     def _near(self, seen: Tensor, rows: Tensor) -> Tensor:
         if self.last is None:

@@ -50,7 +50,7 @@ def run_minimization(
     """Run a minimum-norm attack on the active images, options going to its `run`, and ask its answer too."""
     x, y = target.active
     found = attack.run(as_foolbox(target, max_calls), x, foolbox.criteria.Misclassification(y), **options)
-    target.adversarial(found.clamp(0, 1))
+    target.adversarial(torch.where(found.isnan(), x, found.clamp(0, 1)))
 
 
 def run_fixed_epsilon(target: Target, attack: FixedEpsilonAttack, epsilon: float) -> None:

@@ -12,10 +12,11 @@ UNCHANGED = 1e-4  # where l0 counts, Foolbox takes a pixel that moved less for u
 class FoolboxView(nn.Module):
     """What Foolbox sees of a Target: images kept in the box, logits on one scale, few forward passes.
 
-    Queries may leave [0, 1] by rounding (and in l0 miss the clean value by it): they are put back, and
-    gradients pass unchanged. Where gradients are asked for, each image's logits are multiplied by a constant
-    that makes the margin of the clean image CLEAN_MARGIN. No decision depends on the scale, but the cross
-    entropy does: for small logits its gradient leads to all other classes at once, for large it vanishes.
+    Queries may leave [0, 1] by rounding (and in l0 miss the clean value by it): they are put back, and gradients
+    pass unchanged. Where an attack divided by a gradient of zero, NaN becomes the clean value. Where gradients are
+    asked for, each image's logits are multiplied by a constant that makes the margin of the clean image
+    CLEAN_MARGIN. No decision depends on the scale, but the cross entropy does: for small logits its gradient
+    leads to all other classes at once, for large it vanishes.
     DeepFool asks for nine gradients at each point: the second to ninth reuse the forward pass. Weights get no
     gradients. A model whose answer does not depend on x has gradient zero.
 
@@ -53,9 +54,9 @@ class FoolboxView(nn.Module):
         return CLEAN_MARGIN / margin.abs().clamp_min(1e-12)
 
     def _repair(self, queries: Tensor) -> Tensor:
-        images = queries.clamp(0, 1)
+        clean, _ = self.target.active
+        images = torch.where(queries.isnan(), clean, queries.clamp(0, 1))
         if self.target.norm == "l0":
-            clean, _ = self.target.active
             images = torch.where((images - clean).abs() < UNCHANGED, clean, images)
         return images
 

@@ -5,7 +5,7 @@ the same direction, and they use no more, but not rounded to zero where the mode
 scaled for each image (`FoolboxView`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,12 +21,11 @@ from absynth.attacks.foolbox_bridge import FoolboxMinimization, as_foolbox
 from absynth.attacks.foolbox_view import FoolboxView
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.search import (
-    LARGEST,
     bisect_to_clean,
     first_success,
     for_norm,
     search_epsilon,
-    search_ray,
+    search_line,
 )
 from absynth.attacks.target import Target
 
@@ -35,33 +34,36 @@ from absynth.attacks.target import Target
 class FastGradient:
     """One step along the gradient at the clean image, as far as needed; options as in `fgm`."""
 
-    normalize: Callable[[Tensor], Tensor]
     doublings: int
     per_doubling: int
     bisections: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
-        direction = torch.zeros_like(target.x)  # of length 1; 0 where the gradient is 0, (n, 1, 28, 28)
-        direction[target.rows] = self._direction(target)
+        search_line(
+            target,
+            steepest_direction(target),
+            doublings=self.doublings,
+            per_doubling=self.per_doubling,
+            bisections=self.bisections,
+        )
 
-        def image_at(target: Target, epsilon: Tensor) -> Tensor:
-            return (target.x[target.rows] + epsilon.view(-1, 1, 1, 1) * direction[target.rows]).clamp(0, 1)
 
-        steps = torch.arange(-self.doublings * self.per_doubling, 1, device=direction.device)
-        grid = LARGEST[target.norm] * 2 ** (steps / self.per_doubling)  # epsilons of the coarse search, (g,)
-        search_ray(target, image_at, grid.to(direction.dtype), self.bisections)
-
-    def _direction(self, target: Target) -> Tensor:
-        x, y = target.active
-        x = x.clone().requires_grad_()
-        with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(misread_loss(FoolboxView(target)(x), y), x)
-        return self.normalize(gradient.flatten(1)).view_as(x)
+def steepest_direction(target: Target) -> Tensor:
+    """The direction (m, 1, 28, 28) of length 1, in the target's norm, in which the loss climbs fastest at first
+    from each active image; 0 where the gradient is 0."""
+    x, y = target.active
+    x = x.clone().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(misread_loss(FoolboxView(target)(x), y), x)
+    return _STEEPEST[target.norm](gradient.flatten(1)).view_as(x)
 
 
 def _along_gradient(gradient: Tensor) -> Tensor:
     gradient = gradient / gradient.abs().amax(dim=1, keepdim=True).clamp_min(1e-30)  # squares stay normal
     return gradient / gradient.norm(dim=1, keepdim=True).clamp_min(1e-30)
+
+
+_STEEPEST = {"l2": _along_gradient, "linf": torch.sign}
 
 
 def fgm(norm: str, *, doublings: int = 8, per_doubling: int = 4, bisections: int = 10) -> FastGradient:
@@ -71,7 +73,7 @@ def fgm(norm: str, *, doublings: int = 8, per_doubling: int = 4, bisections: int
         that many steps, up to its first success
     bisections: halvings of the step in which it succeeds; like the coarse search's, each is one query
     """
-    return FastGradient(for_norm(norm, l2=_along_gradient), doublings, per_doubling, bisections)
+    return for_norm(norm, l2=FastGradient)(doublings, per_doubling, bisections)
 
 
 def fgsm(norm: str, *, doublings: int = 8, per_doubling: int = 4, bisections: int = 10) -> FastGradient:
@@ -79,7 +81,7 @@ def fgsm(norm: str, *, doublings: int = 8, per_doubling: int = 4, bisections: in
 
     Options as in `fgm`.
     """
-    return FastGradient(for_norm(norm, linf=torch.sign), doublings, per_doubling, bisections)
+    return for_norm(norm, linf=FastGradient)(doublings, per_doubling, bisections)
 
 
 @dataclass(frozen=True)

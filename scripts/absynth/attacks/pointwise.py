@@ -17,6 +17,8 @@ from absynth.errors import InputError
 class Pointwise:
     """Salt-and-pepper noise, from which every pixel is reset that the adversarial does not need.
 
+    Where the target holds an adversarial already, pixels of that are reset first.
+
     repetitions: starts per image
     draws: noise images that a start is evolved from, towards fewer pixels; fewer at the start leave fewer at
         the end
@@ -30,12 +32,17 @@ class Pointwise:
     resolution: float | None
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
+        known = target.best_distance[target.rows].isfinite()
+        self._descend(target, random, target.best[target.rows].flatten(1), known)
         for _ in range(self.repetitions):
-            start, found = salt_pepper_noise(target, random, draws=self.draws, evolve=True)
-            with target.only(found):
-                reset = reset_pixels(target, random, start[found], block=self.block)
-                if self.resolution is not None:
-                    approach_clean(target, random, reset, block=self.block, resolution=self.resolution)
+            self._descend(target, random, *salt_pepper_noise(target, random, draws=self.draws, evolve=True))
+
+    def _descend(self, target: Target, random: SampleRandom, start: Tensor, found: Tensor) -> None:
+        """Reset pixels of adversarials `start` (m, d) where they are `found` (m,)."""
+        with target.only(found):
+            reset = reset_pixels(target, random, start[found], block=self.block)
+            if self.resolution is not None:
+                approach_clean(target, random, reset, block=self.block, resolution=self.resolution)
 
 
 def pointwise(

@@ -77,15 +77,37 @@ def first_success(target: Target, attempts: list[Attempt], epsilon: Tensor) -> N
 def search_ray(target: Target, image_at: ImageAt, grid: Tensor, bisections: int) -> None:
     """Find the first value of `grid` (g,) at which each image's curve is misread, and bisect below it.
 
-    grid: positive and ascending; the curve starts at 0 with the clean image
+    grid: positive and ascending; the curve starts at 0 with the clean image and leads away from it. An image
+        leaves the grid where its curve is farther than its nearest adversarial
     """
     low = torch.zeros(len(target.rows), dtype=grid.dtype, device=grid.device)  # (m,)
     high = torch.full_like(low, torch.inf)
     for value in grid:
-        waiting = high.isinf()
+        waiting = high.isinf() & _promising(target, image_at(target, low))
         misread = _misread(target, image_at, value.expand(len(low)), waiting)
         low, high = torch.where(waiting & ~misread, value, low), torch.where(misread, value, high)
     _bisect(target, image_at, low, high, bisections)
+
+
+def search_line(
+    target: Target, direction: Tensor, *, doublings: int, per_doubling: int, bisections: int
+) -> None:
+    """Find how far along its direction each active image, clipped to [0, 1], is misread first (`search_ray`).
+
+    direction (m, 1, 28, 28): of length 1 in the target's norm, or 0
+    doublings, per_doubling: the coarse search grows ε to the largest distance in that many doublings, each of
+        that many steps
+    bisections: halvings of the step in which it succeeds
+    """
+    along = torch.zeros_like(target.x)  # (n, 1, 28, 28)
+    along[target.rows] = direction.to(along.dtype)
+
+    def image_at(target: Target, epsilon: Tensor) -> Tensor:
+        return (target.x[target.rows] + epsilon.view(-1, 1, 1, 1) * along[target.rows]).clamp(0, 1)
+
+    steps = torch.arange(-doublings * per_doubling, 1, device=along.device)
+    grid = LARGEST[target.norm] * 2 ** (steps / per_doubling)  # epsilons of the coarse search, (g,)
+    search_ray(target, image_at, grid.to(along.dtype), bisections)
 
 
 def bisect_to_clean(target: Target, steps: int) -> None:
@@ -112,6 +134,11 @@ def _bisect(target: Target, image_at: ImageAt, low: Tensor, high: Tensor, bisect
         middle = (low + high) / 2
         misread = _misread(target, image_at, middle, wanted)
         low, high = torch.where(misread, low, middle), torch.where(misread, middle, high)
+
+
+def _promising(target: Target, images: Tensor) -> Tensor:
+    """Whether images (m, 1, 28, 28) would be the active ones' nearest adversarials, if misread: (m,) bool."""
+    return target.record.measure(target.rows, images) < target.record.distance[target.rows]
 
 
 def _misread(target: Target, image_at: ImageAt, parameter: Tensor, wanted: Tensor) -> Tensor:

@@ -6,11 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from absynth.attacks.distances import distance
 from absynth.attacks.following import Following
-
-_TRAIL = 24  # former bests kept for each image
-_STEP = 0.95  # a new best must be this much nearer than the last one recorded
+from absynth.attacks.nearest import Nearest
 
 
 class Target(nn.Module):
@@ -22,10 +19,9 @@ class Target(nn.Module):
     found nearby (it has a method `infer_near`) does so.
 
     rows (m,): which images are active, all at first; `only` narrows them for a while
-    best (n, 1, 28, 28): nearest adversarial so far, the clean image where there is none
-    best_distance (n,) float64: inf where there is none
-    trail (k, n, 1, 28, 28): adversarials that were the best before, in no order, the clean image where there are
-        fewer; where the reference does not accept the best, it may accept one of these
+    nearest: the nearest adversarials so far, for an attack to go on from (best, best_distance: its parts)
+    record: those to be judged; the same, unless the model binarises its input (it has an `input_threshold`):
+        then the nearest after post-processing, which a query may be though it lies far away itself
     queries, gradients (n,) int64: images asked for, and how many of them with a gradient
     """
 
@@ -34,13 +30,9 @@ class Target(nn.Module):
         self.model, self.x, self.y, self.norm = model, x, y, norm
         self.following = Following(model, len(x)) if hasattr(model, "infer_near") else None
         self.rows = torch.arange(len(x), device=x.device)
-        self.best = x.clone()
-        self.best_distance = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
-        self.trail = x.expand(_TRAIL, *x.shape).clone()
-        self._recorded = (
-            self.best_distance.clone()
-        )  # distance of the last best that went into the trail, (n,)
-        self._next = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # its next place there
+        threshold = getattr(model, "input_threshold", None)
+        self.nearest = Nearest(x, norm)
+        self.record = self.nearest if threshold is None else Nearest(x, norm, threshold)
         self.queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.gradients = torch.zeros_like(self.queries)
 
@@ -48,6 +40,16 @@ class Target(nn.Module):
     def active(self) -> tuple[Tensor, Tensor]:
         """The active images and their labels."""
         return self.x[self.rows], self.y[self.rows]
+
+    @property
+    def best(self) -> Tensor:
+        """The nearest adversarials so far (n, 1, 28, 28), the clean image where there is none."""
+        return self.nearest.best
+
+    @property
+    def best_distance(self) -> Tensor:
+        """Their distances (n,) float64, inf where there is none."""
+        return self.nearest.distance
 
     @contextmanager
     def only(self, chosen: Tensor) -> Iterator["Target"]:
@@ -66,12 +68,27 @@ class Target(nn.Module):
             logits = self.following(queries, self.rows.repeat(blocks))
         else:
             logits = self.model(queries)
-        self.queries[self.rows] += blocks
         if logits.requires_grad:
             rows = self.rows
             logits.register_hook(lambda gradient: self._count_gradients(rows, blocks))
-        self.offer(queries.detach(), logits.detach().argmax(dim=1))
+        self._count(queries.detach(), logits.detach().argmax(dim=1))
         return logits
+
+    @torch.no_grad()
+    def rivals(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Ask a model with latents for one query (m, 1, 28, 28) of each active image.
+
+        Returns whether it is misread (m,), and the reconstruction (m, 1, 28, 28) of it by the likeliest class
+        other than the label, whose latents are searched as if the label's class were none.
+        """
+        y = self.y[self.rows]
+        inferred = self.following.infer(queries, self.rows, without=y)
+        logits = self.model.at(queries, inferred)
+        prediction = logits.argmax(dim=1)
+        self._count(queries, prediction)
+        rival = logits.scatter(1, y[:, None], -torch.inf).argmax(dim=1)
+        images = inferred.images[torch.arange(len(y), device=y.device), rival]
+        return prediction != y, images.view_as(queries)
 
     def adversarial(self, queries: Tensor) -> Tensor:
         """Whether the model misreads queries (k · m, 1, 28, 28): (k · m,) bool."""
@@ -79,27 +96,15 @@ class Target(nn.Module):
             return self(queries).argmax(dim=1) != self.y[self.rows].repeat(self._blocks(queries))
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
-        """Keep those queries (k · m, 1, 28, 28) that are misread and nearer than the best so far.
+        """Keep those queries (k · m, 1, 28, 28) that are misread and nearer than the best so far."""
+        y, keepers = self.y[self.rows], {self.nearest, self.record}
+        for block, predicted in zip(queries.split(len(y)), prediction.split(len(y)), strict=True):
+            for keeper in keepers:
+                keeper.offer(self.rows, block, predicted != y)
 
-        The clean image itself is none, though the inference attacked may misread it where the reference does not.
-        """
-        for block, predicted in zip(
-            queries.split(len(self.rows)), prediction.split(len(self.rows)), strict=True
-        ):
-            candidate = distance(self.x[self.rows], block, self.norm)
-            misread = (predicted != self.y[self.rows]) & (candidate > 0)
-            nearer = misread & (candidate < self.best_distance[self.rows])
-            rows = self.rows[nearer]
-            self._record(rows[candidate[nearer] < _STEP * self._recorded[rows]])
-            self.best[rows] = block[nearer].to(self.best.dtype)
-            self.best_distance[rows] = candidate[nearer]
-
-    def _record(self, rows: Tensor) -> None:
-        """Put the best of `rows` into the trail before nearer ones take their place."""
-        rows = rows[self.best_distance[rows].isfinite()]
-        self.trail[self._next[rows], rows] = self.best[rows]
-        self._recorded[rows] = self.best_distance[rows]
-        self._next[rows] = (self._next[rows] + 1) % _TRAIL
+    def _count(self, queries: Tensor, prediction: Tensor) -> None:
+        self.queries[self.rows] += self._blocks(queries)
+        self.offer(queries, prediction)
 
     def _blocks(self, queries: Tensor) -> int:
         blocks, rest = divmod(len(queries), max(1, len(self.rows)))

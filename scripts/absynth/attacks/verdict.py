@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from absynth.attacks.distances import distance
+from absynth.attacks.postprocessing import nearest_alike
 
 _STRETCHES = (1.002, 1.01, 1.03, 1.1, 1.3, 2.0)  # how far beyond a candidate the push looks
 _RESOLUTION = (
@@ -30,8 +31,11 @@ def judge(
 
     A candidate that fools only the inference it was found with lies close to the boundary. It is pushed on
     along the line from the clean image until the reference agrees, then back by bisection. Where no push helps,
-    the nearest of `trail` (k, n, 1, 28, 28) that the reference accepts takes its place.
+    the nearest of `trail` (k, n, 1, 28, 28) that the reference accepts takes its place. If the reference
+    binarises its input (it has an `input_threshold`), what is recorded is post-processed (`nearest_alike`): the
+    push must go on from the images as they were asked for, since it flips no pixel between clean and threshold.
     """
+    threshold = getattr(reference, "input_threshold", None)
     prediction = predict_labels(reference, candidates)
     adversarial = candidates.clone()
     tried = (candidates != x).flatten(1).any(dim=1)
@@ -41,11 +45,13 @@ def judge(
         adversarial[pending], prediction[pending] = pushed, pushed_prediction
     pending = pending[prediction[pending] == y[pending]]
     if trail is not None and len(pending):
-        found = _first_accepted(reference, x[pending], y[pending], trail[:, pending], norm)
+        shorter = nearest_alike(x, trail, threshold)
+        found = _first_accepted(reference, x[pending], y[pending], shorter[:, pending], norm)
         adversarial[pending], prediction[pending] = found
     failed = ~tried | (prediction == y)
     adversarial[failed] = x[failed]
     prediction[failed] = y[failed]
+    adversarial = nearest_alike(x, adversarial, threshold)
     found = torch.where(failed, torch.inf, distance(x, adversarial, norm))
     return Verdict(adversarial, found, prediction)
 

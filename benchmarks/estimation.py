@@ -1,0 +1,77 @@
+"""What estimated gradients add to exact ones on ABS: FGSM, DeepFool and BIM by both, judged by the reference.
+
+    python benchmarks/estimation.py --weights DIR --data DIR [--images 5] [--differences 0.1 0.6] [--threads 1]
+
+DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints a line of
+JSON an attack: medians, queries an image and CPU seconds by exact gradients and by estimates, and on how many
+images estimates are nearer by more than a hundredth. Some minutes of one core.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import torch
+from inference import load_images, load_vaes
+
+from absynth.attacks import estimation, gradient
+from absynth.attacks.run import Attack, attack_images
+from absynth.data.idx import read_idx
+from absynth.models.abs import ABS
+
+BUDGETS = {
+    ("fgsm", "linf"): {},
+    ("deepfool", "l2"): {"steps": 10},
+    ("bim", "l2"): {"steps": 5, "step_sizes": [0.4], "doublings": 4, "bisections": 2},
+}
+
+
+def measure(attack: Attack, model: ABS, x: torch.Tensor, y: torch.Tensor, norm: str) -> dict:
+    """Distances (n,), queries an image and CPU seconds of an attack."""
+    began = time.process_time()
+    found = attack_images(
+        attack, model, x, y, torch.arange(len(x)), norm=norm, name="estimation", seed=0, batch_size=len(x)
+    )
+    return {
+        "distance": found["distance"],
+        "queries": round(found["queries"].double().mean().item()),
+        "seconds": round(time.process_time() - began, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=5)
+    parser.add_argument("--differences", type=float, nargs="+", default=[0.1, 0.6])
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = ABS(load_vaes(options.weights))
+    x = load_images(options.data, options.images)
+    (path,) = sorted(options.data.glob("t10k-labels-idx1-ubyte*"))[:1]
+    y = torch.from_numpy(read_idx(path)[: options.images]).long()
+    for (name, norm), budget in BUDGETS.items():
+        exact = getattr(gradient, name)(norm, **budget)
+        by_estimate = getattr(estimation, f"{name}_ge")(norm, differences=options.differences, **budget)
+        found = {
+            "exact": measure(exact, model, x, y, norm),
+            "estimated": measure(by_estimate, model, x, y, norm),
+        }
+        distances = [result.pop("distance") for result in found.values()]
+        for result, distance in zip(found.values(), distances, strict=True):
+            result["median"] = round(distance.median().item(), 4)
+        nearer = int((distances[1] < 0.99 * distances[0]).sum())
+        line = {"attack": name, "norm": norm, "images": len(x), **found, "estimated_nearer": nearer}
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The nearest adversarial of each image over all that an attack asked for, and those that were it before."""
+
+import torch
+from torch import Tensor
+
+from absynth.attacks.distances import distance
+from absynth.attacks.postprocessing import nearest_alike
+
+_TRAIL = 24  # former bests kept for each image
+_STEP = 0.95  # a new best must be this much nearer than the last one recorded
+
+
+class Nearest:
+    """What was nearest to images x (n, 1, 28, 28) in a norm; with a `threshold` distances are those after
+    post-processing (`nearest_alike`), though images are kept as they were asked for.
+
+    best (n, 1, 28, 28): nearest adversarial so far, the clean image where there is none
+    distance (n,) float64: inf where there is none
+    trail (k, n, 1, 28, 28): adversarials that were the best before, in no order, the clean image where there are
+        fewer; where the reference does not accept the best, it may accept one of these
+    """
+
+    def __init__(self, x: Tensor, norm: str, threshold: float | None = None):
+        self.x, self.norm, self.threshold = x, norm, threshold
+        self.best = x.clone()
+        self.distance = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
+        self.trail = x.expand(_TRAIL, *x.shape).clone()
+        self._recorded = self.distance.clone()  # of the last best that went into the trail, (n,)
+        self._next = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # its next place there
+
+    def measure(self, rows: Tensor, images: Tensor) -> Tensor:
+        """The distances (m,) that images (m, 1, 28, 28) for `rows` (m,) would be recorded with."""
+        x = self.x[rows]
+        return distance(x, nearest_alike(x, images, self.threshold), self.norm)
+
+    def offer(self, rows: Tensor, images: Tensor, misread: Tensor) -> None:
+        """Keep those images (m, 1, 28, 28) for `rows` (m,) that are misread (m,) and nearer than the best so far.
+
+        The clean image itself is none, though the inference attacked may misread it where the reference does not.
+        """
+        candidate = self.measure(rows, images)
+        nearer = misread & (candidate > 0) & (candidate < self.distance[rows])
+        rows, images, candidate = rows[nearer], images[nearer], candidate[nearer]
+        self._record(rows[candidate < _STEP * self._recorded[rows]])
+        self.best[rows] = images.to(self.best.dtype)
+        self.distance[rows] = candidate
+
+    def _record(self, rows: Tensor) -> None:
+        """Put the best of `rows` into the trail before nearer ones take their place."""
+        rows = rows[self.distance[rows].isfinite()]
+        self.trail[self._next[rows], rows] = self.best[rows]
+        self._recorded[rows] = self.distance[rows]
+        self._next[rows] = (self._next[rows] + 1) % _TRAIL
