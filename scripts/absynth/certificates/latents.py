@@ -1,0 +1,188 @@
+"""The certificate of ABS and Binary ABS: explanations are latents, and rivals are searched for.
+
+For an image x of class y with an explanation (z_y, v = G_y(z_y)) the decision changes only where some rival
+(c, z) explains x + δ no worse. The bound is the smallest such δ over all rival classes and latents; see
+docs/certificates.md for what "all" assumes.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from absynth.certificates.explanation import Bound, Duel, Explanation, PaperBounds, reach
+from absynth.certificates.paper import FORMULAS, Own, paper_bounds
+from absynth.certificates.perturbations import Box, Flips, Perturbations
+from absynth.certificates.search import Minima, Objective, Pairs, descend, search_classes
+from absynth.certificates.settings import Settings
+from absynth.certificates.starts import best_of_halves, joint_ratio, nearest_samples
+from absynth.errors import InputError
+from absynth.inference.latents import Inferred, energies
+from absynth.inference.prior import Prototypes
+from absynth.models.abs import ABS
+
+_FIT_TOLERANCE = 2e-4  # energy that a step must promise
+_REFIT_STEPS = 4  # where a latent is known for a nearby image
+
+
+class LatentCertificate:
+    """Bounds for images (n, 1, 28, 28) that an ABS model gives the labels y (n,)."""
+
+    def __init__(self, model: ABS, settings: Settings):
+        if not model.binary and model.gamma.unique().numel() > 1:
+            raise InputError("gamma: classes scaled differently can be certified only for binarised input")
+        self.model, self.settings, self.decoders = model, settings, model.decoders
+
+    @torch.no_grad()
+    def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
+        """The joint bound: the best over several own explanations, each against all rivals.
+
+        The first explains x best. The next ones explain images on the way to x + δ best, half of it, three
+        quarters and so on, δ being what the largest bound so far allows: there the rival catches up first.
+        """
+        inferred, perturbations = self.model.infer(x), self.perturbations(x, norm)
+        z = self.own_latents(x, y, inferred)
+        rows, best, furthest = torch.arange(len(y), device=y.device), None, None
+        for turn in range(self.settings.own):
+            if best:
+                points = perturbations.seen + (1 - 0.5**turn) * furthest
+                z = self.fit(points, y, z[:, None], self.settings.steps)
+            minima = self.rivals(perturbations, self.explain(z, y), y, inferred)
+            duel = self._duel(y, z, minima.label, minima.latent)
+            found = reach(perturbations, rows, duel.own, duel.rival)
+            new = Bound(found.size, found.score, duel.label, minima.disagreement)
+            larger = found.score > best.score if best else torch.ones_like(y, dtype=torch.bool)
+            furthest = torch.where(larger[:, None], found.delta, furthest) if best else found.delta
+            best = new.where(larger, best) if best else new
+        return best
+
+    @torch.no_grad()
+    def duels(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[Duel]:
+        """The `count` rival classes that need the smallest perturbations, nearest first."""
+        inferred, perturbations = self.model.infer(x), self.perturbations(x, norm)
+        z = self.own_latents(x, y, inferred)
+        minima = self.rivals(perturbations, self.explain(z, y), y, inferred)
+        order = minima.score.argsort(dim=1)[:, : min(count, self.decoders.n_classes - 1)]
+        rows = torch.arange(len(y), device=y.device)
+        return [self._duel(y, z, label, minima.z[rows, label]) for label in order.T]
+
+    @torch.no_grad()
+    def again(self, duel: Duel, y: Tensor, points: Tensor) -> Duel:
+        """Both sides' explanations fitted to perturbed images (n, 784), as seen by the model."""
+        own, rival = duel.latents.unbind(1)
+        own = self.fit(points, y, own[:, None], _REFIT_STEPS)
+        return self._duel(y, own, duel.label, self.fit(points, duel.label, rival[:, None], _REFIT_STEPS))
+
+    def paper(self, norm: str) -> Iterator[PaperBounds]:
+        """For each seed of the prior samples, the model's own first, what computes the paper's bounds.
+
+        The paper has none in l0. Of a binarised image it bounds the distance of binarised images, which says
+        something in l2 only.
+        """
+        defined = ("l2",) if self.model.binary else FORMULAS
+        n, first = len(self.model.prototypes.latents), self.model.prior_seed
+        for seed in range(first, first + self.settings.seeds) if norm in defined else ():
+            prototypes = self.model.prototypes if seed == first else Prototypes(self.decoders, n, seed)
+            yield partial(self._paper, norm, prototypes)
+
+    @torch.no_grad()
+    def _paper(self, norm: str, prototypes: Prototypes, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.model.seen(x)
+        samples = nearest_samples(prototypes, seen, y, self.settings.starts)
+        own = self.explain(self.fit(seen, y, samples, self.settings.steps), y)
+        return paper_bounds(
+            self.decoders,
+            prototypes,
+            norm,
+            Own(seen, own.image, own.offset, own.factor),
+            y,
+            self.model.gamma,
+            self.settings,
+        )
+
+    @torch.no_grad()
+    def margin(self, points: Tensor, y: Tensor, clean: Tensor) -> Tensor:
+        """Energy (n,) by which class y explains `points` better than any other, each inferred from many starts.
+
+        Among them, for images near `clean` (n, 1, 28, 28), what explains those best.
+        """
+        inferred, seen, n_classes = self.model.infer(points), self.model.seen(points), self.decoders.n_classes
+        own = self.own_latents(clean, y, self.model.infer(clean))
+        samples = [
+            nearest_samples(self.model.prototypes, seen, torch.full_like(y, c), self.settings.starts)
+            for c in range(n_classes)
+        ]
+        known = torch.stack([inferred.latents, own[:, None].expand(-1, n_classes, -1)], dim=2)
+        starts = torch.cat([torch.stack(samples, dim=1), known], dim=2)  # (n, C, S, 8)
+
+        def energy(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
+            return self._explanation(pairs, images).energy(seen[pairs.sample]), seen[pairs.sample]
+
+        every = torch.ones(len(y), n_classes, dtype=torch.bool, device=y.device)
+        found = search_classes(self.decoders, energy, starts, every, self.settings, prior=1.0).score
+        of_own = found.gather(1, y[:, None])[:, 0]
+        return found.scatter(1, y[:, None], torch.inf).amin(dim=1) - of_own
+
+    def perturbations(self, x: Tensor, norm: str) -> Perturbations:
+        seen = self.model.seen(x)
+        return Flips(norm, x.flatten(1), seen) if self.model.binary else Box(norm, seen)
+
+    def own_latents(self, x: Tensor, y: Tensor, inferred: Inferred) -> Tensor:
+        """The latents (n, 8) with which the images' own classes explain them best."""
+        seen = self.model.seen(x)
+        known = inferred.latents[torch.arange(len(y), device=y.device), y]
+        samples = nearest_samples(self.model.prototypes, seen, y, self.settings.starts)
+        return self.fit(seen, y, torch.cat([known[:, None], samples], dim=1), self.settings.steps)
+
+    def fit(self, target: Tensor, label: Tensor, starts: Tensor, steps: int) -> Tensor:
+        """The latents (n, 8) with which classes (n,) best explain targets (n, 784), as seen by the model.
+
+        starts (n, S, 8)
+        """
+
+        def energy(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
+            wanted = target[pairs.sample]
+            return energies(images, wanted, pairs.z), wanted
+
+        pairs, place = Pairs.of_label(starts, label)
+        found, score = descend(self.decoders, energy, pairs, steps=steps, prior=1.0, tolerance=_FIT_TOLERANCE)
+        best = score[place].view(starts.shape[:2]).argmin(dim=1)
+        return found.z[place].view_as(starts)[torch.arange(len(best), device=best.device), best]
+
+    def explain(self, z: Tensor, label: Tensor) -> Explanation:
+        """Explanations by latents z (n, 8) of classes `label` (n,), in any order."""
+        pairs, place = Pairs.of_label(z[:, None], label)
+        return self._explanation(pairs, self.decoders(pairs.z, pairs.counts(self.decoders.n_classes)))[place]
+
+    def rivals(self, perturbations: Perturbations, own: Explanation, y: Tensor, inferred: Inferred) -> Minima:
+        """For every image and rival class the latent that needs the smallest perturbation against `own` (n)."""
+        objective = self._objective(perturbations, own)
+        wanted = torch.arange(self.decoders.n_classes, device=y.device) != y[:, None]  # (n, C)
+        prototypes = self.model.prototypes
+        rough = joint_ratio(prototypes, perturbations.seen, own, self.model.gamma)
+        starts = best_of_halves(
+            prototypes,
+            objective,
+            rough,
+            wanted,
+            screened=self.settings.screened,
+            starts=self.settings.starts,
+        )
+        starts = torch.cat([starts, inferred.latents[:, :, None]], dim=2)
+        return search_classes(self.decoders, objective, starts, wanted, self.settings, prior=1.0)
+
+    def _objective(self, perturbations: Perturbations, own: Explanation) -> Objective:
+        def objective(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
+            rival = self._explanation(pairs, images)
+            found = reach(perturbations, pairs.sample, own[pairs.sample], rival)
+            return found.score, perturbations.seen[pairs.sample] + found.delta
+
+        return objective
+
+    def _explanation(self, pairs: Pairs, images: Tensor) -> Explanation:
+        return Explanation(images, 0.5 * pairs.z.square().sum(dim=1), self.model.gamma[pairs.label])
+
+    def _duel(self, y: Tensor, own: Tensor, label: Tensor, rival: Tensor) -> Duel:
+        latents = torch.stack([own, rival], dim=1)
+        return Duel(self.explain(own, y), self.explain(rival, label), label, latents)

@@ -1,0 +1,29 @@
+"""How hard a certificate searches."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Config block `certificates`; see config/README.md.
+
+    starts: prior samples from which each half of the search starts, an image and rival class
+    screened: prior samples among which those are chosen by the bound itself
+    first_steps: steps of all starts; margin: only those within this share of the best go on to `steps`
+    hops: starts around the best of each half at the end
+    own: explanations of an image by its own class that are tried; the best bound counts
+    neighbors: the same for nearest neighbour, training images
+    seeds: draws of prior samples for which the paper's bounds are computed
+    batch_size: images certified at a time
+    """
+
+    starts: int = 6
+    screened: int = 32
+    first_steps: int = 3
+    margin: float = 0.2
+    steps: int = 30
+    hops: int = 20
+    own: int = 2
+    neighbors: int = 4
+    seeds: int = 10
+    batch_size: int = 16

@@ -1,0 +1,36 @@
+"""Statistics of bounds over images and over seeds of the prior samples."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+
+def summarise_bounds(joint: Tensor, seeds: Sequence[Mapping[str, Tensor]]) -> list[dict[str, object]]:
+    """One row a bound: bound (its name), mean, median, standard_error, seeds, n.
+
+    joint (n,): from one seed; seeds: for each the paper's bounds by name, (n,) each. Mean and median are over
+    images, averaged over seeds; standard_error is that of the average of the means (paper, section 7), empty with
+    one seed.
+    """
+    named = {
+        "joint": [joint],
+        **{name: [seed[name] for seed in seeds] for name in (seeds[0] if seeds else ())},
+    }
+    rows = []
+    for name, bounds in named.items():
+        means = [bound.double().mean().item() for bound in bounds]
+        mean = sum(means) / len(means)
+        spread = sum((value - mean) ** 2 for value in means)
+        several = len(means) > 1
+        rows.append(
+            {
+                "bound": name,
+                "mean": mean,
+                "median": sum(bound.double().quantile(0.5).item() for bound in bounds) / len(bounds),
+                "standard_error": math.sqrt(spread / (len(means) - 1) / len(means)) if several else "",
+                "seeds": len(means),
+                "n": len(joint),
+            }
+        )
+    return rows

@@ -1,0 +1,33 @@
+"""Gather the brackets of all models and norms."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from absynth.atomic import write_csv
+from absynth.bracket import CURVES, INTERVALS, MEDIANS, REFUTATIONS
+from absynth.log import start_log
+
+TABLES = {"bracket": INTERVALS, "refutations": REFUTATIONS, "medians": MEDIANS, "curves": CURVES}
+
+
+def main(
+    *, parts: Mapping[str, Sequence[str | os.PathLike]], tables: Mapping[str, str | os.PathLike]
+) -> None:
+    """Write the rows of all parts of each table; only a header where there are none.
+
+    parts: for each key of TABLES the files of every model and norm; tables: where each goes
+    """
+    for name, columns in TABLES.items():
+        rows = []
+        for path in parts[name]:
+            with Path(path).open(newline="", encoding="utf-8") as file:
+                rows += csv.DictReader(file)
+        write_csv(tables[name], rows, columns)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(parts={name: job.input.get(name, []) for name in TABLES}, tables=dict(job.output.items()))

@@ -1,0 +1,141 @@
+"""Brackets: what they hold, what refutes them, and their figure and rows in Table 1."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from absynth.bracket import contradictions, curves, intervals, medians
+from absynth.certificates.summary import summarise_bounds
+from absynth.errors import InputError
+from absynth.figures.bracket import draw_bracket
+from absynth.figures.style import save
+from absynth.tables import table1, to_markdown
+
+BOUNDS = pd.DataFrame(
+    {
+        "index": [0, 1, 2, 3],
+        "correct": [1, 1, 0, 1],
+        "joint": [1.0, 2.0, 0.0, 3.0],
+        "paper": [0.5, 0.5, 0, 0.5],
+    }
+)
+MINIMAL = {
+    "index": np.array([3, 2, 1, 0]),
+    "distance": np.array([math.inf, 0.0, 1.9, 1.5]),
+    "attack": np.array(["", "", "ddn", "bim"], dtype=object),
+}
+
+
+@pytest.fixture
+def found() -> pd.DataFrame:
+    return intervals(BOUNDS, MINIMAL, "bounds/abs/l2.csv")
+
+
+def test_intervals_belong_to_the_images(found):
+    assert found.to_numpy().tolist() == [
+        [0, 1.0, 1.5, "bim"],
+        [1, 2.0, 1.9, "ddn"],
+        [2, 0.0, 0.0, ""],
+        [3, 3.0, math.inf, ""],
+    ]
+
+
+def test_an_adversarial_below_its_bound_contradicts_it(found):
+    assert contradictions(found)["index"].tolist() == [1]
+    found.loc[1, "upper"] = 1.9995  # rounding
+    assert not len(contradictions(found))
+
+
+def test_medians_are_over_all_images(found):
+    assert medians(found) == {"lower": 1.5, "gap": pytest.approx(0.25), "n": 4}
+
+
+def test_certified_accuracy_lies_below_that_under_attack(found):
+    table = curves(found.drop(index=1))
+    at = {
+        side: dict(zip(part["distance"], part["accuracy"], strict=True))
+        for side, part in table.groupby("side")
+    }
+    assert at["certified"] == {0.0: pytest.approx(2 / 3), 1.0: pytest.approx(1 / 3), 3.0: pytest.approx(0)}
+    assert at["attacked"] == {0.0: pytest.approx(2 / 3), 1.5: pytest.approx(1 / 3)}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "found"),
+    [
+        (BOUNDS.iloc[:3], "different images, 3 say"),
+        (BOUNDS.assign(correct=[1, 0, 0, 1]), "disagree on the clean image 1"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_named(bounds, found):
+    with pytest.raises(InputError, match=r"bounds/abs/l2\.csv: .*" + found):
+        intervals(bounds, MINIMAL, "bounds/abs/l2.csv")
+
+
+def test_standard_error_is_that_of_the_mean_over_seeds():
+    seeds = [{"paper": torch.tensor([0.1, 0.3])}, {"paper": torch.tensor([0.3, 0.5])}]
+    joint, paper = summarise_bounds(torch.tensor([1.0, 2.0]), seeds)
+    assert joint == {"bound": "joint", "mean": 1.5, "median": 1.5, "standard_error": "", "seeds": 1, "n": 2}
+    assert paper["mean"] == paper["median"] == pytest.approx(0.3)
+    assert paper["standard_error"] == pytest.approx(0.1)  # of 0.2 and 0.4: standard deviation 0.1 √2, over √2
+    assert (paper["bound"], paper["seeds"]) == ("paper", 2)
+    assert len(summarise_bounds(torch.tensor([1.0]), [])) == 1
+
+
+def test_table1_has_rows_for_certified_norms_only():
+    robustness = pd.DataFrame(
+        [
+            ("abs", "l2", "all", 2.1, 0.8, 10),
+            ("cnn", "l2", "all", 1.1, 0.1, 10),
+            ("abs", "l0", "all", 12, 0.5, 10),
+        ],
+        columns=["model", "norm", "attack", "median", "accuracy", "n"],
+    )
+    table = table1(
+        robustness,
+        {"abs": 0.99, "cnn": 0.99},
+        models={"abs": "ABS", "cnn": "CNN"},
+        attacks={"l2": {}, "l0": {}},
+        thresholds={"l2": 1.5, "l0": 12.0},
+        brackets=pd.DataFrame(
+            [("abs", "l2", 1.98, math.inf, 10)], columns=["model", "norm", "lower", "gap", "n"]
+        ),
+    )
+    assert to_markdown(table).splitlines()[3:] == [
+        "| **L2 (ε = 1.5)** |  |  |",
+        "| All L2 attacks | 2.10 / 80% | 1.10 / 10% |",
+        "| Median lower bound | 1.98 |  |",
+        "| Median gap | ∞ |  |",
+        "| **L0 (ε = 12)** |  |  |",
+        "| All L0 attacks | 12.0 / 50% |  |",
+    ]
+
+
+def draw(found: pd.DataFrame, models: dict[str, str]) -> plt.Figure:
+    named = [found.assign(model=model, norm="l2") for model in models]
+    sides = [curves(part).assign(model=part["model"].iloc[0], norm="l2") for part in named if len(part)]
+    columns = ["model", "norm", "side", "distance", "accuracy"]
+    table = pd.concat(sides) if sides else pd.DataFrame(columns=columns)
+    return draw_bracket(pd.concat(named), table, models={**models, "cnn": "CNN"}, norms=["l2", "l0"])
+
+
+@pytest.mark.parametrize("models", [{"abs": "ABS"}, {"abs": "ABS", "nn": "NN"}])
+def test_figure_has_a_row_for_each_certified_model(found, models, tmp_path):
+    figure = draw(found, models)
+    assert len(figure.axes) == 2 * (len(models) + 1)
+    assert figure.axes[0].get_title() == "$L_2$"
+    (lines,) = (artist for artist in figure.axes[0].collections if hasattr(artist, "get_segments"))
+    assert sorted(segment[0][0] for segment in lines.get_segments()) == [0.0, 1.0, 2.0, 3.0]
+    paths = [tmp_path / "bracket.png", tmp_path / "bracket.svg"]
+    save(figure, paths)
+    assert all(path.stat().st_size > 1000 for path in paths)
+
+
+def test_figure_without_certified_models_says_so(found):
+    figure = draw(found.iloc[:0], {"abs": "ABS"})
+    assert "no model" in figure.axes[0].get_ylabel()
+    plt.close(figure)

@@ -1,0 +1,199 @@
+"""The certificate of ABS: toys with known boundaries, then the authors' weights."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from absynth.attacks.certificate import certificate_attack
+from absynth.attacks.run import attack_images
+from absynth.certificates.certify import certify
+from absynth.certificates.explanation import Explanation, reach
+from absynth.certificates.latents import LatentCertificate
+from absynth.certificates.settings import Settings
+from absynth.errors import InputError
+from absynth.models.abs import build_abs
+from absynth.models.files import ModelFiles
+from toy_abs import ToyABS, blocks
+
+NORMS = ("l2", "linf", "l0")
+QUICK = Settings(starts=2, screened=8, steps=40, own=2, seeds=2)
+LABEL = torch.zeros(1, dtype=torch.int64)
+
+
+def image(flat: torch.Tensor) -> torch.Tensor:
+    return flat.view(1, 1, 28, 28)
+
+
+def test_two_pictures_have_a_hyperplane_between_them():
+    """E_1 - E_0 = m - 2w·δ with w = p_1 - p_0: the distance to the plane, exactly, in every norm."""
+    pictures = torch.stack([blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5)])
+    certificate = LatentCertificate(ToyABS(pictures), QUICK)
+    x = image(pictures[0])
+    w = pictures[1] - pictures[0]
+    margin = w.square().sum()
+    assert certificate.bound(x, LABEL, "l2").size.item() == pytest.approx(
+        (margin / 2 / w.norm()).item(), rel=1e-4
+    )
+    linf = (margin / 2 / w.abs().sum()).item()
+    assert certificate.bound(x, LABEL, "linf").size.item() == pytest.approx(linf, rel=1e-4)
+    assert certificate.bound(x, LABEL, "l0").size.item() == math.ceil(margin / (2 * 0.1 * 0.5) - 1e-4)
+    assert certificate.bound(x, LABEL, "l2").rival.item() == 1
+    # The paper's formula lets both sides move apart; here r = 0 and z_y = 0, so it is tight as well.
+    with_kl, without_kl = next(certificate.paper("l2"))(x, LABEL)
+    assert with_kl.item() == pytest.approx((w.norm() / 2).item(), rel=1e-4)
+    assert without_kl.item() == pytest.approx((w.norm() / 2).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_search_finds_the_best_latent_of_a_rival(norm):
+    """One latent moves the rival's picture; the minimum over it is known from a dense grid."""
+    pictures = torch.stack([blocks(0.5, 0.55, 0.5, 0.5), blocks(0.6, 0.62, 0.5, 0.52)])
+    slopes = torch.zeros(2, 8, 784)
+    slopes[1, 0] = blocks(0.0, 0.04, -0.01, 0.0)
+    model = ToyABS(pictures, slopes)
+    x = image(blocks(0.5, 0.5, 0.5, 0.5))
+    certificate = LatentCertificate(model, QUICK)
+    latents = torch.linspace(-5, 5, 4001)
+    rival = Explanation(pictures[1] + latents[:, None] * slopes[1, 0], 0.5 * latents**2, torch.ones(4001))
+    own = Explanation(pictures[:1].expand(4001, -1), torch.zeros(4001), torch.ones(4001))
+    sample = torch.zeros(4001, dtype=torch.int64)
+    grid = reach(certificate.perturbations(x, norm), sample, own, rival).score
+    assert 0.1 < abs(latents[grid.argmin()].item()) < 4.9  # neither at the start nor at the edge
+    found = certificate.bound(x, LABEL, norm)
+    assert found.score.item() == pytest.approx(grid.min().item(), rel=1e-3)
+    assert found.disagreement.item() < 1e-3
+
+
+def test_binary_bound_counts_flips():
+    """Ten pixels tell the pictures apart, and half of them must flip."""
+    one, other = torch.zeros(784), torch.zeros(784)
+    other[:10] = 1.0
+    x = torch.full((784,), 0.1)
+    x[:10] = torch.linspace(0.05, 0.45, 10)
+    certificate = LatentCertificate(ToyABS(torch.stack([one, other]), binary=True), QUICK)
+    assert certificate.bound(image(x), LABEL, "l0").size.item() == 5
+    costs = (0.5 - x[:10]).sort().values
+    assert certificate.bound(image(x), LABEL, "linf").size.item() == pytest.approx(costs[4].item())
+    assert certificate.bound(image(x), LABEL, "l2").size.item() == pytest.approx(
+        costs[:5].norm().item(), rel=1e-4
+    )
+
+
+def test_binary_bound_weighs_energies_by_gamma():
+    """γ (10 - k) ≤ k: with γ = 1.6 for the rival, 7 of 10 pixels; with γ = 0.6, 4."""
+    one, other = torch.zeros(784), torch.zeros(784)
+    other[:10] = 1.0
+    for gamma in (1.6, 0.6):
+        model = ToyABS(torch.stack([one, other]), binary=True, gamma=[1.0, gamma])
+        least = math.ceil(10 * gamma / (1 + gamma))
+        assert (
+            LatentCertificate(model, QUICK).bound(image(torch.zeros(784)), LABEL, "l0").size.item() == least
+        )
+
+
+def test_gamma_without_binarisation_is_refused():
+    with pytest.raises(InputError, match="only for binarised input"):
+        LatentCertificate(ToyABS(torch.zeros(2, 784), gamma=[1.0, 1.1]), QUICK)
+
+
+def test_paper_linf_bound_is_where_its_two_sides_meet():
+    """r = 0: the own energy grows to Σ ε², the rival's shrinks to Σ (|w| - ε)²; w is one block of pixels."""
+    pictures = torch.stack([blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.5, 0.5)])
+    certificate = LatentCertificate(ToyABS(pictures), QUICK)
+    with_kl, without_kl = next(certificate.paper("linf"))(image(pictures[0]), LABEL)
+    # 196 (0.1 - ε)² = 784 ε²: 0.1 - ε = 2ε
+    assert with_kl.item() == pytest.approx(0.1 / 3, rel=1e-4)
+    assert without_kl.item() == pytest.approx(0.1 / 3, rel=1e-4)
+
+
+def test_each_seed_has_its_own_prior_samples():
+    certificate = LatentCertificate(ToyABS(torch.rand(2, 784), 0.02 * torch.randn(2, 8, 784)), QUICK)
+    assert len(list(certificate.paper("l2"))) == 2
+    assert list(certificate.paper("l0")) == []
+
+
+@pytest.fixture(scope="module")
+def released(published):
+    files = ModelFiles(tuple(published / f"ABS_{label}.net" for label in range(10)))
+    return build_abs(files, prior_samples=2000).eval()
+
+
+SEARCH = Settings(starts=3, steps=20, own=1, seeds=1)
+
+
+@pytest.mark.published
+@pytest.mark.mnist
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_joint_bound_is_never_below_the_papers(released, mnist_test, norm):
+    x, y = (part[:8] for part in mnist_test)
+    columns, (paper,) = certify(released, x, y, norm, SEARCH)
+    assert columns["correct"].all()
+    assert (columns["joint"] >= paper["paper_without_kl"]).all()
+    assert (paper["paper_without_kl"] >= paper["paper"]).all()
+    assert (columns["joint"] > 1.5 * paper["paper"]).all()
+    assert (columns["rival"] != y).all()
+
+
+@pytest.mark.published
+@pytest.mark.mnist
+def test_no_perturbation_inside_the_bound_changes_the_converged_decision(released, mnist_test):
+    x, y = (part[:4] for part in mnist_test)
+    certificate = LatentCertificate(released.use("reference"), SEARCH)
+    generator = torch.Generator().manual_seed(0)
+    for norm in ("l2", "linf"):
+        bound = certificate.bound(x, y, norm).size[:, None]
+        (duel,) = certificate.duels(x, y, norm, 1)
+        perturbations = certificate.perturbations(x, norm)
+        worst = reach(perturbations, torch.arange(4), duel.own, duel.rival).delta
+        noise = torch.randn(4, 784, generator=generator)
+        for direction in (worst, worst + 0.5 * worst.norm(dim=1, keepdim=True) * noise / 28, noise):
+            delta = direction.sign() if norm == "linf" else direction / direction.norm(dim=1, keepdim=True)
+            points = (x.flatten(1) + 0.99 * bound * delta).clamp(0, 1).view_as(x)
+            assert (certificate.margin(points, y, x) > 0).all()
+
+
+@pytest.mark.published
+@pytest.mark.mnist
+def test_misread_images_have_no_bound(released, mnist_test):
+    x, y = mnist_test[0][:3], mnist_test[1][:3].clone()
+    y[1] = (y[1] + 1) % 10
+    columns, (paper,) = certify(released, x, y, "l2", SEARCH)
+    assert columns["correct"].tolist() == [True, False, True]
+    assert (columns["joint"] > 0).tolist() == [True, False, True]
+    assert columns["rival"][1] == -1
+    assert (paper["paper"][1], columns["disagreement"][1]) == (0, 0)
+
+
+@pytest.mark.parametrize("changes", [{"hops": 0}, {"first_steps": 0}, {"margin": 0.0}])
+def test_a_cut_search_still_gives_a_bound(changes):
+    pictures = torch.stack(
+        [blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5), blocks(0.9, 0.1, 0.5, 0.5)]
+    )
+    certificate = LatentCertificate(ToyABS(pictures), replace(QUICK, **changes))
+    found = certificate.bound(image(pictures[0]), LABEL, "l2")
+    assert found.rival.item() == 1
+    half = (pictures[1] - pictures[0]).norm().item() / 2
+    assert half * 0.99 <= found.size.item() <= half + 1.0  # latents away from 0 cost at most their prior
+
+
+@pytest.mark.published
+@pytest.mark.mnist
+@pytest.mark.parametrize("norm", NORMS)
+def test_attack_ends_above_the_bound_and_near_it(released, mnist_test, norm):
+    x, y = (part[:3] for part in mnist_test)
+    columns, _ = certify(released, x, y, norm, SEARCH)
+    found = attack_images(
+        certificate_attack(norm, duels=2, steps=15),
+        released,
+        x,
+        y,
+        torch.arange(3),
+        norm=norm,
+        name="certificate",
+        seed=0,
+        batch_size=2,
+    )
+    assert (found["distance"] >= columns["joint"] - 1e-3).all()
+    assert (found["distance"].median() / columns["joint"].median()).item() < 1.15
