@@ -6,9 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from absynth.figures.style import NORM_LABELS, TEXT_WIDTH, begin, model_styles
-
-_UNITS = {"l2": "Euclidean distance", "linf": "largest change of a pixel", "l0": "changed pixels"}
+from absynth.figures.style import NORM_LABELS, TEXT_WIDTH, UNITS, begin, model_styles
 
 
 def accuracy_distortion(
@@ -36,7 +34,7 @@ def accuracy_distortion(
         if not len(shown):
             panel.text(0.5, 0.5, "no attack was run", ha="center", transform=panel.transAxes)
         panel.axvline(thresholds[norm], color="0.4", linewidth=0.8, linestyle=":")
-        panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=_UNITS[norm], title=NORM_LABELS[norm])
+        panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=UNITS[norm], title=NORM_LABELS[norm])
     panels[0][0].set_ylabel("accuracy")
     handles = [plt.Line2D([], [], linewidth=1.3, label=models[model], **styles[model]) for model in models]
     figure.legend(

@@ -14,6 +14,9 @@ from absynth.atomic import replacing
 COLUMN_WIDTH = 3.4  # inches, one column of a two-column paper
 TEXT_WIDTH = 7.0
 NORM_LABELS = {"l2": "$L_2$", "linf": r"$L_\infty$", "l0": "$L_0$"}
+UNITS = {"l2": "Euclidean distance", "linf": "largest change of a pixel", "l0": "changed pixels"}
+_FORMATS = {"l2": "{:.2f}", "linf": "{:.3f}", "l0": "{:.0f}"}
+_MARKERS = "osD^vPX*"
 _MARKS = ["-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (2, 2))]
 
 
@@ -27,6 +30,23 @@ def model_styles(models: Iterable[str]) -> dict[str, dict]:
     models = list(models)
     colours = sns.color_palette("colorblind", max(len(models), 1))
     return {m: {"color": colours[i], "linestyle": _MARKS[i % len(_MARKS)]} for i, m in enumerate(models)}
+
+
+def line_styles(names: Iterable[str]) -> dict[str, dict]:
+    """Colour and line style of lines that stand for no model, say for classes; from dark to light."""
+    names = list(names)
+    colours = sns.color_palette("viridis", max(len(names), 1))
+    return {name: {"color": colours[i], "linestyle": _MARKS[i % len(_MARKS)]} for i, name in enumerate(names)}
+
+
+def model_markers(models: Iterable[str]) -> dict[str, str]:
+    """The marker of each model, where points stand for it; the same for the same list of models."""
+    return {model: _MARKERS[i % len(_MARKERS)] for i, model in enumerate(models)}
+
+
+def format_distance(distance: float, norm: str) -> str:
+    """A distance with the decimals that are worth showing."""
+    return _FORMATS[norm].format(distance)
 
 
 def save(figure: plt.Figure, paths: Iterable[str | Path]) -> None:
