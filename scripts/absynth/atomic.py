@@ -1,38 +1,75 @@
 """Write files whole or not at all."""
 
 import csv
+import errno
 import io
 import os
+import re
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from absynth.errors import InputError
+
+_UNWRITABLE = {
+    errno.ENOSPC: "make space",
+    errno.EDQUOT: "make space within your quota",
+    errno.EROFS: "use a folder that can be written to",
+    errno.EACCES: "use a folder that can be written to",
+    errno.EPERM: "use a folder that can be written to",
+    errno.EEXIST: "remove the file that stands in the folder's place",
+    errno.ENOTDIR: "remove the file that stands in the folder's place",
+}
+
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed into place, on failure removed.
 
-    The temporary name keeps the suffix of `path`, since writers such as matplotlib choose a format by it.
+    The temporary name keeps the suffix of `path`, since writers such as matplotlib choose a format by it, and
+    tells host and process: what a killed process of this host left behind is removed by the next writer.
+    Raises InputError where there is no space or no permission to write.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with _unwritable_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        prefix = f".{path.stem}-{socket.gethostname()}-{os.getpid()}-"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private; outputs are to be shared
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _unwritable_named(path: Path) -> Iterator[None]:
     try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private; outputs are to be shared
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        reason, cure = os.strerror(error.errno), _UNWRITABLE[error.errno]
+        raise InputError(f"{path}: cannot be written ({reason}); {cure} and run again") from error
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write UTF-8 text atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write bytes atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_csv(
@@ -46,6 +83,26 @@ def write_csv(
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files of `path` whose process, of this host, is no more."""
+    start, end = re.escape(f".{path.stem}-{socket.gethostname()}-"), re.escape(path.suffix)
+    ours = re.compile(rf"{start}(\d+)-\w+{end}")
+    for entry in path.parent.iterdir():
+        match = ours.fullmatch(entry.name)
+        if match and not _alive(int(match[1])):
+            entry.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _umask() -> int:

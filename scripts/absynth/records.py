@@ -1,14 +1,14 @@
-"""The HDF5 files of attacks: what is in them, writing them whole, and refusing what is not one."""
+"""The HDF5 files of a run: what is in them, writing them whole, and refusing what is not one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from absynth.atomic import replacing
 from absynth.errors import InputError
+from absynth.integrity import check_seal, sealed_hdf5
 
 FORMAT = 1
 _IMAGE = (1, 28, 28)
@@ -21,10 +21,16 @@ _DISTANCE = {
 
 
 class Column:
-    """One dataset: its type, the shape of a row, its axes and its unit."""
+    """One dataset: its type, the shape of a row (None where any length will do), its axes and its unit."""
 
-    def __init__(self, dtype: str, unit: str, row: tuple[int, ...] = (), axes: str = "sample"):
+    def __init__(self, dtype: str, unit: str, row: tuple[int | None, ...] = (), axes: str = "sample"):
         self.dtype, self.unit, self.row, self.axes = dtype, unit, row, axes
+
+    def holds(self, shape: tuple[int, ...]) -> bool:
+        """Whether a row may have this shape."""
+        return len(shape) == len(self.row) and all(
+            size in (None, found) for size, found in zip(self.row, shape, strict=True)
+        )
 
 
 SHARD = {
@@ -43,6 +49,37 @@ MINIMAL = {
     "distance": SHARD["distance"],
     "attack": Column("str", "name of the attack that found it; empty if none did"),
     "adversarial": SHARD["adversarial"],
+    "adversarial_prediction": SHARD["adversarial_prediction"],
+}
+DISTAL = {
+    "index": Column("int64", "number of the ascent"),
+    "label": Column("int64", "class whose confidence is climbed"),
+    "seed": Column("int64", "seed of the noise that the ascent starts from"),
+    "image": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
+    "reached": Column("int64", "1 where the confidence that the reference gives the image is high enough"),
+    "steps": Column("int64", "steps taken until then, or in all"),
+    "final_confidence": Column("float64", "p(label|image) by the reference"),
+    "confidence": Column(
+        "float64", "p(label|image) as climbed; NaN once the ascent has ended", (None,), "sample,step"
+    ),
+    "moved": Column("float64", "Euclidean distance from the noise, pixels in [0, 1]"),
+    "nearest": Column("float64", "Euclidean distance to the nearest training image, pixels in [0, 1]"),
+}
+SAMPLES = {
+    "index": Column("int64", "number of the sample"),
+    "label": Column("int64", "class"),
+    "latent": Column("float32", "standard deviations of the prior", (None,), "sample,latent"),
+    "image": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
+}
+_SIDES = "sample,image (clean; adversarial),class (label; rival)"
+RECONSTRUCTIONS = {
+    "index": SHARD["index"],
+    "label": SHARD["label"],
+    "rival": Column("int64", "class that the adversarial is taken for"),
+    "clean": SHARD["adversarial"],
+    "adversarial": SHARD["adversarial"],
+    "reconstruction": Column("float32", _PIXELS, (2, 2, *_IMAGE), f"{_SIDES},channel,row,column"),
+    "energy": Column("float64", "γ_c E*_c, squared intensity", (2, 2), _SIDES),
 }
 
 
@@ -51,9 +88,9 @@ def write_record(
 ) -> None:
     """Write columns of equal length as `layout` says, with file attributes; whole or not at all.
 
-    attributes: among them norm, which gives the unit of `distance`
+    attributes: among them norm, which gives the unit of `distance`, if there is one
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with sealed_hdf5(path) as file:
         for key, value in {"format": FORMAT, **attributes}.items():
             file.attrs[key] = value
         for name, column in layout.items():
@@ -62,7 +99,7 @@ def write_record(
                 dataset = file.create_dataset(name, data=data, dtype=h5py.string_dtype(), track_times=False)
             else:
                 data = np.asarray(columns[name]).astype(column.dtype)
-                packed = {"compression": "gzip", "compression_opts": 1} if column.row else {}
+                packed = dict(compression="gzip", compression_opts=1, fletcher32=True) if column.row else {}
                 dataset = file.create_dataset(name, data=data, track_times=False, **packed)
             dataset.attrs["axes"] = column.axes
             dataset.attrs["unit"] = _DISTANCE[attributes["norm"]] if name == "distance" else column.unit
@@ -74,22 +111,35 @@ def read_record(
     """Read the columns and attributes of a file written by `write_record`.
 
     expected: attributes the file must have, say {"run": "mnist"}
-    Raises InputError with the path, what was found and the cure.
+    Raises InputError with the path, what was found and the cure; a flipped bit is noticed.
     """
     try:
+        check_seal(path)
         with h5py.File(path, "r") as file:
             attributes = dict(file.attrs)
             columns = {name: file[name][()] for name in layout if isinstance(file.get(name), h5py.Dataset)}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: damaged or not HDF5 ({error}); delete it and rerun") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: damaged or not HDF5 ({reason}); delete it and rerun") from None
     problem = _problem(columns, attributes, layout, expected or {})
     if problem:
         raise InputError(f"{path}: {problem}; delete it and rerun")
     for name, column in layout.items():
         if column.dtype == "str":
             columns[name] = np.array([value.decode() for value in columns[name]], dtype=object)
+    return columns, attributes
+
+
+def read_by_model(
+    paths: Iterable[str | Path], layout: Mapping[str, Column], expected: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, Any]]]:
+    """Read files of one layout, one a model: their columns and their attributes, by model."""
+    columns, attributes = {}, {}
+    for path in paths:
+        found, about = read_record(path, layout, expected)
+        columns[about["model"]], attributes[about["model"]] = found, about
     return columns, attributes
 
 
@@ -108,13 +158,13 @@ def _problem(columns: dict, attributes: dict, layout: Mapping[str, Column], expe
     n = len(columns["index"])
     for name, column in layout.items():
         values = columns[name]
-        if values.shape != (n, *column.row):
+        if values.shape[:1] != (n,) or not column.holds(values.shape[1:]):
             return f"{name!r} has shape {values.shape}, expected {(n, *column.row)}"
         if values.dtype != np.dtype("object" if column.dtype == "str" else column.dtype):
             return f"{name!r} has dtype {values.dtype}, expected {column.dtype}"
-    images = columns["adversarial"]
-    if n and not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
-        return "'adversarial' has pixels that are not finite or outside [0, 1]"
-    if np.isnan(columns["distance"]).any() or (columns["distance"] < 0).any():
+        if column.unit == _PIXELS and not ((values >= 0) & (values <= 1)).all():  # NaN is neither
+            return f"{name!r} has pixels that are not finite or outside [0, 1]"
+    distances = columns.get("distance", np.zeros(0))
+    if np.isnan(distances).any() or (distances < 0).any():
         return "'distance' holds NaN or a negative value"
     return None

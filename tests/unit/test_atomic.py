@@ -1,11 +1,18 @@
 """Files are written whole or not at all."""
 
+import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from absynth import atomic
 from absynth.atomic import replacing, write_text
+from absynth.errors import InputError
+
+SCRIPTS = Path(atomic.__file__).parents[1]
 
 
 def test_text_is_written_into_new_folders(tmp_path):
@@ -65,3 +72,45 @@ def test_two_writers_do_not_share_a_temporary_file(tmp_path):
         one.write_text("one")
         other.write_text("other")
     assert path.read_text() == "one"  # the last to finish
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    code = """if True:
+        import os, sys
+        from absynth.atomic import replacing
+        with replacing(sys.argv[1]) as temporary:
+            os.kill(os.getpid(), 9)
+    """
+    path, other = tmp_path / "shard.h5", tmp_path / "shard2.h5"
+    for killed in (path, path, other):
+        subprocess.run([sys.executable, "-c", code, killed], cwd=SCRIPTS, check=False)
+    assert len(list(tmp_path.iterdir())) == 2  # the second writer has removed what the first left
+    write_text(path, "whole")
+    left = [entry for entry in tmp_path.iterdir() if entry != path]
+    assert len(left) == 1
+    assert left[0].name.startswith(".shard2-")
+    write_text(other, "whole")
+    assert sorted(tmp_path.iterdir()) == [path, other]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, r"cannot be written \(No space left on device\); make space and run again"),
+        (errno.EROFS, r"cannot be written \(Read-only file system\); use a folder that can be written to"),
+        (errno.EDQUOT, "make space within your quota"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_named_with_the_cure(tmp_path, number, message):
+    path = tmp_path / "x"
+    write_text(path, "old")
+    with pytest.raises(InputError, match=rf"x: .*{message}"):
+        write_half(path, OSError(number, os.strerror(number)))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(InputError, match=r"folder/x: cannot be written .*; remove the file"):
+        write_text(tmp_path / "folder" / "x", "")

@@ -4,8 +4,18 @@ import h5py
 import numpy as np
 import pytest
 
+import pictures
 from absynth.errors import InputError
-from absynth.records import MINIMAL, SHARD, read_record, write_record
+from absynth.records import (
+    DISTAL,
+    MINIMAL,
+    RECONSTRUCTIONS,
+    SHARD,
+    read_by_model,
+    read_record,
+    write_record,
+)
+from hdf5_files import altered
 
 ATTRIBUTES = {"run": "toy", "model": "cnn", "norm": "l2", "attack": "fgm", "seed": 3}
 
@@ -92,7 +102,7 @@ def test_file_of_another_job_is_refused(path, key):
 
 
 def test_other_format_is_refused(path):
-    with h5py.File(path, "a") as file:
+    with altered(path) as file:
         file.attrs["format"] = 2
     with pytest.raises(InputError, match="has format 2, expected 1"):
         read_record(path, SHARD)
@@ -111,7 +121,7 @@ BAD = {
 @pytest.mark.parametrize(("name", "bad"), BAD.items(), ids=BAD)
 def test_column_of_the_wrong_form_is_refused(path, name, bad):
     values, message = bad
-    with h5py.File(path, "a") as file:
+    with altered(path) as file:
         del file[name]
         if values is not None:
             file[name] = values
@@ -120,7 +130,7 @@ def test_column_of_the_wrong_form_is_refused(path, name, bad):
 
 
 def test_group_in_place_of_a_dataset_is_refused(path):
-    with h5py.File(path, "a") as file:
+    with altered(path) as file:
         del file["label"]
         file.create_group("label")
     with pytest.raises(InputError, match="lacks the dataset 'label'"):
@@ -129,7 +139,7 @@ def test_group_in_place_of_a_dataset_is_refused(path):
 
 def test_attack_that_is_no_text_is_refused(tmp_path):
     write_record(tmp_path / "l2.h5", {**shard(), "attack": np.array(list("abcd"))}, ATTRIBUTES, MINIMAL)
-    with h5py.File(tmp_path / "l2.h5", "a") as file:
+    with altered(tmp_path / "l2.h5") as file:
         del file["attack"]
         file["attack"] = np.arange(4)
     with pytest.raises(InputError, match="'attack' has dtype int64, expected str"):
@@ -145,6 +155,32 @@ def test_pixel_outside_the_box_is_refused(tmp_path, value):
         read_record(tmp_path / "0.h5", SHARD)
 
 
+def test_columns_of_any_length_are_read_as_they_are(tmp_path):
+    columns = pictures.ascents(steps=7)
+    write_record(tmp_path / "cnn.h5", columns, {"run": "toy", "model": "cnn"}, DISTAL)
+    write_record(tmp_path / "abs.h5", columns, {"run": "toy", "model": "abs"}, DISTAL)
+    read, attributes = read_by_model([tmp_path / "cnn.h5", tmp_path / "abs.h5"], DISTAL, {"run": "toy"})
+    assert list(read) == list(attributes) == ["cnn", "abs"]
+    assert read["cnn"]["confidence"].shape == (6, 8)
+    np.testing.assert_array_equal(read["abs"]["image"], columns["image"])
+
+
+def test_a_column_of_any_length_still_needs_its_axes(tmp_path):
+    columns = pictures.ascents()
+    flat = {**columns, "confidence": columns["confidence"][:, 0]}
+    write_record(tmp_path / "cnn.h5", flat, {"run": "toy"}, DISTAL)
+    with pytest.raises(InputError, match=r"'confidence' has shape \(6,\), expected \(6, None\)"):
+        read_record(tmp_path / "cnn.h5", DISTAL)
+
+
+def test_pixels_of_every_picture_are_checked(tmp_path):
+    columns = pictures.explained()
+    columns["reconstruction"][1, 0, 1, 0, 3, 3] = 1.5
+    write_record(tmp_path / "abs.h5", columns, {"run": "toy"}, RECONSTRUCTIONS)
+    with pytest.raises(InputError, match="'reconstruction' has pixels that are not finite or outside"):
+        read_record(tmp_path / "abs.h5", RECONSTRUCTIONS)
+
+
 @pytest.mark.parametrize("value", [np.nan, -1e-9])
 def test_impossible_distance_is_refused(tmp_path, value):
     columns = shard()
@@ -152,3 +188,47 @@ def test_impossible_distance_is_refused(tmp_path, value):
     write_record(tmp_path / "0.h5", columns, ATTRIBUTES, SHARD)
     with pytest.raises(InputError, match="'distance' holds NaN or a negative value"):
         read_record(tmp_path / "0.h5", SHARD)
+
+
+@pytest.mark.parametrize("layout", [SHARD, MINIMAL], ids=["shard", "minimal"])
+def test_any_flipped_bit_is_refused_or_harmless(tmp_path, layout):
+    """Harmless are those in the part of the user block that nobody reads."""
+    path = tmp_path / "l2.h5"
+    columns = {**shard(), "attack": np.array(["", "fgm", "bim", "L∞ BIM"], dtype=object)}
+    write_record(path, columns, ATTRIBUTES, layout)
+    whole, rng = path.read_bytes(), np.random.default_rng(1)
+    read = read_record(path, layout)
+    messages = []
+    for place in rng.permutation(len(whole))[:150].tolist():
+        content = bytearray(whole)
+        content[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(content)
+        try:
+            found = read_record(path, layout)
+        except InputError as error:
+            messages.append(str(error))
+            continue
+        assert place < 512
+        np.testing.assert_equal(found, read)
+    assert len(messages) > 130
+    assert all(message.startswith(f"{path}: damaged or not HDF5 (") for message in messages)
+    assert not any("\n" in message for message in messages)
+
+
+def test_other_readers_notice_flipped_pixels(path):
+    with h5py.File(path) as file:
+        stored = file["adversarial"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[stored.byte_offset + stored.size - 2] ^= 1  # in the chunk's own checksum: its pixels are sound
+    path.write_bytes(content)
+    with h5py.File(path) as file, pytest.raises(OSError, match="filter returned failure"):
+        file["adversarial"][()]
+
+
+def test_file_without_a_checksum_is_read(path):
+    """Other programs, which write none, may make the files too."""
+    content = bytearray(path.read_bytes())
+    content[:512] = bytes(512)
+    path.write_bytes(content)
+    columns, _ = read_record(path, SHARD)
+    np.testing.assert_array_equal(columns["distance"], shard()["distance"])

@@ -23,6 +23,16 @@ TINY = {
     "threads": {"train": 1, "calibrate": 1, "attack": 1},
     "vae": {"epochs": 2, "batch_size": 64},
     "inference": {"prior_samples": 100, "steps": 2},
+    "distal": {"labels": [0, 1], "seeds": 1, "steps": 5},
+    "certificates": {
+        "starts": 1,
+        "screened": 4,
+        "first_steps": 1,
+        "steps": 3,
+        "hops": 1,
+        "own": 1,
+        "seeds": 2,
+    },
     "substitute": {"epochs": 1},
     "models": {
         "cnn": {"epochs": 2, "batch_size": 32},
@@ -37,6 +47,15 @@ KEPT_ATTACKS = {
     "fgm": {"doublings": 8},
     "salt_pepper": {"repetitions": 2},
     "gaussian_noise": {"repetitions": 1},
+    "boundary": {"steps": 10, "trials": 1, "start_from": ["gaussian_noise"]},
+    "newton": {
+        "class": "foolbox.attacks.NewtonFoolAttack",
+        "arguments": {"steps": 3},
+        "norms": ["l2"],
+        "models": ["cnn"],
+        "label": "NewtonFool",
+        "refine_steps": 5,
+    },
 }
 
 

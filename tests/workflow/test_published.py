@@ -24,6 +24,20 @@ def test_import_rules_replace_training(checkout, published):
     load_weights(checkout.folder / targets[1], CNN(SUBSTITUTE_WIDTHS))
 
 
+def test_without_trainings_there_is_no_figure_of_them(checkout, published):
+    models = {
+        "cnn": {},
+        "nearest_neighbor": {},
+        "abs": {},
+        **dict.fromkeys(("binary_cnn", "madry", "binary_abs")),
+    }
+    config = checkout.config(run="imported", published_weights=str(published), models=models)
+    done = checkout.snakemake("--dry-run", config=config)
+    assert done.returncode == 0, done.stdout
+    assert "figures/reconstructions.png" in done.stdout
+    assert "figures/training" not in done.stdout
+
+
 def test_weights_that_do_not_fit_are_named(checkout, published, tmp_path):
     folder = tmp_path / "weights"
     folder.mkdir()

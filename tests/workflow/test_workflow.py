@@ -2,14 +2,19 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from absynth.audit import COLUMNS, WITH
+from absynth.calibration import log_confidence
+from absynth.models.constants import read_calibration
 from absynth.models.loading import load_model
-from absynth.records import MINIMAL, SHARD, read_record
+from absynth.records import DISTAL, MINIMAL, SHARD, read_record
+from browser import open_page
 
 pytestmark = pytest.mark.workflow
 
@@ -26,16 +31,111 @@ def test_all_results_are_there_and_agree(finished):
         assert columns["index"].tolist() == [0, 1, 2, 3]
         others = table[(table["model"] == row.model) & (table["norm"] == row.norm)]
         assert (others["median"] >= row.median).all()
+    audited = pd.read_csv(results / "tables" / "audit.csv")
+    assert list(audited.columns) == list(COLUMNS)
+    assert set(audited["attack"]) <= {*table["attack"], WITH}
     for name in ("tables/table1.md", "tables/table1.csv", "tables/table1.tex", "tables/models.csv"):
         assert (results / name).stat().st_size > 0
     assert (results / "figures" / "accuracy_distortion.svg").read_text().startswith("<?xml")
+
+
+FIGURES = [
+    *(
+        "accuracy_distortion",
+        "distribution",
+        "adversarials",
+        "quantiles_l2",
+        "quantiles_l0",
+        "bracket",
+        "distal",
+    ),
+    *("samples", "reconstructions", "attacks", "training"),
+]
+
+
+def test_every_figure_is_there_in_both_formats(finished):
+    drawn = {path.name for path in (finished.folder / "results" / "tiny" / "figures").iterdir()}
+    assert drawn == {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
+
+
+def test_the_report_shows_the_table_and_every_figure(finished, tmp_path):
+    results = finished.folder / "results" / "tiny"
+    script = """
+        const found = [...document.images].map((image) => image.complete && image.naturalWidth);
+        document.body.append(Object.assign(document.createElement('pre'), {id: 'check', textContent: found}));
+    """
+    document, console = open_page(results / "report.html", tmp_path / "browser", script)
+    assert console == []
+    widths = re.search(r'<pre id="check">(.*?)</pre>', document)[1].split(",")
+    assert len(widths) == len(FIGURES)
+    assert all(int(width) > 100 for width in widths)
+    cells = pd.read_csv(results / "tables" / "table1.csv").iloc[:, 2:].stack().dropna()
+    assert len(cells) > 10
+    assert all(f">{cell}</td>" in document for cell in cells)
+
+
+def test_snakemake_s_own_report_has_the_figures(finished, tmp_path):
+    done = finished.snakemake("--report", str(tmp_path / "own.html"))
+    assert done.returncode == 0, done.stdout
+    own = (tmp_path / "own.html").read_text(encoding="utf-8")
+    assert "Minimal adversarials" in own
+    assert "figures/reconstructions.png" in own
+
+
+def test_distal_images_are_judged_by_the_reference(finished):
+    results = finished.folder / "results" / "tiny"
+    for name in ("cnn", "nearest_neighbor", "abs"):
+        columns, attributes = read_record(results / "distal" / f"{name}.h5", DISTAL, {"model": name})
+        assert attributes["target"] == 0.9
+        assert columns["confidence"].shape == (2, 6)
+        constants = read_calibration(results / "models" / name / "calibration.json")
+        with torch.no_grad():
+            model = load_model(results, name, inference="reference")
+            logits = model(torch.from_numpy(columns["image"])).double()
+        found = log_confidence(logits, constants["alpha"], constants["eta"]).exp()
+        expected = found.gather(1, torch.from_numpy(columns["label"])[:, None])[:, 0]
+        np.testing.assert_allclose(columns["final_confidence"], expected, rtol=1e-4)
+        np.testing.assert_array_equal(columns["reached"], columns["final_confidence"] >= 0.9)
+
+
+def test_certificates_and_attacks_bracket_every_image(finished):
+    results = finished.folder / "results" / "tiny"
+    bracket = pd.read_csv(results / "tables" / "bracket.csv")
+    assert list(bracket.columns) == ["model", "norm", "index", "lower", "upper", "attack"]
+    assert {model for model, _ in bracket.groupby(["model", "norm"]).groups} == {"nearest_neighbor", "abs"}
+    for (model, norm), part in bracket.groupby(["model", "norm"]):
+        bounds = pd.read_csv(results / "bounds" / model / f"{norm}.csv")
+        assert list(bounds.columns)[:5] == ["index", "label", "correct", "paper", "joint"]
+        assert bounds["index"].tolist() == part["index"].tolist() == [0, 1, 2, 3]
+        assert bounds["joint"].tolist() == part["lower"].tolist()
+        assert (bounds["joint"][bounds["correct"] == 0] == 0).all()
+        assert bounds["paper"].isna().all() == (model == "nearest_neighbor" or norm == "l0")
+        assert ((part["upper"] > 0) == (bounds["correct"] == 1).to_numpy()).all()
+    exact = bracket[bracket["model"] == "nearest_neighbor"]
+    assert (exact["upper"] >= exact["lower"] - 1e-3).all()
+    refutations = pd.read_csv(results / "tables" / "refutations.csv")
+    assert "nearest_neighbor" not in set(refutations["model"])
+    table = pd.read_csv(results / "tables" / "bounds.csv")
+    assert set(table[table["model"] == "abs"]["bound"]) == {"joint", "paper", "paper_without_kl"}
+    assert (table[table["bound"] == "paper"]["seeds"] == 2).all()
+    assert "Median lower bound" in (results / "tables" / "table1.md").read_text(encoding="utf-8")
+    assert (results / "figures" / "bracket.svg").stat().st_size > 0
+
+
+def test_bounds_of_a_model_without_a_certificate_are_refused(finished):
+    done = finished.snakemake("--dry-run", "results/tiny/bounds/cnn/l2.csv")
+    assert done.returncode != 0
+    assert (
+        "bounds of cnn: it offers no certificate; of this run's models nearest_neighbor, abs do"
+        in done.stdout
+    )
 
 
 def test_shards_can_be_checked_from_the_file_alone(finished):
     """Every stored adversarial, evaluated anew on the reference model, is what the file says."""
     results = finished.folder / "results" / "tiny"
     paths = sorted(results.glob("attacks/*/*/*/*.h5"))
-    assert len(paths) == 3 * 3 * 2  # models, attacks (two in l2, one in l0), shards
+    assert len(paths) == (3 * 4 + 1) * 2  # models, attacks (three in l2, one in l0; one on cnn alone), shards
     for path in paths:
         columns, attributes = read_record(path, SHARD, {"run": "tiny"})
         model = load_model(results, attributes["model"], inference="reference")
@@ -85,6 +185,8 @@ def test_a_changed_budget_reruns_that_attack_alone(finished):
             ("models/abs/vae", "models/cnn", "attacks/cnn"),
         ),
         ("figures/style.py", ("figures/",), ("attacks/", "models/", "minimal/", "tables/")),
+        ("distal.py", ("distal/", "tables/distal.csv", "report.html"), ("attacks/", "models/", "minimal/")),
+        ("report.py", ("report.html",), ("figures/", "tables/")),
         ("training/vae.py", ("models/abs/vae_0.pt",), ("models/cnn/", "attacks/cnn")),
     ],
 )  # fmt: skip
