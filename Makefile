@@ -1,11 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 2
+CONFIG ?= config/config.yaml
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart report test lint clean
 
 quickstart: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml
+
+report: .venv/ready
+	$(BIN)/snakemake report --cores $(CORES) --configfile $(CONFIG)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile

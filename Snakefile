@@ -6,12 +6,19 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/attacks.smk"
+include: "workflow/rules/certificates.smk"
+include: "workflow/rules/verification.smk"
+include: "workflow/rules/images.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -20,7 +27,12 @@ rule all:
         run("tables/robustness.csv"),
         run("tables/table1.md"),
         run("tables/models.csv"),
-        run("figures/accuracy_distortion.png"),
+        run("tables/verification.csv"),
+        run("tables/audit.csv"),
+        run("tables/bounds.csv"),
+        run("tables/bracket.csv"),
+        [run(f"figures/{figure.stem}.png") for figure in FIGURES],
+        run("report.html"),
 
 
 rule train:
@@ -29,4 +41,4 @@ rule train:
 
 
 onsuccess:
-    report_results(run("tables/table1.md"), run("figures"))
+    report_results(run("tables/table1.md"), run("figures"), run("report.html"))

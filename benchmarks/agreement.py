@@ -3,7 +3,7 @@
 Near the boundary: adversarials that DeepFool finds under fast inference, bisected to the boundary, then moved
 0, 0.5, 1 and 2 % further away from the clean image.
 
-    python benchmarks/agreement.py --weights DIR --data DIR [--images 1000] [--adversarials 100] [--seed 1]
+    python benchmarks/agreement.py --weights DIR --data DIR [--images 1000] [--adversarials 100] [--seed 3]
 
 Prints one line of JSON: accuracy of both on clean images, the share on which they agree, and for each push
 the share of adversarials that both inferences misread.
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--adversarials", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1, help="of the prior samples")
+    parser.add_argument("--seed", type=int, default=3, help="of the prior samples")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

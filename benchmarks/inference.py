@@ -4,11 +4,12 @@
 (b) reference: the same definition, all classes batched, batch norm folded
 (c) fast, from nothing, and (d) fast, from what was inferred before every pixel changed by ±0.02
 
-    python benchmarks/inference.py --weights DIR --data DIR [--images 100] [--device cpu] [--threads 2]
+    python benchmarks/inference.py --weights DIR --data DIR [--images 100] [--device cpu] [--threads 2] [--profile]
 
 DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints one line
 of JSON: queries per second (*_qps), their ratios to (a), the share of images on which fast and reference
 decide alike, the energy of the reference's class under fast minus that under the reference, and peak memory.
+With --profile it prints instead where (b) to (d) spend their time, operator by operator.
 """
 
 import argparse
@@ -85,15 +86,45 @@ def timed(run: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, floa
     return result, seconds
 
 
+def change(x: Tensor) -> Tensor:
+    """Images with every pixel CHANGE up or down, within [0, 1]."""
+    signs = torch.randint(0, 2, x.shape, generator=torch.Generator().manual_seed(0))
+    return (x + CHANGE * (2 * signs.to(x) - 1)).clamp(0, 1)
+
+
+def profiles(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, dict[str, float]]:
+    """For each procedure of ours the operators that take most of its time, with their share."""
+    model, changed = ABS(vaes).to(device), change(x)
+    start = model.infer(x)
+    procedures = {
+        "reference": lambda: model.use("reference")(x),
+        "fast": lambda: model.use("fast")(x),
+        "warm": lambda: model.at(changed, model.infer_near(changed, start)),
+    }
+    return {name: operators(run, device) for name, run in procedures.items()}
+
+
+def operators(run: Callable[[], Tensor], device: torch.device, n: int = 10) -> dict[str, float]:
+    """The n operators in which `run` spends most time of its own, and their shares of its time."""
+    kinds = {torch.profiler.ProfilerActivity.CPU}
+    if device.type == "cuda":
+        kinds.add(torch.profiler.ProfilerActivity.CUDA)
+    run()
+    with torch.profiler.profile(activities=kinds) as profile:
+        run()
+    field = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    times = {event.key: getattr(event, field) for event in profile.key_averages()}
+    largest = sorted(times, key=times.get, reverse=True)[:n]
+    return {name: round(times[name] / sum(times.values()), 3) for name in largest}
+
+
 def measure(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, float]:
     """All four procedures on images x (n, 1, 28, 28)."""
     n, flat = len(x), x.flatten(1)
     model = ABS(vaes).to(device)
     latents = model.prototypes.latents
     images = list(model.prototypes.images)
-    generator = torch.Generator().manual_seed(0)
-    signs = 2 * torch.randint(0, 2, x.shape, generator=generator).to(x) - 1
-    changed = (x + CHANGE * signs).clamp(0, 1)
+    changed = change(x)
     for use in ("reference", "fast"):
         model.use(use)(x[:4])  # warm up
     start = model.infer(x)
@@ -141,11 +172,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     vaes = [vae.to(device) for vae in load_vaes(options.weights)]
-    result = measure(vaes, load_images(options.data, options.images).to(device), device)
+    x = load_images(options.data, options.images).to(device)
+    if options.profile:
+        print(json.dumps(profiles(vaes, x, device), indent=1))
+        return
+    result = measure(vaes, x, device)
     rounded = {key: float(f"{value:.5g}") for key, value in result.items()}
     print(
         json.dumps({**rounded, "images": options.images, "device": str(device), "threads": options.threads})

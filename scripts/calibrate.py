@@ -61,5 +61,5 @@ if "snakemake" in globals():
         test=job.input.test,
         output=job.output.calibration,
         **dict(job.params.items()),
-        device=acquire(gpu=job.resources.gpu, threads=job.threads),
+        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
     )

@@ -14,6 +14,7 @@ def main(
     *,
     robustness: str | os.PathLike,
     summaries: Sequence[str | os.PathLike],
+    brackets: str | os.PathLike,
     markdown: str | os.PathLike,
     csv: str | os.PathLike,
     latex: str | os.PathLike,
@@ -24,7 +25,12 @@ def main(
     """Write Table 1 as Markdown, CSV and LaTeX. Accuracies on clean images are of the attacked samples."""
     clean = pd.concat(map(pd.read_csv, summaries)).groupby("model")["clean"].first()
     table = table1(
-        pd.read_csv(robustness), clean.to_dict(), models=models, attacks=attacks, thresholds=thresholds
+        pd.read_csv(robustness),
+        clean.to_dict(),
+        models=models,
+        attacks=attacks,
+        thresholds=thresholds,
+        brackets=pd.read_csv(brackets),
     )
     write_text(markdown, to_markdown(table))
     write_text(latex, to_latex(table))
@@ -38,6 +44,7 @@ if "snakemake" in globals():
     main(
         robustness=job.input.robustness,
         summaries=job.input.summaries,
+        brackets=job.input.brackets,
         **dict(job.output.items()),
         **dict(job.params.items()),
     )

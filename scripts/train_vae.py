@@ -45,5 +45,5 @@ if "snakemake" in globals():
         images=job.input.images,
         **dict(job.output.items()),
         **dict(job.params.items()),
-        device=acquire(gpu=job.resources.gpu, threads=job.threads),
+        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
     )

@@ -32,6 +32,12 @@ def overlaid(base: dict, changes: dict) -> dict:
     return merged
 
 
+def tables(results: Path, run: str) -> dict[str, bytes]:
+    """The CSV tables of a run by name, but for those that say how long it took."""
+    paths = sorted((results / run / "tables").glob("*.csv"))
+    return {path.name: path.read_bytes() for path in paths if path.stem not in ("attacks", "runtime")}
+
+
 def plan(**changes) -> Plan:
     """The plan of the paper's config with `changes` laid over it."""
     return Plan(overlaid(shipped(), changes), SCHEMAS)

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from absynth.errors import InputError
@@ -18,8 +19,11 @@ def start_log(path: str | Path | None) -> logging.Logger:
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, encoding="utf-8"))
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(_File(path, encoding="utf-8"))
+        except OSError as error:  # stderr still says what happens, and the outputs decide whether it matters
+            handlers[0].stream.write(f"{path}: cannot be written ({error.strerror})\n")
     for handler in LOGGER.handlers[:]:
         LOGGER.removeHandler(handler)
         handler.close()
@@ -30,6 +34,17 @@ def start_log(path: str | Path | None) -> logging.Logger:
     LOGGER.propagate = False
     sys.excepthook = _log_uncaught
     return LOGGER
+
+
+class _File(logging.FileHandler):
+    """A log that may fail to grow, on a full disk, without a traceback for each line: stderr has them too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 def progress_bar(steps: Iterable, name: str) -> Iterable:

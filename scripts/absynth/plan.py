@@ -1,8 +1,9 @@
 """What a run consists of, worked out from its config: models, attacks, shards. No torch, no Snakemake."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,20 @@ class PlannedModel:
     @property
     def gradients(self) -> bool:
         return self.entry.get("gradients", self.kind.gradients)
+
+    def lacks(self, attack: AttackEntry) -> str | None:
+        """What an attack needs and this model does not offer, if anything."""
+        offers = {
+            "gradients": self.gradients,
+            "latents": self.kind.latents,
+            "certificate": self.kind.certificate,
+        }
+        return next((name for name, offered in offers.items() if getattr(attack, name) and not offered), None)
+
+    @property
+    def generative(self) -> bool:
+        """Whether it explains images by samples of its own."""
+        return self.kind.trainer == "vae"
 
     @property
     def network(self) -> str:
@@ -96,16 +111,21 @@ class Plan:
     def applies(self, attack: str, model: str, norm: str) -> bool:
         """Whether the attack minimises the norm, the model offers what it needs, and the config allows it."""
         entry, chosen = self.attacks[attack], self.config["attacks"][attack]
-        able = norm in entry.norms and (self.models[model].gradients or not entry.gradients)
+        able = norm in entry.norms and not self.models[model].lacks(entry)
         return able and norm in chosen.get("norms", entry.norms) and model in chosen.get("models", [model])
 
     def budget(self, attack: str) -> dict[str, Any]:
         """The keyword arguments of an attack's builder."""
-        selection = ("models", "norms", "batch_size", "label")
+        selection = ("models", "norms", "batch_size", "label", "start_from")
         budget = {key: value for key, value in self.config["attacks"][attack].items() if key not in selection}
         if "class" in budget:
             budget["class_path"] = budget.pop("class")
         return budget
+
+    def starts(self, attack: str, model: str, norm: str) -> list[str]:
+        """Names of the attacks from whose adversarials this one starts on a model in a norm."""
+        chosen = self.config["attacks"][attack]["start_from"]
+        return [name for name in chosen if self.applies(name, model, norm)]
 
     def model_spec(self, name: str) -> dict[str, Any]:
         """What `absynth.models.files.build` needs to build a model of this run."""
@@ -120,6 +140,24 @@ class Plan:
             "train": "data/train.h5" if model.kind.reads_training_images else None,
             "calibration": f"models/{name}/calibration.json" if model.kind.tuned else None,
         }
+
+    def substitute_spec(self, attack: str) -> dict[str, Any] | None:
+        """The `model_spec` of the substitute for an attack that needs it, None for all others."""
+        return self.model_spec("substitute") if self.attacks[attack].substitute else None
+
+    @property
+    def certified(self) -> list[str]:
+        """The models that offer a certificate."""
+        return [name for name, model in self.models.items() if model.kind.certificate]
+
+    def check_certified(self, name: str) -> None:
+        """Raise InputError, saying which models have one, unless the model offers a certificate."""
+        if name not in self.certified:
+            kinds = ", ".join(kind for kind, entry in KINDS.items() if entry.certificate)
+            raise InputError(
+                f"bounds of {name}: it offers no certificate; "
+                f"of this run's models {', '.join(self.certified) or 'none'} do (kinds {kinds})"
+            )
 
     def shard_range(self, shard: int) -> tuple[int, int]:
         """First and one past the last test image of a shard: contiguous, as even as can be."""
@@ -164,6 +202,9 @@ class Plan:
                 check_entry(name, entry, known, key)
         for name, attack in self.attacks.items():  # built from entries that are all checked by now
             self._check_selection(self.config["attacks"][name], attack, f"attacks.{name}")
+        for name in self.attacks:
+            self._check_starts(name)
+        _check_cycles({name: self.config["attacks"][name]["start_from"] for name in self.attacks})
 
     def _check_selection(self, entry: Mapping[str, Any], attack: AttackEntry, key: str) -> None:
         """Refuse norms and models that an entry names but the attack cannot take."""
@@ -172,13 +213,30 @@ class Plan:
                 raise InputError(
                     f"config key {key}.norms: found {norm}, allowed are {', '.join(attack.norms)}"
                 )
-        able = [name for name, model in self.models.items() if model.gradients or not attack.gradients]
+        lacks = {name: model.lacks(attack) for name, model in self.models.items()}
+        able = [name for name, lack in lacks.items() if lack is None]
         for model in entry.get("models", []):
             if model not in able:
-                reason = ", which has no gradients" if model in self.models else ""
+                reason = f", which has no {lacks[model]}" if model in lacks else ""
                 raise InputError(
-                    f"config key {key}.models: found {model}{reason}; allowed are {', '.join(able)}"
+                    f"config key {key}.models: found {model}{reason}; allowed are {', '.join(able) or 'none'}"
                 )
+
+    def _check_starts(self, name: str) -> None:
+        """Refuse starts that the attack cannot take, or that no other attack of the run provides."""
+        chosen, key = self.config["attacks"][name]["start_from"], f"config key attacks.{name}.start_from"
+        if chosen and not self.attacks[name].takes_start:
+            able = ", ".join(other for other, entry in ATTACKS.items() if entry.takes_start)
+            raise InputError(
+                f"{key}: found {', '.join(chosen)}, but {name} takes no start; allowed with {able}"
+            )
+        for start in chosen:
+            if start not in self.attacks:
+                others = ", ".join(other for other in self.attacks if other != name)
+                raise InputError(f"{key}: found {start}, no attack of this run; allowed are {others}")
+            pairs = [(model, norm) for model in self.models for norm in self.norms]
+            if not any(self.applies(name, *pair) and self.applies(start, *pair) for pair in pairs):
+                raise InputError(f"{key}: found {start}, which shares no model and norm with {name}")
 
     def _check_sizes(self) -> None:
         n, shards = self.config["n_samples"], self.config["shards"]
@@ -194,6 +252,17 @@ class Plan:
 
 def _kind(name: str, entry: Mapping[str, Any]) -> str:
     return "custom" if "class" in entry else entry.get("kind", name)
+
+
+def _check_cycles(starts: Mapping[str, Sequence[str]]) -> None:
+    """Refuse attacks that start, through others or directly, from themselves."""
+    try:
+        TopologicalSorter(starts).prepare()
+    except CycleError as error:
+        cycle = error.args[1][::-1]  # each attack starts from the next
+        raise InputError(
+            f"config key attacks.{cycle[0]}.start_from: {' starts from '.join(cycle)}; leave one of them out"
+        ) from None
 
 
 def _check_foolbox(entry: Mapping[str, Any], key: str) -> None:

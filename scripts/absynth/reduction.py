@@ -16,7 +16,7 @@ class Minimum:
         """expected: the attributes that every shard must have, say run, model and norm."""
         self.expected = dict(expected)
         self.distances: dict[str, list[float]] = {}  # by attack, in the order of the shards
-        self._best: dict[int, tuple[float, int, str, np.ndarray]] = {}
+        self._best: dict[int, tuple[float, int, str, np.ndarray, int]] = {}
 
     def add(self, attack: str, path: str | Path) -> None:
         """Take in one shard.
@@ -35,19 +35,22 @@ class Minimum:
                 )
             if known is None or distance < known[0]:
                 name = attack if 0 < distance < np.inf else ""
-                self._best[index] = (distance, label, name, columns["adversarial"][row])
+                image, prediction = columns["adversarial"][row], int(columns["adversarial_prediction"][row])
+                self._best[index] = (distance, label, name, image, prediction)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """index, label, distance (0 where the clean image is misread, inf where every attack failed), attack
-        (empty in both cases) and adversarial, in the order of index."""
+        """The columns of `absynth.records.MINIMAL`, in the order of index: distance is 0 where the clean image
+        is misread and inf where every attack failed, attack empty in both cases; adversarial is the clean image
+        there, and adversarial_prediction what the model takes it for."""
         order = sorted(self._best)
-        distance, label, attack, adversarial = zip(*(self._best[index] for index in order), strict=True)
+        distance, label, attack, adversarial, prediction = zip(*(self._best[i] for i in order), strict=True)
         return {
             "index": np.array(order, dtype=np.int64),
             "label": np.array(label, dtype=np.int64),
             "distance": np.array(distance, dtype=np.float64),
             "attack": np.array(attack, dtype=object),
             "adversarial": np.stack(adversarial),
+            "adversarial_prediction": np.array(prediction, dtype=np.int64),
         }
 
 

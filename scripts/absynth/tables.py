@@ -11,6 +11,7 @@ _LATEX = str.maketrans(
     | {"∞": r"$\infty$", "ε": r"$\epsilon$", "\\": r"\textbackslash{}"}
     | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 )
+_BRACKET_ROWS = {"lower": "Median lower bound", "gap": "Median gap"}
 _DECIMALS = {"l2": 2, "linf": 3, "l0": 1}
 
 
@@ -21,15 +22,19 @@ def table1(
     models: Mapping[str, str],
     attacks: Mapping[str, Mapping[str, str]],
     thresholds: Mapping[str, float],
+    brackets: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Lay out `robustness` (model, norm, attack, median, accuracy, n) as the paper does.
 
     clean: each model's accuracy on the unperturbed images
     models: column titles; attacks: for each norm, in order, row titles; thresholds: bounds of the accuracies
+    brackets: medians of the lower bound and of its gap to the attacks (model, norm, lower, gap); norms without
+        any get no rows for them
     Returns a frame of strings, "median / accuracy", with a column norm, a column attack and one a model;
     empty where an attack does not apply
     """
     cells = {(row.model, row.norm, row.attack): row for row in robustness.itertuples()}
+    bounds = {} if brackets is None else {(row.model, row.norm): row for row in brackets.itertuples()}
     rows = [["", "Clean", *(f"{100 * clean[model]:.1f}%" for model in models)]]
     for norm, titles in attacks.items():
         shown = {
@@ -39,15 +44,27 @@ def table1(
         }
         for attack, title in {**shown, "all": f"All {NORM_TITLES[norm]} attacks"}.items():
             entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
-            rows.append([f"{NORM_TITLES[norm]} (ε = {thresholds[norm]:g})", title, *entries])
+            rows.append([_section(norm, thresholds), title, *entries])
+        for column, title in _BRACKET_ROWS.items() if any((m, norm) in bounds for m in models) else ():
+            entries = [_median(getattr(bounds.get((model, norm)), column, None), norm) for model in models]
+            rows.append([_section(norm, thresholds), title, *entries])
     return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
 
 
 def _cell(row, norm: str) -> str:
     if row is None:
         return ""
-    median = "∞" if math.isinf(row.median) else f"{row.median:.{_DECIMALS[norm]}f}"
-    return f"{median} / {100 * row.accuracy:.0f}%"
+    return f"{_median(row.median, norm)} / {100 * row.accuracy:.0f}%"
+
+
+def _median(value: float | None, norm: str) -> str:
+    if value is None:
+        return ""
+    return "∞" if math.isinf(value) else f"{value:.{_DECIMALS[norm]}f}"
+
+
+def _section(norm: str, thresholds: Mapping[str, float]) -> str:
+    return f"{NORM_TITLES[norm]} (ε = {thresholds[norm]:g})"
 
 
 def to_markdown(table: pd.DataFrame) -> str:

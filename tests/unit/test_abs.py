@@ -108,6 +108,24 @@ def test_warm_start_agrees_with_a_cold_one(model, mnist_test):
     assert (784 * (cold - warm).gather(1, best)).max() < 0.1
 
 
+def test_rivals_are_searched_as_if_the_label_were_none(model, mnist_test):
+    """The likeliest other class is often too far from winning to be searched at all, unless by itself."""
+    x, y = (part[:20] for part in mnist_test)
+    seen, label = model.seen(x), y[:, None]
+    found = model.infer(x)
+    refined = model.infer(x, y)
+    for other in (refined, model.infer_near(x, found, y)):
+        assert torch.equal(other.latents[torch.arange(20), y], found.latents[torch.arange(20), y])
+    before, after = (
+        inferred.energies(seen).scatter(1, label, torch.inf).amin(dim=1) for inferred in (found, refined)
+    )
+    reference = model.use("reference").infer(x).energies(seen).scatter(1, label, torch.inf).amin(dim=1)
+    model.use("fast")
+    assert (after <= before + 1e-4).all()
+    assert (after < before - 1).any()
+    assert (after - reference < 0.5).float().mean() > 0.7
+
+
 def test_result_does_not_depend_on_the_batch(model, mnist_test):
     x = mnist_test[0][:12]
     with torch.no_grad():

@@ -95,3 +95,21 @@ def test_bar_is_for_people_alone(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(progress_bar(steps, "counting")) == steps
     assert "counting" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_log_that_cannot_be_written_leaves_stderr(tmp_path, capsys):
+    (tmp_path / "logs").write_text("a file in the folder's place")
+    start_log(tmp_path / "logs" / "x.log").info("here")
+    said = capsys.readouterr().err
+    assert "x.log: cannot be written (" in said
+    assert "here" in said
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_log_on_a_full_disk_costs_no_line_on_stderr(capsys):
+    start_log("/dev/full").info("here")
+    said = capsys.readouterr().err
+    assert said.endswith(" INFO here\n")
+    assert len(said.splitlines()) == 1

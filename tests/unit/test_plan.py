@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from absynth.certificates.settings import Settings
+from absynth.errors import InputError
 from configs import OWN, ROOT, plan
 
 
@@ -46,6 +48,28 @@ def test_gradient_attacks_pass_a_model_without_gradients_by():
     on_mine = {attack for norm in made.norms for attack in made.attacks_on("mine", norm)}
     assert on_mine
     assert not any(made.attacks[attack].gradients for attack in on_mine)
+
+
+def test_latent_descent_is_for_models_with_latents():
+    made = plan(models={"mine": {**OWN}, "second": {"kind": "abs"}})
+    with_latents = {name for name in made.models if "latent_descent" in made.attacks_on(name, "l2")}
+    assert with_latents == {"abs", "binary_abs", "second"}
+
+
+def test_every_attack_has_a_norm_and_a_model_to_attack():
+    made = plan()
+    everywhere = {
+        name for model in made.models for norm in made.norms for name in made.attacks_on(model, norm)
+    }
+    assert everywhere == set(made.attacks)
+
+
+def test_substitute_goes_to_the_attacks_that_need_it():
+    made = plan()
+    assert made.substitute_spec("transfer") == made.model_spec("substitute")
+    needing = {name for name in made.attacks if made.substitute_spec(name) is not None}
+    assert needing == {name for name, entry in made.attacks.items() if entry.substitute}
+    assert "fgm" not in needing
 
 
 def test_budget_is_what_the_builder_takes():
@@ -90,3 +114,25 @@ def test_model_specs_say_what_to_build():
 def test_start_of_a_workflow_does_without_torch(module):
     code = f"import sys, absynth.{module}; sys.exit('torch' in sys.modules or 'foolbox' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts").returncode == 0
+
+
+def test_certificates_are_for_the_models_that_offer_one():
+    made = plan(models={"mine": OWN, "second": {"kind": "abs"}, "binary_abs": None})
+    assert made.certified == ["nearest_neighbor", "abs", "second"]
+    assert made.check_certified("second") is None
+    with pytest.raises(InputError, match=r"bounds of cnn: .*models nearest_neighbor, abs, second do \(kinds"):
+        made.check_certified("cnn")
+    for norm in made.norms:
+        assert made.applies("certificate", "abs", norm)
+        assert made.applies("certificate", "nearest_neighbor", norm)
+        assert not made.applies("certificate", "cnn", norm)
+        assert not made.applies("certificate", "mine", norm)
+
+
+def test_certificate_attack_on_a_model_without_one_is_refused():
+    with pytest.raises(InputError, match="found cnn, which has no certificate; allowed are nearest_neighbor"):
+        plan(attacks={"certificate": {"models": ["cnn"]}})
+
+
+def test_settings_of_certificates_are_those_of_the_config():
+    assert Settings(**plan().config["certificates"]) == Settings()

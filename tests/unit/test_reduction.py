@@ -23,6 +23,7 @@ def write(tmp_path):
         columns["index"] = np.arange(first, first + n)
         columns["label"] = np.arange(first, first + n) if label is None else np.array(label)
         columns["distance"] = np.array(distance, float)
+        columns["adversarial_prediction"] = np.full(n, round(8 * shade))
         columns["adversarial"] = np.full((n, 1, 28, 28), shade, np.float32)
         path = tmp_path / attack / f"{first}.h5"
         write_record(path, columns, {**RUN, "attack": attack}, SHARD)
@@ -40,6 +41,7 @@ def test_the_nearest_of_all_attacks_is_kept(write):
     assert found["distance"].tolist() == [0, 1, 3, INF]
     assert found["attack"].tolist() == ["", "bim", "bim", ""]
     assert found["adversarial"][:, 0, 0, 0].tolist() == [0.25, 0.75, 0.75, 0.25]
+    assert found["adversarial_prediction"].tolist() == [2, 6, 6, 2]
     assert best.distances == {"fgm": [0, 2, INF, INF], "bim": [0, 1, 3, INF]}
 
 

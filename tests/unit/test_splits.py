@@ -231,6 +231,25 @@ def test_damaged_values_are_refused(split_file):
         read_split(split_file)
 
 
+def test_any_flipped_bit_is_refused_or_harmless(split_file):
+    whole, rng = split_file.read_bytes(), np.random.default_rng(1)
+    read = read_split(split_file)
+    messages = []
+    for place in rng.permutation(len(whole))[:150].tolist():
+        content = bytearray(whole)
+        content[place] ^= 1 << int(rng.integers(8))
+        split_file.write_bytes(content)
+        try:
+            found = read_split(split_file)
+        except InputError as error:
+            messages.append(str(error))
+            continue
+        assert place < 512  # the user block, most of which nobody reads
+        np.testing.assert_equal(found, read)
+    assert len(messages) > 130
+    assert all("; delete it and make it again with the rule prepare_data" in message for message in messages)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

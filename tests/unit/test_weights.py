@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 
 import pytest
 import torch
@@ -93,6 +94,25 @@ def test_truncated_file_is_refused(tmp_path, suffix, share):
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match=r"net\.\w+: (damaged|unreadable|not a plain)"):
         load_weights(path, net())
+
+
+def test_any_flipped_bit_is_refused_or_harmless(path):
+    whole, read, draw = path.read_bytes(), read_state(path), random.Random(1)
+    refused = 0
+    for _ in range(200):
+        content, place = bytearray(whole), draw.randrange(len(whole))
+        content[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
+        try:
+            found = read_state(path)
+        except InputError as error:
+            refused += 1
+            message = str(error)
+        else:
+            assert found.keys() == read.keys()
+            assert all(torch.equal(found[name], read[name]) for name in read)
+    assert refused > 50
+    assert message.startswith(f"{path}: ")
 
 
 def test_file_of_another_kind_is_refused(tmp_path):

@@ -2,13 +2,15 @@ rule attack:
     input:
         images=run("data/test.h5"),
         model=lambda wildcards: model_inputs(wildcards.model),
+        starts=attack_starts,
+        substitute=lambda wildcards: substitute_inputs(wildcards.attack),
         code=lambda wildcards: model_package(
             wildcards.model,
             "attacks.run",
             "records",
             "data.splits",
             "devices",
-            builder_module(PLAN.attacks[wildcards.attack].builder),
+            *attack_modules(wildcards.attack),
         ),
     output:
         shard=run("attacks/{model}/{norm}/{attack}/{shard}.h5"),
@@ -21,15 +23,20 @@ rule attack:
     threads: config["threads"]["attack"]
     resources:
         gpu=1,
+        torch_threads=config["threads"]["attack"],
+        mem_mb=scaled(6000),
+        runtime=scaled(240),
     params:
         run=config["run"],
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         builder=lambda wildcards: PLAN.attacks[wildcards.attack].builder,
+        substitute=lambda wildcards: PLAN.substitute_spec(wildcards.attack),
         budget=lambda wildcards: PLAN.budget(wildcards.attack),
         batch_size=lambda wildcards: config["attacks"][wildcards.attack]["batch_size"],
         span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
         seed=config["seed"],
+        checkpoint=attack_checkpoint,
     script:
         "../../scripts/attack.py"
 
@@ -45,6 +52,9 @@ rule reduce:
         run("logs/reduce/{model}-{norm}.log"),
     conda:
         "../../envs/absynth.yaml"
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(15),
     params:
         run=config["run"],
         model="{model}",

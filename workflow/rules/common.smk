@@ -4,19 +4,19 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from absynth.contents import SECTIONS, figure_entries
 from absynth.errors import InputError
 from absynth.imports import modules_behind
+from absynth.models.registry import LABELS as VAE_LABELS
 from absynth.models.registry import PUBLISHED_VAE
 from absynth.plan import Plan
 
 try:
     PLAN = Plan(config, Path(workflow.basedir) / "workflow" / "schemas")
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    raise SystemExit(str(error)) from None  # a WorkflowError would add where in this file it was raised
 
 
 wildcard_constraints:
@@ -55,12 +55,34 @@ def model_inputs(name):
     return [run(path) for path in paths if path] + own
 
 
+def certified_inputs(name):
+    """`model_inputs` of a model that offers a certificate; others are refused."""
+    try:
+        PLAN.check_certified(name)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    return model_inputs(name)
+
+
 def model_package(name, *modules):
     """`package` of the modules named and of those behind a model, with a user's own module if it lies here."""
     imported = planned(name).entry.get("class", "").replace(":", ".").rpartition(".")[0]
     own = Path(*imported.split(".")).with_suffix(".py") if imported else None
     found = [str(own)] if own and own.is_file() else []
     return package(*modules, builder_module(planned(name).kind.builder)) + found
+
+
+def substitute_inputs(attack):
+    """All files of this run that building the substitute reads, for an attack that needs it."""
+    return model_inputs("substitute") if PLAN.attacks[attack].substitute else []
+
+
+def attack_modules(attack):
+    """Library modules behind an attack, with those behind the substitute if it needs that."""
+    builders = [PLAN.attacks[attack].builder]
+    if PLAN.attacks[attack].substitute:
+        builders.append(PLAN.substitute.kind.builder)
+    return [builder_module(builder) for builder in builders]
 
 
 PUBLISHED = config["published_weights"]
@@ -81,21 +103,107 @@ def uncalibrated_inputs(name):
     return [path for path in model_inputs(name) if not path.endswith("calibration.json")]
 
 
-def attack_shards(wildcards):
+def shards_on(model, norm):
     """All shards of all attacks on a model in a norm, attack by attack."""
     return [
-        run(f"attacks/{wildcards.model}/{wildcards.norm}/{attack}/{shard}.h5")
-        for attack in PLAN.attacks_on(wildcards.model, wildcards.norm)
+        run(f"attacks/{model}/{norm}/{attack}/{shard}.h5")
+        for attack in PLAN.attacks_on(model, norm)
         for shard in range(config["shards"])
     ]
 
 
+def attack_starts(wildcards):
+    """The shards, of other attacks on the same images, from whose adversarials an attack starts."""
+    return [
+        run(f"attacks/{wildcards.model}/{wildcards.norm}/{attack}/{wildcards.shard}.h5")
+        for attack in PLAN.starts(wildcards.attack, wildcards.model, wildcards.norm)
+    ]
+
+
+def attack_shards(wildcards):
+    return shards_on(wildcards.model, wildcards.norm)
+
+
+def scaled(amount):
+    """A resource of which each further attempt at a job gets as much again."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def attack_checkpoint(wildcards):
+    """Where an attack keeps what it has done, outside the rule's outputs: those are deleted when a job fails."""
+    name = "-".join([wildcards.model, wildcards.norm, wildcards.attack, wildcards.shard])
+    return run(f"checkpoints/attack/{name}.h5")
+
+
 ATTACKED = [(model, norm) for model in PLAN.models for norm in PLAN.norms if PLAN.attacks_on(model, norm)]
+ALL_SHARDS = [path for model, norm in ATTACKED for path in shards_on(model, norm)]
+CERTIFIED = [(model, norm) for model in PLAN.certified for norm in PLAN.norms]
+BRACKETED = [pair for pair in CERTIFIED if pair in ATTACKED]
+NORMS_ATTACKED = [norm for norm in PLAN.norms if any(norm == attacked for _, attacked in ATTACKED)]
+CLIMBED = [name for name, model in PLAN.models.items() if model.gradients]
+GENERATIVE = [name for name, model in PLAN.models.items() if model.generative]
+EXPLAINED = [name for name in GENERATIVE if any(name == attacked for attacked, _ in ATTACKED)]
 LABELS = {name: model.label for name, model in PLAN.models.items()}
+ATTACK_TITLES = {
+    norm: {name: entry.norms[norm] for name, entry in PLAN.attacks.items() if norm in entry.norms}
+    for norm in PLAN.norms
+}
+CURVES = [name for name in PLAN.models if name in TRAINED]
+VAE_CURVES = list(VAE_LABELS) if GENERATIVE and not PUBLISHED else []
 
 
-def report_results(table, figures):
+def shown_norm(models):
+    """The norm whose adversarials are shown of these models: L2, or the first in which any was attacked."""
+    attacked = [norm for norm in PLAN.norms if any((model, norm) in ATTACKED for model in models)]
+    return "l2" if "l2" in attacked else attacked[0]
+
+
+def minima_in(norm):
+    """The nearest adversarials in a norm of all models attacked in it."""
+    return [run(f"minimal/{model}/{attacked}.h5") for model, attacked in ATTACKED if attacked == norm]
+
+
+FIGURES = figure_entries(
+    norms=NORMS_ATTACKED,
+    bracketed=bool(BRACKETED),
+    climbed=bool(CLIMBED),
+    generative=bool(GENERATIVE),
+    explained=bool(EXPLAINED),
+    trained=bool(CURVES or VAE_CURVES),
+)
+REPORTED_TABLES = ["table1", "robustness", "models", *(["distal"] if CLIMBED else []), "attacks", "runtime"]
+
+
+def captions():
+    """The caption of each figure, in order."""
+    folder = Path(os.path.relpath(workflow.basedir)) / "workflow" / "report"
+    return [str(folder / f"{figure.caption or figure.stem}.rst") for figure in FIGURES]
+
+
+def report_template():
+    return os.path.relpath(Path(workflow.basedir) / "workflow" / "report" / "report.html.j2")
+
+
+def benchmarks():
+    """The benchmark files of the costly rules."""
+    paths = [f"train_vae/{label}" for label in VAE_CURVES]
+    paths += [f"train_classifier/{model}" for model in CURVES]
+    paths += [f"calibrate/{model}" for model in PLAN.models]
+    paths += [
+        f"attack/{model}-{norm}-{attack}-{shard}"
+        for model, norm in ATTACKED
+        for attack in PLAN.attacks_on(model, norm)
+        for shard in range(config["shards"])
+    ]
+    paths += [f"bounds/{model}-{norm}" for model, norm in CERTIFIED]
+    paths += [f"distal/{model}" for model in CLIMBED]
+    return [run(f"benchmarks/{path}.tsv") for path in paths]
+
+
+def report_results(table, figures, report):
     """Say where the results are, and show the table."""
     if Path(table).is_file():
         shown = Path(table).read_text(encoding="utf-8")
-        print(f"\n{shown}\ntable   {table}\nfigures {figures}/", file=sys.stderr)
+        places = {"table": table, "figures": f"{figures}/", "report": report}
+        lines = [f"{name:8}{path}" for name, path in places.items() if Path(path).exists()]
+        print("", shown, *lines, sep="\n", file=sys.stderr)

@@ -9,6 +9,9 @@ rule prepare_data:
         run("logs/prepare_data.log"),
     conda:
         "../../envs/absynth.yaml"
+    resources:
+        mem_mb=scaled(4000),
+        runtime=scaled(60),
     params:
         dataset=config["dataset"],
         description=config["datasets"].get(config["dataset"]),

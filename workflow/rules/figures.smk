@@ -3,7 +3,12 @@ rule accuracy_distortion:
         curves=run("tables/accuracy_distortion.csv"),
         code=package("figures.accuracy_distortion", "log"),
     output:
-        png=run("figures/accuracy_distortion.png"),
+        png=report(
+            run("figures/accuracy_distortion.png"),
+            caption="../report/accuracy_distortion.rst",
+            category=SECTIONS["minimal"]["title"],
+            labels={"figure": "Accuracy against distance"},
+        ),
         svg=run("figures/accuracy_distortion.svg"),
     log:
         run("logs/accuracy_distortion.log"),
@@ -15,3 +20,221 @@ rule accuracy_distortion:
         thresholds=config["thresholds"],
     script:
         "../../scripts/accuracy_distortion.py"
+
+
+rule adversarials:
+    input:
+        images=run("data/test.h5"),
+        minimal=lambda wildcards: minima_in(shown_norm(PLAN.models)),
+        code=package("figures.adversarials", "data.splits", "records", "log"),
+    output:
+        png=report(
+            run("figures/adversarials.png"),
+            caption="../report/adversarials.rst",
+            category=SECTIONS["minimal"]["title"],
+            labels={"figure": "Nearest adversarials"},
+        ),
+        svg=run("figures/adversarials.svg"),
+    log:
+        run("logs/adversarials.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+        models=LABELS,
+        norm=lambda wildcards: shown_norm(PLAN.models),
+        n_samples=config["n_samples"],
+        seed=config["seed"],
+    script:
+        "../../scripts/adversarials.py"
+
+
+rule quantiles:
+    input:
+        minimal=lambda wildcards: minima_in(wildcards.norm),
+        code=package("figures.adversarials", "records", "log"),
+    output:
+        png=report(
+            run("figures/quantiles_{norm}.png"),
+            caption="../report/quantiles.rst",
+            category=SECTIONS["minimal"]["title"],
+            labels={"figure": "Error quantiles, {norm}"},
+        ),
+        svg=run("figures/quantiles_{norm}.svg"),
+    log:
+        run("logs/quantiles/{norm}.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+        models=LABELS,
+        n=config["figures"]["per_quantile"],
+        seed=config["seed"],
+    script:
+        "../../scripts/quantiles.py"
+
+
+rule distribution:
+    input:
+        distances=run("tables/distances.csv"),
+        code=package("figures.distribution", "log"),
+    output:
+        png=report(
+            run("figures/distribution.png"),
+            caption="../report/distribution.rst",
+            category=SECTIONS["minimal"]["title"],
+            labels={"figure": "Distribution of distances"},
+        ),
+        svg=run("figures/distribution.svg"),
+    log:
+        run("logs/distribution.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        models=LABELS,
+        norms=PLAN.norms,
+        thresholds=config["thresholds"],
+    script:
+        "../../scripts/distribution.py"
+
+
+rule distal_figure:
+    input:
+        distal=[run(f"distal/{model}.h5") for model in CLIMBED],
+        table=run("tables/distal.csv"),
+        code=package("figures.distal", "records", "log"),
+    output:
+        png=report(
+            run("figures/distal.png"),
+            caption="../report/distal.rst",
+            category=SECTIONS["distal"]["title"],
+            labels={"figure": "From noise"},
+        ),
+        svg=run("figures/distal.svg"),
+    log:
+        run("logs/distal_figure.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+        models=LABELS,
+    script:
+        "../../scripts/distal_figure.py"
+
+
+rule samples:
+    input:
+        samples=run("synthesis/samples.h5"),
+        code=package("figures.synthesis", "records", "log"),
+    output:
+        png=report(
+            run("figures/samples.png"),
+            caption="../report/samples.rst",
+            category=SECTIONS["synthesis"]["title"],
+            labels={"figure": "Samples of the prior"},
+        ),
+        svg=run("figures/samples.svg"),
+    log:
+        run("logs/samples.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+    script:
+        "../../scripts/samples.py"
+
+
+rule reconstructions:
+    input:
+        reconstructions=[run(f"synthesis/reconstructions/{model}.h5") for model in EXPLAINED],
+        code=package("figures.synthesis", "records", "log"),
+    output:
+        png=report(
+            run("figures/reconstructions.png"),
+            caption="../report/reconstructions.rst",
+            category=SECTIONS["synthesis"]["title"],
+            labels={"figure": "Reconstructions"},
+        ),
+        svg=run("figures/reconstructions.svg"),
+    log:
+        run("logs/reconstructions.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+        models=LABELS,
+    script:
+        "../../scripts/reconstructions.py"
+
+
+rule attacks_figure:
+    input:
+        statistics=run("tables/attacks.csv"),
+        code=package("figures.attacks", "log"),
+    output:
+        png=report(
+            run("figures/attacks.png"),
+            caption="../report/attacks.rst",
+            category=SECTIONS["attacks"]["title"],
+            labels={"figure": "Minima and costs"},
+        ),
+        svg=run("figures/attacks.svg"),
+    log:
+        run("logs/attacks_figure.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        models=LABELS,
+        norms=NORMS_ATTACKED,
+        titles=ATTACK_TITLES,
+    script:
+        "../../scripts/attacks_figure.py"
+
+
+rule training:
+    input:
+        classifiers=[run(f"models/{model}/curve.csv") for model in CURVES],
+        vaes=[run(f"models/abs/vae_{label}.csv") for label in VAE_CURVES],
+        code=package("figures.training", "log"),
+    output:
+        png=report(
+            run("figures/training.png"),
+            caption="../report/training.rst",
+            category=SECTIONS["training"]["title"],
+            labels={"figure": "Curves"},
+        ),
+        svg=run("figures/training.svg"),
+    log:
+        run("logs/training.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        models=LABELS,
+        trained=CURVES,
+        labels=VAE_CURVES,
+    script:
+        "../../scripts/training.py"
+
+
+rule draw_bracket:
+    input:
+        intervals=run("tables/bracket.csv"),
+        curves=run("tables/bracket_curves.csv"),
+        code=package("figures.bracket", "log"),
+    output:
+        png=report(
+            run("figures/bracket.png"),
+            caption="../report/bracket.rst",
+            category=SECTIONS["minimal"]["title"],
+            labels={"figure": "Between certificate and attacks"},
+        ),
+        svg=run("figures/bracket.svg"),
+    log:
+        run("logs/draw_bracket.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        models=LABELS,
+        norms=PLAN.norms,
+    script:
+        "../../scripts/draw_bracket.py"

@@ -48,6 +48,9 @@ else:
         threads: config["threads"]["train"]
         resources:
             gpu=1,
+            torch_threads=config["threads"]["train"],
+            mem_mb=scaled(4000),
+            runtime=scaled(120),
         params:
             label=lambda wildcards: int(wildcards.label),
             settings=config["vae"],
@@ -75,6 +78,9 @@ rule train_classifier:
     threads: config["threads"]["train"]
     resources:
         gpu=1,
+        torch_threads=config["threads"]["train"],
+        mem_mb=scaled(4000),
+        runtime=scaled(240),
     params:
         network=lambda wildcards: planned(wildcards.model).network,
         settings=lambda wildcards: planned(wildcards.model).training,
@@ -104,6 +110,9 @@ rule calibrate:
     threads: config["threads"]["calibrate"]
     resources:
         gpu=1,
+        torch_threads=config["threads"]["calibrate"],
+        mem_mb=scaled(6000),
+        runtime=scaled(60),
     params:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),

@@ -12,6 +12,31 @@ rule robustness:
         "../../scripts/robustness.py"
 
 
+rule audit:
+    input:
+        shards=ALL_SHARDS,
+        code=package("audit", "log", "atomic"),
+    output:
+        table=run("tables/audit.csv"),
+    log:
+        run("logs/audit.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+        roles={
+            name: {
+                "gradients": entry.gradients,
+                "refines": list(entry.refines),
+                "estimates": entry.estimates,
+            }
+            for name, entry in PLAN.attacks.items()
+        },
+        limits=config["audit"],
+    script:
+        "../../scripts/audit.py"
+
+
 rule models:
     input:
         calibrations=[run(f"models/{model}/calibration.json") for model in PLAN.models],
@@ -30,6 +55,7 @@ rule table1:
     input:
         robustness=run("tables/robustness.csv"),
         summaries=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
+        brackets=run("tables/bracket_medians.csv"),
         code=package("tables", "log", "atomic"),
     output:
         markdown=run("tables/table1.md"),
@@ -41,10 +67,7 @@ rule table1:
         "../../envs/absynth.yaml"
     params:
         models=LABELS,
-        attacks={
-            norm: {name: entry.norms[norm] for name, entry in PLAN.attacks.items() if norm in entry.norms}
-            for norm in PLAN.norms
-        },
+        attacks=ATTACK_TITLES,
         thresholds=config["thresholds"],
     script:
         "../../scripts/table1.py"
@@ -64,3 +87,36 @@ rule distortion_curves:
         run=config["run"],
     script:
         "../../scripts/distortion_curves.py"
+
+
+rule distances:
+    input:
+        minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
+        code=package("records", "log", "atomic"),
+    output:
+        table=run("tables/distances.csv"),
+    log:
+        run("logs/distances.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+    script:
+        "../../scripts/distances.py"
+
+
+rule attack_statistics:
+    input:
+        shards=ALL_SHARDS,
+        minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
+        code=package("statistics", "records", "log", "atomic"),
+    output:
+        table=run("tables/attacks.csv"),
+    log:
+        run("logs/attack_statistics.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+    script:
+        "../../scripts/attack_statistics.py"

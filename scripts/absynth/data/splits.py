@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 
 from absynth import __version__
-from absynth.atomic import replacing
 from absynth.data.fetch import locate
 from absynth.data.idx import IMAGE_SHAPE, N_CLASSES, check_pair, read_idx
 from absynth.data.sources import ROLES, Dataset
 from absynth.errors import InputError
+from absynth.integrity import check_seal, sealed_hdf5
 
 Splits = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -106,7 +106,7 @@ def write_split(
     """
     check_pair(images, labels, f"{dataset} {split}")
     arrays = {"images": images[:, None].astype(np.uint8), "labels": labels.astype(np.uint8)}
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with sealed_hdf5(path) as file:
         file.attrs.update({"dataset": dataset, "split": split, "absynth": __version__})
         for name, array in arrays.items():
             stored = file.create_dataset(
@@ -115,6 +115,7 @@ def write_split(
                 chunks=(min(_CHUNK, len(array)), *array.shape[1:]),
                 compression="gzip",
                 compression_opts=1,
+                fletcher32=True,
                 track_times=False,
             )
             stored.attrs.update({"axes": _AXES[name], "unit": _UNITS[name]})
@@ -131,6 +132,7 @@ def read_split(
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; make it with the rule prepare_data")
     try:
+        check_seal(path)
         with h5py.File(path, "r") as file:
             stored_images, stored_labels = _stored(file, "images", path), _stored(file, "labels", path)
             start, stop = _check_layout(path, stored_images, stored_labels, start, stop)

@@ -34,38 +34,63 @@ class Fast:
     tolerance: float = 0.005
 
     @torch.no_grad()
-    def infer(self, decoders: Decoders, prototypes: Prototypes, x: Tensor, scale: Tensor) -> Inferred:
+    def infer(
+        self,
+        decoders: Decoders,
+        prototypes: Prototypes,
+        x: Tensor,
+        scale: Tensor,
+        without: Tensor | None = None,
+    ) -> Inferred:
         """x (n, 784) to the latents (n, C, 8) found; classes far from winning keep their best prior sample.
 
         scale (C,): the factor γ_c by which a class's energy enters the comparison between classes
+        without: a class (n,) of each image whose rivals are then searched for as if it were none
         """
-        found = []
-        for part in x.split(_BATCH):
-            search = _Search(decoders, part, prototypes.nearest_projected(part), scale)
-            found.append(search.run(self.margins, self.tolerance))
-        return Inferred.cat(found)
-
-    @torch.no_grad()
-    def refine(self, decoders: Decoders, x: Tensor, start: Inferred, scale: Tensor) -> Inferred:
-        """Search from what was inferred for nearby images."""
         found = []
         for first in range(0, len(x), _BATCH):
             rows = slice(first, first + _BATCH)
-            search = _Search(decoders, x[rows], start[rows], scale)
+            search = _Search(decoders, x[rows], prototypes.nearest_projected(x[rows]), scale)
+            found.append(search.run(self.margins, self.tolerance))
+            if without is not None:
+                search = _Search(decoders, x[rows], found[-1], scale, without[rows])
+                found[-1] = search.run(self.margins, self.tolerance)
+        return Inferred.cat(found)
+
+    @torch.no_grad()
+    def refine(
+        self, decoders: Decoders, x: Tensor, start: Inferred, scale: Tensor, without: Tensor | None = None
+    ) -> Inferred:
+        """Search from what was inferred for nearby images.
+
+        without: a class (n,) of each image that keeps its latents and takes no part in the comparison
+        """
+        found = []
+        for first in range(0, len(x), _BATCH):
+            rows = slice(first, first + _BATCH)
+            left_out = None if without is None else without[rows]
+            search = _Search(decoders, x[rows], start[rows], scale, left_out)
             found.append(search.run(self.warm_margins, self.tolerance))
         return Inferred.cat(found)
 
 
 class _Search:
-    """The best latent so far of every pair of n images and C classes, as (C · n, …) sorted by class."""
+    """The best latent so far of every pair of n images and C classes, as (C · n, …) sorted by class.
 
-    def __init__(self, decoders: Decoders, x: Tensor, start: Inferred, scale: Tensor):
+    without: a class (n,) of each image that keeps its latents and takes no part in the comparison
+    """
+
+    def __init__(
+        self, decoders: Decoders, x: Tensor, start: Inferred, scale: Tensor, without: Tensor | None = None
+    ):
         self.decoders, self.scale = decoders, scale
         self.n, self.c = start.latents.shape[:2]
         self.x = x.repeat(self.c, 1)
         self.z = start.latents.transpose(0, 1).flatten(0, 1)
         self.image = start.images.transpose(0, 1).flatten(0, 1)
         self.energy = energies(self.image, self.x, self.z)
+        if without is not None:
+            self.energy.view(self.c, self.n)[without, torch.arange(self.n, device=x.device)] = torch.inf
         self.damping = torch.full_like(self.energy, 0.01)
 
     def contenders(self, margin: float) -> Tensor:

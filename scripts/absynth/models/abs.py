@@ -11,7 +11,7 @@ from absynth.inference.fast import Fast
 from absynth.inference.latents import Inferred
 from absynth.inference.prior import Prototypes
 from absynth.inference.reference import Reference
-from absynth.models.binarize import binarize
+from absynth.models.binarize import THRESHOLD, binarize
 from absynth.models.checks import check_images, check_latents
 from absynth.models.files import ModelFiles
 from absynth.models.vae import LATENT, VAE
@@ -43,13 +43,15 @@ class ABS(nn.Module):
         prior_samples: int = 8000,
         steps: int = 50,
         learning_rate: float = 0.05,
-        prior_seed: int = 1,
+        prior_seed: int = 3,
     ):
         super().__init__()
         self.decoders = Decoders([vae.eval().Decoder for vae in vaes])
+        self.prior_seed = prior_seed
         self.prototypes = Prototypes(self.decoders, prior_samples, prior_seed)
         self.register_buffer("gamma", torch.ones(len(vaes)) if gamma is None else torch.tensor(gamma))
         self.binary = binary
+        self.input_threshold = THRESHOLD if binary else None
         self.reference = Reference(steps, learning_rate)
         self.fast = Fast()
         self.use(inference)
@@ -71,22 +73,29 @@ class ABS(nn.Module):
         """Logits (n, C) of images (n, 1, 28, 28) at latents inferred for them; differentiable in x."""
         return self.logits(self.seen(x), inferred)
 
-    def infer(self, x: Tensor) -> Inferred:
-        """The latents of images (n, 1, 28, 28) under every class."""
+    def infer(self, x: Tensor, without: Tensor | None = None) -> Inferred:
+        """The latents of images (n, 1, 28, 28) under every class.
+
+        Fast inference searches only classes that may win.
+
+        without: a class (n,) of each image whose rivals it then searches for as if it were none
+        """
         check_images(x)
         seen = self.seen(x).detach()
         if self.inference == "reference":
             return self.reference.infer(self.decoders, self.prototypes, seen)
-        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma)
+        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma, without)
 
-    def infer_near(self, x: Tensor, start: Inferred) -> Inferred:
+    def infer_near(self, x: Tensor, start: Inferred, without: Tensor | None = None) -> Inferred:
         """The same, searching from what was inferred for nearby images; always by fast inference.
 
         Assumes that the optimum of no class that matters left its basin in between.
+
+        without: a class (n,) of each image that keeps its latents; the others are searched as if it were none
         """
         check_images(x)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
-        return self.fast.refine(self.decoders, self.seen(x).detach(), start, self.gamma)
+        return self.fast.refine(self.decoders, self.seen(x).detach(), start, self.gamma, without)
 
     def logits(self, seen: Tensor, inferred: Inferred) -> Tensor:
         """Logits (n, C) of flat images (n, 784) at given latents."""

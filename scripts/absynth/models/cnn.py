@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from absynth.models.binarize import Binarized
+from absynth.models.binarize import THRESHOLD, Binarized
 from absynth.models.checks import check_images
 from absynth.models.files import ModelFiles
 from absynth.models.layers import ConvStack
@@ -48,6 +48,7 @@ class Classifier(nn.Module):
         super().__init__()
         load_weights(files.weights[0], network)
         self.network = Binarized(network) if binary else network
+        self.input_threshold = THRESHOLD if binary else None
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x)

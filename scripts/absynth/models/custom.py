@@ -13,11 +13,15 @@ from absynth.models.weights import load_weights
 
 
 class Custom(nn.Module):
-    """Any module from images (n, 1, 28, 28) in [0, 1] to logits (n, 10)."""
+    """Any module from images (n, 1, 28, 28) in [0, 1] to logits (n, 10).
+
+    If it binarises its input, it says so by an attribute `input_threshold`: pixels at or above it count as 1.
+    """
 
     def __init__(self, name: str, model: nn.Module):
         super().__init__()
         self.name, self.model = name, model
+        self.input_threshold = getattr(model, "input_threshold", None)
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x)

@@ -19,7 +19,9 @@ class ModelKind:
     reads_training_images: whether the builder reads the training split
     tuned: whether calibration also finds γ, which the builder then needs
     gradients: whether the model is differentiable
+    latents: whether it classifies by latents that it infers for each class (`ABS.infer`)
     published: its file among the authors' released weights
+    certificate: whether absynth.certificates bounds it from below
     """
 
     builder: str
@@ -30,7 +32,9 @@ class ModelKind:
     reads_training_images: bool = False
     tuned: bool = False
     gradients: bool = True
+    latents: bool = False
     published: str | None = None
+    certificate: bool = False
 
 
 LABELS = tuple(range(10))
@@ -46,10 +50,19 @@ KINDS: dict[str, ModelKind] = {
         weights=(),
         trainer=None,
         reads_training_images=True,
+        certificate=True,
     ),
     "madry": ModelKind("absynth.models.cnn:build_madry", "Madry et al."),
-    "binary_abs": ModelKind("absynth.models.abs:build_binary_abs", "Binary ABS", _VAES, "vae", tuned=True),
-    "abs": ModelKind("absynth.models.abs:build_abs", "ABS", _VAES, "vae"),
+    "binary_abs": ModelKind(
+        "absynth.models.abs:build_binary_abs",
+        "Binary ABS",
+        _VAES,
+        "vae",
+        tuned=True,
+        latents=True,
+        certificate=True,
+    ),
+    "abs": ModelKind("absynth.models.abs:build_abs", "ABS", _VAES, "vae", latents=True, certificate=True),
     "substitute": ModelKind(
         "absynth.models.cnn:build_substitute", "Substitute", published="transfer_cnn.net"
     ),

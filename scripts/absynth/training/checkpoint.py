@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from absynth.atomic import replacing
 from absynth.errors import InputError
 from absynth.log import LOGGER, progress_bar
+from absynth.models.weights import check_zip, save_state
 
 
 @dataclass
@@ -37,8 +37,7 @@ class Training:
             "epoch": self.epoch,
             "curve": self.curve,
         }
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
+        save_state(path, state)
 
     def resume(self, path: Path) -> None:
         """Continue from `path` if it holds a training with these settings.
@@ -48,6 +47,7 @@ class Training:
         if not path.is_file():
             return
         try:
+            check_zip(path)
             state = torch.load(path, weights_only=True, map_location="cpu")
             same = state["settings"] == self.settings
         except Exception as error:  # whatever a damaged file makes the reader raise

@@ -1,0 +1,40 @@
+rule runtime:
+    input:
+        tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES if stem != "runtime"],
+        code=package("log", "atomic"),
+    output:
+        table=run("tables/runtime.csv"),
+    log:
+        run("logs/runtime.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        benchmarks=benchmarks(),
+    script:
+        "../../scripts/runtime.py"
+
+
+rule report:
+    input:
+        template=report_template(),
+        captions=captions(),
+        drawings=[run(f"figures/{figure.stem}.svg") for figure in FIGURES],
+        tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES],
+        code=package("report", "report_tables", "atomic", "log"),
+    output:
+        report=run("report.html"),
+    log:
+        run("logs/report.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        config=config,
+        models=LABELS,
+        attacks=ATTACK_TITLES,
+        sections=SECTIONS,
+        figures=[
+            {"section": figure.section, "title": figure.title, "wildcards": figure.wildcards}
+            for figure in FIGURES
+        ],
+    script:
+        "../../scripts/report.py"

@@ -1,0 +1,44 @@
+rule reevaluate:
+    input:
+        images=run("data/test.h5"),
+        model=lambda wildcards: model_inputs(wildcards.model),
+        shards=attack_shards,
+        minimal=run("minimal/{model}/{norm}.h5"),
+        code=lambda wildcards: model_package(
+            wildcards.model, "verification", "records", "data.splits", "devices", "models.loading"
+        ),
+    output:
+        findings=run("verification/{model}/{norm}.csv"),
+    log:
+        run("logs/reevaluate/{model}-{norm}.log"),
+    benchmark:
+        run("benchmarks/reevaluate/{model}-{norm}.tsv")
+    conda:
+        "../../envs/absynth.yaml"
+    threads: config["threads"]["attack"]
+    resources:
+        gpu=1,
+        torch_threads=config["threads"]["attack"],
+        mem_mb=scaled(6000),
+        runtime=scaled(120),
+    params:
+        run=config["run"],
+        folder=lambda wildcards: run(""),
+        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        spans=[PLAN.shard_range(shard) for shard in range(config["shards"])],
+    script:
+        "../../scripts/reevaluate.py"
+
+
+rule verify:
+    input:
+        findings=[run(f"verification/{model}/{norm}.csv") for model, norm in ATTACKED],
+        code=package("atomic", "log"),
+    output:
+        table=run("tables/verification.csv"),
+    log:
+        run("logs/verify.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    script:
+        "../../scripts/verify.py"
