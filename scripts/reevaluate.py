@@ -55,9 +55,13 @@ def main(
             found = check_shard(columns, norm, clean.part(*spans[shard]), logits_of)
             if minimum:
                 minimum.see(attack, spans[shard][0], columns)
-        rows.append({"model": model, "norm": norm, "attack": attack, "shard": shard, **_report(path, found)})
+        rows.append(
+            {"model": model, "norm": norm, "attack": attack, "shard": shard, **_report(path, folder, found)}
+        )
     found = minimum.findings() if minimum else problem
-    rows.append({"model": model, "norm": norm, "attack": "all", "shard": "", **_report(minimal, found)})
+    rows.append(
+        {"model": model, "norm": norm, "attack": "all", "shard": "", **_report(minimal, folder, found)}
+    )
     write_csv(findings, rows)
 
 
@@ -75,11 +79,11 @@ def _read(path, layout: Mapping[str, Column], expected: Mapping) -> tuple[dict |
         return None, unreadable(str(error))
 
 
-def _report(path, found: Findings) -> dict[str, str | int]:
-    """Log what is wrong with a file; return its columns of the table."""
+def _report(path, folder, found: Findings) -> dict[str, str | int]:
+    """Log what is wrong with a file; return its columns of the table, named within the run's folder."""
     for row, reason in found.faults:
         LOGGER.error("%s%s: %s", path, "" if row is None else f", row {row}", reason)
-    return {"file": str(path), **found.summary()}
+    return {"file": os.path.relpath(path, folder), **found.summary()}
 
 
 if "snakemake" in globals():

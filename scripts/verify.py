@@ -17,6 +17,8 @@ COLUMNS = (
 def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
     """Write the rows of all `findings`: one a shard, and one, attack `all`, a file of minima.
 
+    findings: verification/{model}/{norm}.csv in the folder of the run, from which they name their files
+
     Raises InputError, once all is written and logged, that names the first file and row that disagree.
     """
     rows = []
@@ -24,21 +26,22 @@ def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> 
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows += csv.DictReader(file)
     write_csv(table, rows, COLUMNS)
+    folder = Path(findings[0]).parents[2]
     bad = [row for row in rows if int(row["disagreements"])]
     for row in bad:
-        LOGGER.error("%s (%s rows disagree)", _where(row), row["disagreements"])
+        LOGGER.error("%s (%s rows disagree)", _where(folder, row), row["disagreements"])
     if bad:
         raise InputError(
-            f"{_where(bad[0])}; {len(bad)} of {len(rows)} files disagree with their model, "
-            f"listed under {Path(findings[0]).parents[1]}; delete those files and rerun"
+            f"{_where(folder, bad[0])}; {len(bad)} of {len(rows)} files disagree with their model, "
+            f"listed under {folder / 'verification'}; delete those files and rerun"
         )
     count, ties = (sum(int(row[name]) for row in rows) for name in ("checked", "ties"))
     LOGGER.info("%d files hold what they say: %d adversarials evaluated, %d ties", len(rows), count, ties)
 
 
-def _where(row: dict[str, str]) -> str:
+def _where(folder: Path, row: dict[str, str]) -> str:
     place = f", row {row['first_row']}" if row["first_row"] else ""
-    return f"{row['file']}{place}: {row['reason']}"
+    return f"{folder / row['file']}{place}: {row['reason']}"
 
 
 if "snakemake" in globals():
