@@ -1,11 +1,9 @@
 """Gather the brackets of all models and norms."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from absynth.atomic import write_csv
+from absynth.atomic import read_rows, write_csv
 from absynth.bracket import CURVES, INTERVALS, MEDIANS, REFUTATIONS
 from absynth.log import start_log
 
@@ -20,11 +18,7 @@ def main(
     parts: for each key of TABLES the files of every model and norm; tables: where each goes
     """
     for name, columns in TABLES.items():
-        rows = []
-        for path in parts[name]:
-            with Path(path).open(newline="", encoding="utf-8") as file:
-                rows += csv.DictReader(file)
-        write_csv(tables[name], rows, columns)
+        write_csv(tables[name], read_rows(parts[name]), columns)
 
 
 if "snakemake" in globals():

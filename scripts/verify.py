@@ -1,11 +1,10 @@
 """Gather what the re-evaluation of all records found, and fail if anything disagrees."""
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from absynth.atomic import write_csv
+from absynth.atomic import read_rows, write_csv
 from absynth.errors import InputError
 from absynth.log import LOGGER, start_log
 
@@ -21,10 +20,7 @@ def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> 
 
     Raises InputError, once all is written and logged, that names the first file and row that disagree.
     """
-    rows = []
-    for path in findings:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows += csv.DictReader(file)
+    rows = read_rows(findings)
     write_csv(table, rows, COLUMNS)
     folder = Path(findings[0]).parents[2]
     bad = [row for row in rows if int(row["disagreements"])]

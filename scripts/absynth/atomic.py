@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Files written whole or not at all, and CSV tables."""
 
 import csv
 import errno
@@ -83,6 +83,15 @@ def write_csv(
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def read_rows(paths: Iterable[str | os.PathLike]) -> list[dict[str, str]]:
+    """The rows of all CSV files, in their order, as written."""
+    rows: list[dict[str, str]] = []
+    for path in paths:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows += csv.DictReader(file)
+    return rows
 
 
 def _sweep(path: Path) -> None:

@@ -31,7 +31,7 @@ rule bounds:
 
 rule bounds_table:
     input:
-        summaries=[run(f"bounds/{model}/{norm}_summary.csv") for model, norm in CERTIFIED],
+        parts=[run(f"bounds/{model}/{norm}_summary.csv") for model, norm in CERTIFIED],
         code=package("log", "atomic"),
     output:
         table=run("tables/bounds.csv"),
@@ -39,8 +39,10 @@ rule bounds_table:
         run("logs/bounds_table.log"),
     conda:
         "../../envs/absynth.yaml"
+    params:
+        columns=["model", "norm", "bound", "mean", "median", "standard_error", "seeds", "n"],
     script:
-        "../../scripts/bounds_table.py"
+        "../../scripts/gather.py"
 
 
 rule confront:

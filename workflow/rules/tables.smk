@@ -1,6 +1,6 @@
 rule robustness:
     input:
-        summaries=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
+        parts=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
         code=package("log", "atomic"),
     output:
         table=run("tables/robustness.csv"),
@@ -8,8 +8,10 @@ rule robustness:
         run("logs/robustness.log"),
     conda:
         "../../envs/absynth.yaml"
+    params:
+        columns=["model", "norm", "attack", "median", "accuracy", "n"],
     script:
-        "../../scripts/robustness.py"
+        "../../scripts/gather.py"
 
 
 rule audit:

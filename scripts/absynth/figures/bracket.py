@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from absynth.figures.style import NORM_LABELS, TEXT_WIDTH, begin, model_styles
+from absynth.figures.style import NORM_LABELS, TEXT_WIDTH, UNITS, begin, model_styles
 
 SIDES = {"certified": 0.8, "attacked": 1.4}  # widths of the lines
-UNITS = {"l2": "Euclidean distance", "linf": "largest change of a pixel", "l0": "changed pixels"}
 
 
 def draw_bracket(
