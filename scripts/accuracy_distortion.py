@@ -13,18 +13,31 @@ from absynth.log import start_log
 def main(
     *,
     curves: str | os.PathLike,
+    brackets: str | os.PathLike,
     png: str | os.PathLike,
     svg: str | os.PathLike,
     models: Mapping[str, str],
     norms: Sequence[str],
     thresholds: Mapping[str, float],
 ) -> None:
-    """Draw one panel a norm from the table of curves."""
-    figure = accuracy_distortion(pd.read_csv(curves), models=models, norms=norms, thresholds=thresholds)
+    """Draw one panel a norm from the table of curves, and the certified curves of tables/bracket_curves.csv."""
+    sides = pd.read_csv(brackets)
+    figure = accuracy_distortion(
+        pd.read_csv(curves),
+        certified=sides[sides["side"] == "certified"],
+        models=models,
+        norms=norms,
+        thresholds=thresholds,
+    )
     save(figure, [png, svg])
 
 
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    main(curves=job.input.curves, **dict(job.output.items()), **dict(job.params.items()))
+    main(
+        curves=job.input.curves,
+        brackets=job.input.brackets,
+        **dict(job.output.items()),
+        **dict(job.params.items()),
+    )

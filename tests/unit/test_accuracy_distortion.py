@@ -16,10 +16,13 @@ ROWS = [
 ]
 
 
-def draw(rows, models=("cnn", "abs"), norms=NORMS) -> plt.Figure:
-    curves = pd.DataFrame(rows, columns=["model", "norm", "distance", "accuracy"])
+def draw(rows, models=("cnn", "abs"), norms=NORMS, certified=()) -> plt.Figure:
+    curves, known = (
+        pd.DataFrame(points, columns=["model", "norm", "distance", "accuracy"])
+        for points in (rows, certified)
+    )
     labels = {model: model.upper() for model in models}
-    return accuracy_distortion(curves, models=labels, norms=norms, thresholds=THRESHOLDS)
+    return accuracy_distortion(curves, certified=known, models=labels, norms=norms, thresholds=THRESHOLDS)
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,18 @@ def test_curves_are_those_of_the_table_and_end_at_the_edge():
     assert panels[0].get_xlim() == pytest.approx((0, 2.1))
     assert panels[2].get_xlim() == pytest.approx((0, 1.3 * 12))  # the tail below 2 % does not stretch it
     assert [panel.lines[-1].get_xdata()[0] for panel in panels] == [1.5, 0.3, 12]
+
+
+def test_certified_curve_is_a_thin_dashed_one_in_its_models_colour():
+    panels = draw(ROWS, certified=[("abs", "l2", 0.0, 0.98), ("abs", "l2", 1.5, 0.3)]).axes
+    *_, attacked, certified, _ = panels[0].lines
+    assert list(zip(*certified.get_data(), strict=True)) == [(0, 0.98), (1.5, 0.3), (2.1, 0.3)]
+    assert certified.get_color() == attacked.get_color()
+    assert certified.get_linewidth() < attacked.get_linewidth()
+    assert certified.is_dashed()
+    legend = [text.get_text() for text in panels[0].figure.legends[0].get_texts()]
+    assert legend == ["CNN", "ABS", "certified"]
+    assert len(panels[2].lines) == 2  # one curve and the threshold
 
 
 def test_norm_without_attacks_says_so():

@@ -1,6 +1,7 @@
 rule accuracy_distortion:
     input:
         curves=run("tables/accuracy_distortion.csv"),
+        brackets=run("tables/bracket_curves.csv"),
         code=package("figures.accuracy_distortion", "log"),
     output:
         png=report(

@@ -8,13 +8,20 @@ import seaborn as sns
 
 from absynth.figures.style import NORM_LABELS, TEXT_WIDTH, UNITS, begin, model_styles
 
+_CERTIFIED = {"linewidth": 0.8, "dashes": (3, 2)}
+
 
 def accuracy_distortion(
-    curves: pd.DataFrame, *, models: Mapping[str, str], norms: Sequence[str], thresholds: Mapping[str, float]
+    curves: pd.DataFrame,
+    *,
+    certified: pd.DataFrame,
+    models: Mapping[str, str],
+    norms: Sequence[str],
+    thresholds: Mapping[str, float],
 ) -> plt.Figure:
-    """One panel a norm, one curve a model.
+    """One panel a norm, one curve a model, and a thin dashed one where the model's accuracy is certified.
 
-    curves: model, norm, distance, accuracy
+    curves, certified: model, norm, distance, accuracy; certified may have no rows
     models: labels, in the order of the legend; thresholds: marked by a vertical line
     """
     begin()
@@ -26,22 +33,30 @@ def accuracy_distortion(
         shown = curves[curves["norm"] == norm]
         limit = _limit(shown, thresholds[norm])
         for model in models:
-            curve = shown[shown["model"] == model]
-            if len(curve):
-                distances = [*curve["distance"], limit]
-                accuracies = [*curve["accuracy"], curve["accuracy"].iloc[-1]]
-                panel.step(distances, accuracies, where="post", linewidth=1.3, **styles[model])
+            _draw(panel, shown[shown["model"] == model], limit, {"linewidth": 1.3, **styles[model]})
+            known = certified[(certified["model"] == model) & (certified["norm"] == norm)]
+            _draw(panel, known, limit, {**_CERTIFIED, "color": styles[model]["color"]})
         if not len(shown):
             panel.text(0.5, 0.5, "no attack was run", ha="center", transform=panel.transAxes)
         panel.axvline(thresholds[norm], color="0.4", linewidth=0.8, linestyle=":")
         panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=UNITS[norm], title=NORM_LABELS[norm])
     panels[0][0].set_ylabel("accuracy")
     handles = [plt.Line2D([], [], linewidth=1.3, label=models[model], **styles[model]) for model in models]
+    if len(certified):
+        handles.append(plt.Line2D([], [], color="0.3", label="certified", **_CERTIFIED))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(models), frameon=False, handlelength=2.6
+        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, handlelength=2.6
     )
     sns.despine(figure)
     return figure
+
+
+def _draw(panel: plt.Axes, curve: pd.DataFrame, limit: float, style: Mapping) -> None:
+    """The steps of a curve, drawn on to the edge of the panel; nothing for a curve without points."""
+    if len(curve):
+        distances = [*curve["distance"], limit]
+        accuracies = [*curve["accuracy"], curve["accuracy"].iloc[-1]]
+        panel.step(distances, accuracies, where="post", **style)
 
 
 def _limit(shown: pd.DataFrame, threshold: float) -> float:
