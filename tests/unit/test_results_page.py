@@ -92,9 +92,7 @@ def section(lines: list[str], key: str) -> list[list[str]]:
     start = lines.index(f"## {SECTIONS[key][0]}")
     end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("## ")), len(lines))
     rows = [line for line in lines[start:end] if line.startswith("| ")]
-    return [
-        [cell.strip() for cell in row.strip("|").split("|")] for row in rows if not row.startswith("| :--")
-    ]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if not RULE.fullmatch(row)]
 
 
 def test_the_paper_s_table_has_its_cells():
