@@ -31,6 +31,7 @@ rule all:
         run("tables/audit.csv"),
         run("tables/bounds.csv"),
         run("tables/bracket.csv"),
+        run("tables/provenance.json"),
         [run(f"figures/{figure.stem}.png") for figure in FIGURES],
         run("report.html"),
 

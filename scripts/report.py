@@ -9,7 +9,8 @@ import yaml
 
 from absynth.atomic import write_text
 from absynth.log import start_log
-from absynth.report import Figure, render, summary, versions
+from absynth.provenance import versions
+from absynth.report import Figure, render, summary
 from absynth.report_tables import FORMATS, report_tables
 
 

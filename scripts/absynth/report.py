@@ -2,10 +2,8 @@
 
 import base64
 import math
-import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +13,8 @@ from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from absynth import __version__
-
 NORM_NAMES = {"l2": "L₂", "linf": "L∞", "l0": "L₀"}
 LARGEST = 1e308  # by which infinity is sorted
-_PACKAGES = ("torch", "foolbox", "snakemake", "numpy", "pandas", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -117,15 +112,6 @@ class Figure:
         encoded = base64.b64encode(Path(drawing).read_bytes()).decode("ascii")
         named = title.format(**{key: NORM_NAMES.get(value, value) for key, value in wildcards.items()})
         return cls(section, named, f"data:image/svg+xml;base64,{encoded}", Markup(html))
-
-
-def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
-    """What the run was made with."""
-    return {
-        "absynth": __version__,
-        "Python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }
 
 
 def render(template: str | Path, **content: Any) -> str:

@@ -37,6 +37,10 @@ def test_all_results_are_there_and_agree(finished):
     for name in ("tables/table1.md", "tables/table1.csv", "tables/table1.tex", "tables/models.csv"):
         assert (results / name).stat().st_size > 0
     assert (results / "figures" / "accuracy_distortion.svg").read_text().startswith("<?xml")
+    made_with = json.loads((results / "tables" / "provenance.json").read_text(encoding="utf-8"))
+    assert made_with["config"]["run"] == "tiny"
+    assert made_with["config"]["certificates"]["margin"] > 0  # a default
+    assert made_with["hardware"]["devices"]
 
 
 FIGURES = [

@@ -14,13 +14,30 @@ rule runtime:
         "../../scripts/runtime.py"
 
 
+rule provenance:
+    input:
+        shards=ALL_SHARDS,
+        calibrations=[run(f"models/{model}/calibration.json") for model in PLAN.models],
+        code=package("provenance", "records", "log", "atomic"),
+    output:
+        provenance=run("tables/provenance.json"),
+    log:
+        run("logs/provenance.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        config=config,
+    script:
+        "../../scripts/provenance.py"
+
+
 rule report:
     input:
         template=report_template(),
         captions=captions(),
         drawings=[run(f"figures/{figure.stem}.svg") for figure in FIGURES],
         tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES],
-        code=package("report", "report_tables", "atomic", "log"),
+        code=package("report", "report_tables", "provenance", "atomic", "log"),
     output:
         report=run("report.html"),
     log:

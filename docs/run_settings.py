@@ -1,0 +1,92 @@
+"""What the settings recorded in a run say: the command that runs them, and whose weights were used."""
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from snakemake.utils import update_config
+
+from absynth.attacks.registry import ATTACKS
+from absynth.models.registry import KINDS
+from absynth.plan import Plan
+
+ROOT = Path(__file__).parents[1]
+PATHS = ("data_dir", "published_weights")  # config keys that hold a path of the machine
+
+
+def command_of(config: Mapping[str, Any]) -> str:
+    """The command that runs these settings, as Markdown: of the configs that ship, from that with fewest changes.
+
+    What --config cannot hold stands in a file, changes.yaml, whose content follows. Paths of the machine are
+    replaced by DIR.
+    """
+    candidates = []
+    for path in sorted((ROOT / "config").glob("*.yaml"), key=lambda path: path.stem != "config"):
+        base = _read(ROOT / "config" / "config.yaml")
+        update_config(base, _read(path))
+        Plan(base, ROOT / "workflow" / "schemas")  # fills in defaults, as the workflow did
+        candidates.append((_changes(base, config), path.name))
+    changes, name = min(candidates, key=lambda pair: _leaves(pair[0]))
+    given = {key: _argument(key, value) for key, value in changes.items() if _fits_command_line(value)}
+    filed = {key: value for key, value in changes.items() if key not in given}
+    files = [f"config/{name}"] if name != "config.yaml" else []
+    parts = ["snakemake --cores all"]
+    if files or filed:
+        parts += ["--configfile", *files, *(["changes.yaml"] if filed else [])]
+    if given:
+        parts += ["--config", *given.values()]
+    if not filed:
+        return f"`{' '.join(parts)}`"
+    content = yaml.safe_dump(filed, default_flow_style=True, width=math.inf, sort_keys=False).strip()
+    return f"`{' '.join(parts)}` with changes.yaml: `{content}`"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _changes(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be laid over `base` to get `config`."""
+    changes = {}
+    for key, value in config.items():
+        if key in base and base[key] == value:
+            continue
+        nested = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        found = _changes(base[key], value) if nested else value
+        if found != {} or not nested:
+            changes[key] = found
+    return changes
+
+
+def _leaves(value: Any) -> int:
+    return sum(map(_leaves, value.values())) if isinstance(value, Mapping) else 1
+
+
+def _fits_command_line(value: Any) -> bool:
+    """Whether --config keeps its type: nested numbers and null become strings there."""
+    return type(value) in (int, float) or (isinstance(value, str) and yaml.safe_load(value) == value)
+
+
+def _argument(key: str, value: Any) -> str:
+    return f"{key}=DIR" if key in PATHS else shlex.quote(f"{key}={value}")
+
+
+def weights_of(config: Mapping[str, Any]) -> str:
+    """Which models' weights are the authors' and which were trained in the run."""
+    attacks = [name for name, entry in config["attacks"].items() if entry is not None]
+    transferred = any(ATTACKS[name].substitute for name in attacks if name in ATTACKS)
+    released, trained = [], []
+    for name, entry in {**config["models"], "substitute": {} if transferred else None}.items():
+        kind = None if entry is None else KINDS[_kind(name, entry)]
+        if kind and kind.trainer:
+            imported = config["published_weights"] and (kind.published or kind.trainer == "vae")
+            (released if imported else trained).append(entry.get("label") or kind.label)
+    groups = {"released by the authors": released, "trained in the run": trained}
+    return ", ".join(f"{title} ({', '.join(names)})" for title, names in groups.items() if names) or "none"
+
+
+def _kind(name: str, entry: Mapping[str, Any]) -> str:
+    return "custom" if "class" in entry else entry.get("kind", name)

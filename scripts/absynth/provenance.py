@@ -1,0 +1,76 @@
+"""What a run was made with: settings, versions, machine and dates."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from absynth import __version__
+
+_PACKAGES = ("torch", "foolbox", "snakemake", "numpy", "pandas", "matplotlib")
+_RECORDED = ("absynth", "torch", "foolbox")
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
+    """Of absynth, Python and the packages that are installed here."""
+    return {
+        "absynth": __version__,
+        "Python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def hardware(cpu_info: str | os.PathLike = _CPU_INFO) -> dict[str, Any]:
+    """processor (its name), cores (logical, that this process may use) and memory_gib of this machine."""
+    try:
+        lines = Path(cpu_info).read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [
+        value.strip()
+        for key, _, value in (line.partition(":") for line in lines)
+        if key.strip() == "model name"
+    ]
+    affinity = getattr(os, "sched_getaffinity", None)
+    pages = ("SC_PAGE_SIZE", "SC_PHYS_PAGES")
+    known = all(name in os.sysconf_names for name in pages)
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "memory_gib": round(os.sysconf(pages[0]) * os.sysconf(pages[1]) / 2**30, 1) if known else None,
+    }
+
+
+def gpu_names() -> list[str]:
+    """The names of the GPUs that this process sees."""
+    import torch
+
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def provenance(
+    config: Mapping[str, Any], attributes: Sequence[Mapping[str, Any]], times: Sequence[float]
+) -> dict[str, Any]:
+    """What tables/provenance.json holds.
+
+    attributes: of all attack shards; the versions in them come before those installed here
+    times: when the run's records were written, seconds since 1970
+    hardware: of the machine on which this runs; devices: those that the attacks had
+    """
+    devices = sorted({str(shard["device"]) for shard in attributes})
+    recorded = {name: ", ".join(sorted({str(shard[name]) for shard in attributes})) for name in _RECORDED}
+    dates = [
+        datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") for time in (min(times), max(times))
+    ]
+    gpus = gpu_names() if any(device.startswith("cuda") for device in devices) else []
+    return {
+        "config": dict(config),
+        "versions": {**versions(), **{name: found for name, found in recorded.items() if found}},
+        "hardware": {**hardware(), "gpus": gpus, "devices": devices},
+        "first_record": dates[0],
+        "last_record": dates[1],
+    }
