@@ -3,8 +3,9 @@
     python benchmarks/workflow.py [--shards 10 100 1000] [--images 1000] [--attacks 5]
         [--jobs 20] [--repeats 3] [--keep DIR]
 
-Needs no data, weights or GPU. Prints a Markdown table for each part as it is measured, and all of it as a line of
-JSON at the end. CPU and wall seconds are of a process with its children; peak memory is of the process alone.
+Needs no data, weights or GPU, but Linux. Prints a Markdown table for each part as it is measured, and all of it as
+a line of JSON at the end. CPU and wall seconds are of a process with its children; peak memory is of the process
+alone.
 
 - Starting a job: a fresh Python that imports what a script does (median of --repeats), and one more job in a
   Snakemake run of jobs that do nothing but import what `reduce` does (mean of --jobs).
