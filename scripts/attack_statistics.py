@@ -1,13 +1,14 @@
 """Say of every attack what it found and what it cost."""
 
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 
 from absynth.atomic import write_csv
 from absynth.log import start_log
 from absynth.records import MINIMAL, SHARD, read_record
-from absynth.statistics import summarise_attack
+from absynth.statistics import AttackTotals
+
+KEY = ("model", "norm", "attack")
 
 
 def main(
@@ -23,19 +24,13 @@ def main(
         columns, attributes = read_record(path, MINIMAL, {"run": run})
         found_by = dict(zip(columns["index"].tolist(), columns["attack"], strict=True))
         nearest[attributes["model"], attributes["norm"]] = found_by
-    parts = defaultdict(list)
+    totals: dict[tuple[str, ...], AttackTotals] = {}
     for path in shards:
         columns, attributes = read_record(path, SHARD, {"run": run})
-        del columns["adversarial"]  # the one that takes memory
-        key = tuple(attributes[name] for name in ("model", "norm", "attack"))
-        parts[key].append((columns, float(attributes["seconds"]), attributes["device"]))
-    rows = []
-    for (model, norm, attack), found in parts.items():
-        columns, seconds, devices = zip(*found, strict=True)
-        statistics = summarise_attack(attack, columns, seconds, nearest[model, norm])
-        identity = {"model": model, "norm": norm, "attack": attack}
-        rows.append({**identity, **statistics, "device": " ".join(sorted(set(devices)))})
-    write_csv(table, rows)
+        model, norm, attack = key = tuple(attributes[name] for name in KEY)
+        total = totals.setdefault(key, AttackTotals(attack))
+        total.add(columns, float(attributes["seconds"]), attributes["device"], nearest[model, norm])
+    write_csv(table, [{**dict(zip(KEY, key, strict=True)), **total.row()} for key, total in totals.items()])
 
 
 if "snakemake" in globals():

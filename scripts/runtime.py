@@ -1,10 +1,11 @@
 """Add up what the jobs of each rule took."""
 
+import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
 from absynth.atomic import write_csv
 from absynth.log import start_log
@@ -17,14 +18,25 @@ def main(*, benchmarks: Sequence[str | os.PathLike], table: str | os.PathLike) -
 
     seconds, longest: of wall time, in all and of the longest job; memory: the most that one job had, MB
     """
-    there = [Path(path) for path in benchmarks if Path(path).is_file()]
-    rows = []
-    for stage in dict.fromkeys(path.parent.name for path in there):
-        files = [path for path in there if path.parent.name == stage]
-        jobs = pd.concat([pd.read_csv(path, sep="\t", na_values="-") for path in files])
-        longest, memory = jobs["s"].max(), jobs["max_rss"].max()
-        rows.append((stage, len(files), jobs["s"].sum(), longest, memory))
-    write_csv(table, [dict(zip(COLUMNS, row, strict=True)) for row in rows], COLUMNS)
+    stages: dict[str, dict[str, float]] = {}
+    for path in map(Path, benchmarks):
+        if not path.is_file():
+            continue
+        with path.open(newline="", encoding="utf-8") as file:
+            (job,) = csv.DictReader(file, delimiter="\t")
+        row = stages.setdefault(
+            path.parent.name, {"jobs": 0, "seconds": 0.0, "longest": 0.0, "memory": np.nan}
+        )
+        row["jobs"] += 1
+        row["seconds"] += float(job["s"])
+        row["longest"] = max(row["longest"], float(job["s"]))
+        row["memory"] = float(np.fmax(row["memory"], _number(job["max_rss"])))  # the one that is no NaN
+    write_csv(table, [{"stage": stage, **row} for stage, row in stages.items()], COLUMNS)
+
+
+def _number(text: str) -> float:
+    """NaN for what Snakemake writes of a job that was too short to be looked at."""
+    return np.nan if text in ("-", "NA") else float(text)
 
 
 if "snakemake" in globals():

@@ -4,6 +4,7 @@ Each check is a sign, not a proof, that an attack was run with too small a budge
 gradients (Carlini et al. 2019, "On Evaluating Adversarial Robustness"; Croce & Hein 2020, AutoAttack's flags).
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,26 +166,38 @@ def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str
     Raises InputError for what is no shard of this run, or for attacks on one model that are not of the same
     samples.
     """
-    parts: dict[tuple[str, str], dict[str, list]] = {}
+    parts: dict[tuple[str, str], dict[str, _Samples]] = {}
     for path in shards:
         columns, attributes = read_record(path, SHARD, {"run": run})
         model, norm, attack = (attributes[key] for key in ("model", "norm", "attack"))
-        parts.setdefault((model, norm), {}).setdefault(attack, []).append(columns)
+        parts.setdefault((model, norm), {}).setdefault(attack, _Samples()).add(columns)
     return {key: _outcomes(attacks, *key) for key, attacks in parts.items()}
 
 
-def _outcomes(parts: Mapping[str, Sequence[dict]], model: str, norm: str) -> dict[str, Outcome]:
-    """Join each attack's shards, in the order of index, which must be the same for all attacks."""
+class _Samples:
+    """Index, distance and gradients of one attack, shard after shard; 24 bytes an image, whatever the shards."""
+
+    def __init__(self):
+        self._columns = {"index": array("q"), "distance": array("d"), "gradients": array("q")}
+
+    def add(self, columns: Mapping[str, np.ndarray]) -> None:
+        for name, values in self._columns.items():
+            values.frombytes(columns[name].tobytes())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.array(self._columns[name])
+
+
+def _outcomes(parts: Mapping[str, _Samples], model: str, norm: str) -> dict[str, Outcome]:
+    """Each attack's samples in the order of index, which must be the same for all attacks."""
     found, expected = {}, None
-    for name, shards in parts.items():
-        index, distance, gradients = (
-            np.concatenate([columns[key] for columns in shards]) for key in ("index", "distance", "gradients")
-        )
+    for name, samples in parts.items():
+        index = samples["index"]
         order = index.argsort()
         expected = index[order] if expected is None else expected
         if not np.array_equal(index[order], expected):
             raise InputError(
                 f"attacks/{model}/{norm}/{name}: other samples than {next(iter(parts))}; delete it and rerun"
             )
-        found[name] = Outcome(distance[order], gradients[order])
+        found[name] = Outcome(samples["distance"][order], samples["gradients"][order])
     return found

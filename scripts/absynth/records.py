@@ -117,7 +117,8 @@ def read_record(
         check_seal(path)
         with h5py.File(path, "r") as file:
             attributes = dict(file.attrs)
-            columns = {name: file[name][()] for name in layout if isinstance(file.get(name), h5py.Dataset)}
+            found = {name: file.get(name) for name in layout}
+            columns = {name: part[()] for name, part in found.items() if isinstance(part, h5py.Dataset)}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, RuntimeError, ValueError, KeyError) as error:

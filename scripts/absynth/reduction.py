@@ -35,7 +35,8 @@ class Minimum:
                 )
             if known is None or distance < known[0]:
                 name = attack if 0 < distance < np.inf else ""
-                image, prediction = columns["adversarial"][row], int(columns["adversarial_prediction"][row])
+                image = columns["adversarial"][row].copy()  # a view would keep the whole shard in memory
+                prediction = int(columns["adversarial_prediction"][row])
                 self._best[index] = (distance, label, name, image, prediction)
 
     def columns(self) -> dict[str, np.ndarray]:

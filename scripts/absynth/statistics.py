@@ -1,6 +1,7 @@
 """Statistics of whole files of a run, one row of a table each; no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,32 +31,49 @@ def summarise_distal(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def summarise_attack(
-    attack: str,
-    shards: Sequence[Mapping[str, np.ndarray]],
-    seconds: Sequence[float],
-    nearest: Mapping[int, str],
-) -> dict[str, float]:
-    """What one attack on one model in one norm found, and what it cost, from its shards.
+@dataclass
+class AttackTotals:
+    """What one attack on one model in one norm found, and what it cost, added up shard by shard.
 
-    shards: columns of `absynth.records.SHARD`; seconds: what each took
-    nearest: of every test image, which attack found its nearest adversarial (see `absynth.records.MINIMAL`)
     n: images attacked, those already misread left out; found: of those, how many adversarials
     minima: how many of them are their image's nearest over all attacks
-    queries, gradients: mean per image attacked; seconds: in all, on whatever device the jobs had
+    queries, gradients: of all images attacked; seconds: in all, on whatever devices the jobs had
     """
-    joined = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
-    attacked = joined["distance"] > 0
-    n = int(attacked.sum())
 
-    def mean(name: str) -> float:
-        return float(joined[name][attacked].mean()) if n else float("nan")
+    attack: str
+    n: int = 0
+    found: int = 0
+    minima: int = 0
+    queries: int = 0
+    gradients: int = 0
+    seconds: float = 0.0
+    devices: set[str] = field(default_factory=set)
 
-    return {
-        "n": n,
-        "found": int(np.isfinite(joined["distance"][attacked]).sum()),
-        "minima": sum(nearest[index] == attack for index in joined["index"][attacked].tolist()),
-        "queries": mean("queries"),
-        "gradients": mean("gradients"),
-        "seconds": float(sum(seconds)),
-    }
+    def add(
+        self, columns: Mapping[str, np.ndarray], seconds: float, device: str, nearest: Mapping[int, str]
+    ) -> None:
+        """Take in one shard, of which nothing is kept.
+
+        columns: of `absynth.records.SHARD`
+        nearest: of every test image, which attack found its nearest adversarial (see `absynth.records.MINIMAL`)
+        """
+        attacked = columns["distance"] > 0
+        self.n += int(attacked.sum())
+        self.found += int(np.isfinite(columns["distance"][attacked]).sum())
+        self.minima += sum(nearest[index] == self.attack for index in columns["index"][attacked].tolist())
+        self.queries += int(columns["queries"][attacked].sum())
+        self.gradients += int(columns["gradients"][attacked].sum())
+        self.seconds += seconds
+        self.devices.add(device)
+
+    def row(self) -> dict[str, int | float | str]:
+        """A row of tables/attacks.csv: queries and gradients are means per image attacked, NaN if none was."""
+        return {
+            "n": self.n,
+            "found": self.found,
+            "minima": self.minima,
+            "queries": self.queries / self.n if self.n else float("nan"),
+            "gradients": self.gradients / self.n if self.n else float("nan"),
+            "seconds": self.seconds,
+            "device": " ".join(sorted(self.devices)),
+        }

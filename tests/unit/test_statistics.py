@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 import runtime
-from absynth.statistics import summarise_attack, summarise_distal
+from absynth.statistics import AttackTotals, summarise_distal
 
 
 def ascents(**changes) -> dict[str, np.ndarray]:
@@ -49,13 +49,25 @@ def shard(index, distance, queries) -> dict[str, np.ndarray]:
 
 
 def test_an_attack_is_judged_by_the_images_that_it_attacked():
-    shards = [shard([0, 1], [0, 2.0], [0, 10]), shard([2, 3], [math.inf, 1.0], [30, 20])]
-    row = summarise_attack("fgm", shards, [1.5, 2.0], {0: "", 1: "fgm", 2: "bim", 3: "bim"})
-    assert row == {"n": 3, "found": 2, "minima": 1, "queries": 20, "gradients": 10, "seconds": 3.5}
+    total = AttackTotals("fgm")
+    nearest = {0: "", 1: "fgm", 2: "bim", 3: "bim"}
+    total.add(shard([0, 1], [0, 2.0], [0, 10]), 1.5, "cuda:0", nearest)
+    total.add(shard([2, 3], [math.inf, 1.0], [30, 20]), 2.0, "cpu", nearest)
+    assert total.row() == {
+        "n": 3,
+        "found": 2,
+        "minima": 1,
+        "queries": 20,
+        "gradients": 10,
+        "seconds": 3.5,
+        "device": "cpu cuda:0",
+    }
 
 
 def test_where_every_image_is_misread_nothing_is_attacked():
-    row = summarise_attack("fgm", [shard([0], [0], [0])], [1.0], {0: ""})
+    total = AttackTotals("fgm")
+    total.add(shard([0], [0], [0]), 1.0, "cpu", {0: ""})
+    row = total.row()
     assert (row["n"], row["found"], row["minima"]) == (0, 0, 0)
     assert math.isnan(row["queries"])
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -32,10 +33,11 @@ def run(path):
     return f"results/{config['run']}/{path}"
 
 
+@cache
 def package(*modules):
     """Files of library modules and of all that they import: the code that a rule's output depends on."""
     library = Path(workflow.basedir) / "scripts" / "absynth"
-    return [os.path.relpath(path) for path in modules_behind(modules, library)]
+    return tuple(os.path.relpath(path) for path in modules_behind(modules, library))
 
 
 def builder_module(path):
@@ -64,11 +66,12 @@ def certified_inputs(name):
     return model_inputs(name)
 
 
+@cache
 def model_package(name, *modules):
     """`package` of the modules named and of those behind a model, with a user's own module if it lies here."""
     imported = planned(name).entry.get("class", "").replace(":", ".").rpartition(".")[0]
     own = Path(*imported.split(".")).with_suffix(".py") if imported else None
-    found = [str(own)] if own and own.is_file() else []
+    found = (str(own),) if own and own.is_file() else ()
     return package(*modules, builder_module(planned(name).kind.builder)) + found
 
 
