@@ -20,7 +20,7 @@ def main(
 ) -> None:
     """Write settings, versions, hardware and the dates of the first and the last of these files as JSON."""
     layout = {"index": SHARD["index"]}
-    attributes = [read_record(path, layout, {"run": config["run"]})[1] for path in shards]
+    attributes = (read_record(path, layout, {"run": config["run"]})[1] for path in shards)
     times = [Path(path).stat().st_mtime for path in [*shards, *calibrations]]
     write_text(output, json.dumps(provenance(config, attributes, times), indent=2, ensure_ascii=False) + "\n")
 

@@ -53,23 +53,27 @@ def gpu_names() -> list[str]:
 
 
 def provenance(
-    config: Mapping[str, Any], attributes: Sequence[Mapping[str, Any]], times: Sequence[float]
+    config: Mapping[str, Any], attributes: Iterable[Mapping[str, Any]], times: Sequence[float]
 ) -> dict[str, Any]:
     """What tables/provenance.json holds.
 
-    attributes: of all attack shards; the versions in them come before those installed here
+    attributes: of all attack shards, each held no longer than it is read; the versions in them come before those installed here
     times: when the run's records were written, seconds since 1970
     hardware: of the machine on which this runs; devices: those that the attacks had
     """
-    devices = sorted({str(shard["device"]) for shard in attributes})
-    recorded = {name: ", ".join(sorted({str(shard[name]) for shard in attributes})) for name in _RECORDED}
+    found: dict[str, set[str]] = {name: set() for name in ("device", *_RECORDED)}
+    for shard in attributes:
+        for name, values in found.items():
+            values.add(str(shard[name]))
+    devices = sorted(found["device"])
+    recorded = {name: ", ".join(sorted(found[name])) for name in _RECORDED}
     dates = [
         datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") for time in (min(times), max(times))
     ]
     gpus = gpu_names() if any(device.startswith("cuda") for device in devices) else []
     return {
         "config": dict(config),
-        "versions": {**versions(), **{name: found for name, found in recorded.items() if found}},
+        "versions": {**versions(), **{name: value for name, value in recorded.items() if value}},
         "hardware": {**hardware(), "gpus": gpus, "devices": devices},
         "first_record": dates[0],
         "last_record": dates[1],
