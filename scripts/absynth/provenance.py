@@ -57,7 +57,7 @@ def provenance(
 ) -> dict[str, Any]:
     """What tables/provenance.json holds.
 
-    attributes: of all attack shards, each held no longer than it is read; the versions in them come before those installed here
+    attributes: of all attack shards, one at a time; the versions in them come before those installed here
     times: when the run's records were written, seconds since 1970
     hardware: of the machine on which this runs; devices: those that the attacks had
     """
