@@ -9,6 +9,7 @@ import seaborn as sns
 from absynth.figures.style import NORM_LABELS, TEXT_WIDTH, UNITS, begin, model_styles
 
 _CERTIFIED = {"linewidth": 0.8, "dashes": (3, 2)}
+_LEGEND_ROW = 6  # entries that fit side by side
 
 
 def accuracy_distortion(
@@ -44,9 +45,9 @@ def accuracy_distortion(
     handles = [plt.Line2D([], [], linewidth=1.3, label=models[model], **styles[model]) for model in models]
     if len(certified):
         handles.append(plt.Line2D([], [], color="0.3", label="certified", **_CERTIFIED))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, handlelength=2.6
-    )
+    rows = -(-len(handles) // _LEGEND_ROW)
+    columns = -(-len(handles) // rows)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=2.6)
     sns.despine(figure)
     return figure
 
