@@ -96,7 +96,7 @@ def _costs(
             color=styles[line.model]["color"], markeredgecolor="w", markeredgewidth=0.3,
         )  # fmt: skip
     panel.set_xscale("log")
-    panel.xaxis.set_major_locator(LogLocator(numticks=6))
+    panel.xaxis.set_major_locator(LogLocator(numticks=5))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.tick_params(axis="y", length=0)
     panel.grid(axis="y", color="0.92", linewidth=0.6)
