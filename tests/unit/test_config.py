@@ -96,6 +96,7 @@ BAD = [
     ({"dataset": "mnits"}, "dataset: 'mnits'; allowed are digits, mnist, fashion_mnist, kmnist, or "),
     ({"models": {"madri": {}}}, "models.madri: unknown; did you mean madry? allowed are cnn, "),
     ({"models": {"wide": {"kind": "cn"}}}, "models.wide.kind: found cn, allowed are cnn, "),
+    ({"models": {"mine": {"kind": "substitute"}}}, "models.mine.kind: found substitute, allowed are cnn, "),
     (
         {"models": {"wide": {"kind": 5}}},
         "models.wide.kind: found 5, allowed is a value of type string",

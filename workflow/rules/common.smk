@@ -199,6 +199,7 @@ def benchmarks():
         for shard in range(config["shards"])
     ]
     paths += [f"bounds/{model}-{norm}" for model, norm in CERTIFIED]
+    paths += [f"reevaluate/{model}-{norm}" for model, norm in ATTACKED]
     paths += [f"distal/{model}" for model in CLIMBED]
     return [run(f"benchmarks/{path}.tsv") for path in paths]
 

@@ -1,6 +1,7 @@
 rule runtime:
     input:
         tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES if stem != "runtime"],
+        findings=[run(f"verification/{model}/{norm}.csv") for model, norm in ATTACKED],
         code=package("log", "atomic"),
     output:
         table=run("tables/runtime.csv"),
