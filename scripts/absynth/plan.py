@@ -177,7 +177,9 @@ class Plan:
             kind = _kind(name, entry)
             kinds = [known for known in schemas if known != "substitute"]
             if kind != name and kind not in kinds:
-                raise InputError(f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}")
+                raise InputError(
+                    f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}"
+                )
             check_entry(kind, entry, schemas, f"models.{name}")
         if not self.models:
             raise InputError("config key models: none is left to attack; name at least one")
