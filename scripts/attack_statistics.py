@@ -10,6 +10,7 @@ from absynth.statistics import AttackTotals
 
 KEY = ("model", "norm", "attack")
 COLUMNS = (*KEY, *AttackTotals("").row())
+LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients")}
 
 
 def main(
@@ -27,7 +28,7 @@ def main(
         nearest[attributes["model"], attributes["norm"]] = found_by
     totals: dict[tuple[str, ...], AttackTotals] = {}
     for path in shards:
-        columns, attributes = read_record(path, SHARD, {"run": run})
+        columns, attributes = read_record(path, LAYOUT, {"run": run})
         model, norm, attack = key = tuple(attributes[name] for name in KEY)
         total = totals.setdefault(key, AttackTotals(attack))
         total.add(columns, float(attributes["seconds"]), attributes["device"], nearest[model, norm])
