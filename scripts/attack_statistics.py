@@ -9,6 +9,8 @@ from absynth.records import MINIMAL, SHARD, read_record
 from absynth.statistics import AttackTotals
 
 KEY = ("model", "norm", "attack")
+COLUMNS = (*KEY, *AttackTotals("").row())
+LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients")}
 
 
 def main(
@@ -18,7 +20,7 @@ def main(
     table: str | os.PathLike,
     run: str,
 ) -> None:
-    """Write one row a model, norm and attack, in the order of `shards`."""
+    """Write one row a model, norm and attack, in the order of `shards`; only the header where there are none."""
     nearest = {}
     for path in minimal:
         columns, attributes = read_record(path, MINIMAL, {"run": run})
@@ -26,11 +28,12 @@ def main(
         nearest[attributes["model"], attributes["norm"]] = found_by
     totals: dict[tuple[str, ...], AttackTotals] = {}
     for path in shards:
-        columns, attributes = read_record(path, SHARD, {"run": run})
+        columns, attributes = read_record(path, LAYOUT, {"run": run})
         model, norm, attack = key = tuple(attributes[name] for name in KEY)
         total = totals.setdefault(key, AttackTotals(attack))
         total.add(columns, float(attributes["seconds"]), attributes["device"], nearest[model, norm])
-    write_csv(table, [{**dict(zip(KEY, key, strict=True)), **total.row()} for key, total in totals.items()])
+    rows = [{**dict(zip(KEY, key, strict=True)), **total.row()} for key, total in totals.items()]
+    write_csv(table, rows, COLUMNS)
 
 
 if "snakemake" in globals():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from absynth.atomic import replacing, write_text
+from absynth.atomic import read_rows, replacing, write_text
 from absynth.log import start_log
 from absynth.tables import table1, to_latex, to_markdown
 
@@ -23,10 +23,10 @@ def main(
     thresholds: Mapping[str, float],
 ) -> None:
     """Write Table 1 as Markdown, CSV and LaTeX. Accuracies on clean images are of the attacked samples."""
-    clean = pd.concat(map(pd.read_csv, summaries)).groupby("model")["clean"].first()
+    clean = {row["model"]: float(row["clean"]) for row in read_rows(summaries)}
     table = table1(
         pd.read_csv(robustness),
-        clean.to_dict(),
+        clean,
         models=models,
         attacks=attacks,
         thresholds=thresholds,

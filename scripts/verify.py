@@ -22,8 +22,8 @@ def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> 
     """
     rows = read_rows(findings)
     write_csv(table, rows, COLUMNS)
-    folder = Path(findings[0]).parents[2]
     bad = [row for row in rows if int(row["disagreements"])]
+    folder = Path(findings[0]).parents[2] if bad else None
     for row in bad:
         LOGGER.error("%s (%s rows disagree)", _where(folder, row), row["disagreements"])
     if bad:

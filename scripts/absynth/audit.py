@@ -77,6 +77,7 @@ class Finding:
 Outcomes = Mapping[str, Outcome]
 Check = Callable[[Outcomes, Mapping[str, Role], Limits], Iterable[Finding]]
 COLUMNS = ("model", "norm", *Finding.__dataclass_fields__)
+_LAYOUT = {name: SHARD[name] for name in ("index", "distance", "gradients")}  # what is read of a shard
 
 
 def audit(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> list[Finding]:
@@ -168,7 +169,7 @@ def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str
     """
     parts: dict[tuple[str, str], dict[str, _Samples]] = {}
     for path in shards:
-        columns, attributes = read_record(path, SHARD, {"run": run})
+        columns, attributes = read_record(path, _LAYOUT, {"run": run})
         model, norm, attack = (attributes[key] for key in ("model", "norm", "attack"))
         parts.setdefault((model, norm), {}).setdefault(attack, _Samples()).add(columns)
     return {key: _outcomes(attacks, *key) for key, attacks in parts.items()}

@@ -18,7 +18,11 @@ def report_tables(
     """
     made = {
         "minimal": ("table1", "Table 1: median distance / accuracy at the threshold ε", robustness_table),
-        "distal": ("distal", "Ascents from noise; medians over those that ended sure", distal_table),
+        "distal": (
+            "distal",
+            "Ascents from noise; medians where they ended sure (confidence: all)",
+            distal_table,
+        ),
         "attacks": ("attacks", "Every attack on every model", attacks_table),
         "training": ("models", "Models and their calibration", models_table),
         "run": ("runtime", "Time", runtime_table),

@@ -54,7 +54,7 @@ class AttackTotals:
     ) -> None:
         """Take in one shard, of which nothing is kept.
 
-        columns: of `absynth.records.SHARD`
+        columns: index, distance, queries and gradients of `absynth.records.SHARD`
         nearest: of every test image, which attack found its nearest adversarial (see `absynth.records.MINIMAL`)
         """
         attacked = columns["distance"] > 0

@@ -26,7 +26,7 @@ def table1(
 ) -> pd.DataFrame:
     """Lay out `robustness` (model, norm, attack, median, accuracy, n) as the paper does.
 
-    clean: each model's accuracy on the unperturbed images
+    clean: accuracy on the unperturbed images of each model that was attacked
     models: column titles; attacks: for each norm, in order, row titles; thresholds: bounds of the accuracies
     brackets: medians of the lower bound and of its gap to the attacks (model, norm, lower, gap); norms without
         any get no rows for them
@@ -35,7 +35,8 @@ def table1(
     """
     cells = {(row.model, row.norm, row.attack): row for row in robustness.itertuples()}
     bounds = {} if brackets is None else {(row.model, row.norm): row for row in brackets.itertuples()}
-    rows = [["", "Clean", *(f"{100 * clean[model]:.1f}%" for model in models)]]
+    accuracies = (f"{100 * clean[model]:.1f}%" if model in clean else "" for model in models)
+    rows = [["", "Clean", *accuracies]]
     for norm, titles in attacks.items():
         shown = {
             attack: title

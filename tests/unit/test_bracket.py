@@ -139,3 +139,11 @@ def test_figure_without_certified_models_says_so(found):
     figure = draw(found.iloc[:0], {"abs": "ABS"})
     assert "no model" in figure.axes[0].get_ylabel()
     plt.close(figure)
+
+
+def test_figure_ends_beyond_the_finite_bounds_where_one_is_infinite(found):
+    """No perturbation changes the decision on that image."""
+    none = pd.DataFrame([[4, math.inf, math.inf, ""]], columns=found.columns)
+    figure = draw(pd.concat([found, none], ignore_index=True), {"abs": "ABS"})
+    assert figure.axes[0].get_xlim()[1] == draw(found, {"abs": "ABS"}).axes[0].get_xlim()[1] == 1.05 * 3.0
+    plt.close("all")

@@ -5,6 +5,9 @@ import math
 import pandas as pd
 import pytest
 
+import attack_statistics
+import table1 as table1_script
+import verify
 from absynth.tables import table1, to_latex, to_markdown
 
 ROBUSTNESS = pd.DataFrame(
@@ -107,3 +110,31 @@ def test_two_models_may_share_a_label():
         thresholds={"l2": 1.5, "linf": 0.3, "l0": 12.0},
     )
     assert to_markdown(table).splitlines()[2] == "| Clean | 96.9% | 99.1% |"
+
+
+def test_model_that_no_attack_applies_to_has_empty_cells():
+    table = table1(
+        ROBUSTNESS,
+        {"cnn": 0.991, "nn": 0.9685},
+        models={"cnn": "CNN", "mine": "Mine"},
+        attacks={"l2": {"fgm": "FGM"}},
+        thresholds={"l2": 1.5},
+    )
+    assert table["Mine"].tolist() == ["", "", ""]
+
+
+def test_run_without_attacks_has_tables_without_rows(tmp_path):
+    robustness, brackets = tmp_path / "robustness.csv", tmp_path / "brackets.csv"
+    robustness.write_text("model,norm,attack,median,accuracy,n\n")
+    brackets.write_text("model,norm,lower,gap,n\n")
+    outputs = {name: tmp_path / f"table1.{name}" for name in ("markdown", "csv", "latex")}
+    table1_script.main(
+        robustness=robustness, summaries=[], brackets=brackets, models={"cnn": "CNN"}, attacks={"l2": {}},
+        thresholds={"l2": 1.5}, **outputs,
+    )  # fmt: skip
+    assert pd.read_csv(outputs["csv"])["attack"].tolist() == ["Clean", "All L2 attacks"]
+    table = tmp_path / "table.csv"
+    attack_statistics.main(shards=[], minimal=[], table=table, run="toy")
+    assert table.read_text() == "model,norm,attack,n,found,minima,queries,gradients,seconds,device\n"
+    verify.main(findings=[], table=table)
+    assert table.read_text().startswith("model,norm,attack,shard,")

@@ -109,7 +109,7 @@ rule distal_figure:
             run("figures/distal.png"),
             caption="../report/distal.rst",
             category=SECTIONS["distal"]["title"],
-            labels={"figure": "From noise"},
+            labels={"figure": "Climbed from noise"},
         ),
         svg=run("figures/distal.svg"),
     log:
@@ -202,7 +202,7 @@ rule training:
             run("figures/training.png"),
             caption="../report/training.rst",
             category=SECTIONS["training"]["title"],
-            labels={"figure": "Curves"},
+            labels={"figure": "Training"},
         ),
         svg=run("figures/training.svg"),
     log:

@@ -52,16 +52,17 @@ def draw_bracket(
 
 
 def _limit(shown: pd.DataFrame) -> float:
-    """The end of the axis: beyond all bounds and all but the most distant finite adversarials."""
-    finite = shown["upper"][np.isfinite(shown["upper"])]
-    ends = [*shown["lower"], *([finite.quantile(0.98)] if len(finite) else [])]
+    """The end of the axis: beyond all finite bounds and all but the most distant finite adversarials."""
+    lower, upper = (shown[side][np.isfinite(shown[side])] for side in ("lower", "upper"))
+    ends = [*lower, *([upper.quantile(0.98)] if len(upper) else [])]
     return 1.05 * max(ends, default=1.0) or 1.0
 
 
 def _draw_intervals(panel: plt.Axes, shown: pd.DataFrame, limit: float, colour) -> None:
-    """A line from each image's lower to its upper end; to the edge where every attack failed."""
+    """A line from each image's lower to its upper end; to the edge where every attack failed, nothing where no
+    perturbation can succeed."""
     ordered = shown.sort_values(["upper", "lower"])
-    lower, upper = ordered["lower"].to_numpy(), ordered["upper"].clip(upper=2 * limit).to_numpy()
+    lower, upper = (ordered[side].clip(upper=2 * limit).to_numpy() for side in ("lower", "upper"))
     places = np.arange(len(ordered))
     width = max(0.3, min(2.0, 60 / max(len(ordered), 1)))
     panel.hlines(places, lower, upper, color=colour, alpha=0.45, linewidth=width)

@@ -11,8 +11,7 @@ import seaborn as sns
 
 from absynth.atomic import replacing
 
-COLUMN_WIDTH = 3.4  # inches, one column of a two-column paper
-TEXT_WIDTH = 7.0
+TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
 NORM_LABELS = {"l2": "$L_2$", "linf": r"$L_\infty$", "l0": "$L_0$"}
 UNITS = {"l2": "Euclidean distance", "linf": "largest change of a pixel", "l0": "changed pixels"}
 _FORMATS = {"l2": "{:.2f}", "linf": "{:.3f}", "l0": "{:.0f}"}
