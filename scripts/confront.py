@@ -55,7 +55,9 @@ def main(
         position = {index: row for row, index in enumerate(columns["index"])}
         picked = [position[index] for index in below["index"]]
         adversarials = torch.from_numpy(columns["adversarial"][picked]).to(device)
-        margins = certificate(network, Settings(**settings)).margin(adversarials, y[chosen], x[chosen])
+        certified, asked = Settings(**settings), (adversarials, y[chosen], x[chosen])
+        batches = zip(*(values.split(certified.batch_size) for values in asked), strict=True)
+        margins = torch.cat([certificate(network, certified).margin(*batch) for batch in batches])
         for row, margin in zip(rows, margins.tolist(), strict=True):
             row |= {"margin": margin, "explained": int(margin > 0)}
     write_csv(bracket, found.to_dict("records"), INTERVALS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from absynth.atomic import write_csv
+from absynth.errors import InputError
 from absynth.log import start_log
 
 COLUMNS = ("stage", "jobs", "seconds", "longest", "memory")
@@ -23,7 +24,10 @@ def main(*, benchmarks: Sequence[str | os.PathLike], table: str | os.PathLike) -
         if not path.is_file():
             continue
         with path.open(newline="", encoding="utf-8") as file:
-            (job,) = csv.DictReader(file, delimiter="\t")
+            jobs = list(csv.DictReader(file, delimiter="\t"))
+        if len(jobs) != 1:
+            raise InputError(f"{path}: holds {len(jobs)} rows, expected is one; delete it and rerun its job")
+        (job,) = jobs
         row = stages.setdefault(
             path.parent.name, {"jobs": 0, "seconds": 0.0, "longest": 0.0, "memory": np.nan}
         )

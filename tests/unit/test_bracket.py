@@ -86,6 +86,11 @@ def test_standard_error_is_that_of_the_mean_over_seeds():
     assert len(summarise_bounds(torch.tensor([1.0]), [])) == 1
 
 
+def test_median_of_bounds_out_of_reach_is_infinite():
+    (joint,) = summarise_bounds(torch.tensor([1.0, torch.inf, torch.inf]), [])
+    assert joint["median"] == joint["mean"] == torch.inf
+
+
 def test_table1_has_rows_for_certified_norms_only():
     robustness = pd.DataFrame(
         [

@@ -71,6 +71,16 @@ def test_bound_is_that_of_full_enumeration(model, images, norm, neighbors, monke
     assert (found.rival != y).all()
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_rival_equal_to_the_own_image_is_found(norm, monkeypatch):
+    """Nothing gains on it, and nothing needs to."""
+    monkeypatch.setattr("absynth.certificates.neighbors._CANDIDATES", 1)
+    model = NearestNeighbor(torch.cat([TRAIN, TRAIN[:1]]), torch.cat([LABELS, torch.tensor([5])]))
+    x = (0.7 * TRAIN[:1] + 0.3 * pictures(1, 1)).view(1, 1, 28, 28)
+    found = NeighborCertificate(model, Settings(neighbors=1)).bound(x, LABELS[:1], norm)
+    assert (found.size.item(), found.rival.item()) == (0, 5)
+
+
 def test_between_two_images_the_bound_is_half_their_distance():
     black, white = torch.zeros(784), torch.zeros(784)
     white[:16] = 1.0

@@ -177,6 +177,10 @@ def test_relaxed_knapsack_takes_the_last_pixel_in_part():
     assert paid.item() == 3.5
 
 
+def test_no_pixel_is_not_negative():
+    assert str(whole(torch.tensor(0.0)).item()) == "0.0"
+
+
 def test_rounding_adds_no_pixel():
     assert whole(torch.tensor([0.0, 3.0, 3.00001, 3.01, -0.5, math.inf])).tolist() == [
         0,

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import runtime
+from absynth.errors import InputError
 from absynth.statistics import AttackTotals, summarise_distal
 
 
@@ -85,3 +87,10 @@ def test_jobs_are_added_up_rule_by_rule_and_missing_files_left_out(tmp_path):
     assert math.isnan(rows.loc["distal", "memory"])
     runtime.main(benchmarks=[tmp_path / "gone.tsv"], table=table)
     assert table.read_text(encoding="utf-8") == "stage,jobs,seconds,longest,memory\n"
+
+
+def test_a_damaged_benchmark_file_is_named(tmp_path):
+    path = tmp_path / "empty.tsv"
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"empty\.tsv: holds 0 rows, expected is one; delete it"):
+        runtime.main(benchmarks=[path], table=tmp_path / "runtime.csv")

@@ -45,7 +45,7 @@ def _add_noise(scale: Tensor, x: Tensor, direction: Tensor) -> Tensor:
 
 
 def gaussian_noise(
-    norm: str, *, repetitions: int = 50, doublings: int = 8, bisections: int = 8
+    norm: str, *, repetitions: int = 51, doublings: int = 8, bisections: int = 8
 ) -> GaussianNoise:
     """The Gaussian Noise attack of Schott et al. (2019), section 5, as a minimum-norm attack; l2."""
     if norm != "l2":

@@ -114,16 +114,16 @@ class NeighborCertificate:
     def _lower(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> Tensor:
         """A lower bound (m,) of the score against one own image, from Hölder's inequality.
 
-        2w·δ ≤ 2‖w‖_q ‖δ‖_p over the pixels that have room; in l0, k pixels gain at most √k ‖2w room‖₂.
+        2w·δ ≤ 2‖w‖_q ‖δ‖_p over the pixels that have room; in l0, k pixels gain at most √k ‖2w room‖₂. It is 0
+        where no pixel has room to gain anything, as for a rival equal to the own image.
         """
         images, v = self.model.images[rivals], self.model.images[own]
         margin = (images - x).square().sum(dim=1) - (v - x).square().sum()
         w = images - v
         room = torch.where(w > 0, 1 - x, x)
-        if norm == "l0":
-            return (margin / (2 * w * room).norm(dim=1)).clamp_min(0).square()
-        open_ = w * (room > 0)
-        return (margin / (2 * open_.norm(p=_DUAL[norm], dim=1))).clamp_min(0)
+        gain = (w * room).norm(dim=1) if norm == "l0" else (w * (room > 0)).norm(p=_DUAL[norm], dim=1)
+        least = torch.where(gain > 0, margin / (2 * gain), 0).clamp_min(0)
+        return least.square() if norm == "l0" else least
 
 
 _DUAL = {"l2": 2, "linf": 1}

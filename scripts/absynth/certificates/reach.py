@@ -50,7 +50,7 @@ def reachable(margin: Tensor, total: Tensor) -> Tensor:
 
 def whole(score: Tensor) -> Tensor:
     """Whole pixels; what is a whole number but for rounding stays it."""
-    return (score - 1e-4).ceil().clamp_min(0)
+    return (score - 1e-4).ceil().clamp_min(0) + 0.0  # no negative zero
 
 
 def take_in_order(margin: Tensor, gain: Tensor, cost: Tensor | None = None) -> tuple[Tensor, Tensor]:

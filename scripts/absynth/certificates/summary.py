@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from torch import Tensor
 
 
@@ -23,11 +24,12 @@ def summarise_bounds(joint: Tensor, seeds: Sequence[Mapping[str, Tensor]]) -> li
         mean = sum(means) / len(means)
         spread = sum((value - mean) ** 2 for value in means)
         several = len(means) > 1
+        medians = [np.median(bound.double().cpu().numpy()).item() for bound in bounds]  # of infinities too
         rows.append(
             {
                 "bound": name,
                 "mean": mean,
-                "median": sum(bound.double().quantile(0.5).item() for bound in bounds) / len(bounds),
+                "median": sum(medians) / len(medians),
                 "standard_error": math.sqrt(spread / (len(means) - 1) / len(means)) if several else "",
                 "seeds": len(means),
                 "n": len(joint),
