@@ -10,7 +10,7 @@ import yaml
 import slurm_cluster
 from configs import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1500)]
 
 SMALL = {
     "n_samples": 8,
