@@ -11,7 +11,7 @@ from snakemake.utils import update_config
 
 from absynth.attacks.registry import ATTACKS
 from absynth.models.registry import KINDS
-from absynth.plan import Plan
+from absynth.plan import Plan, kind_of
 
 ROOT = Path(__file__).parents[1]
 PATHS = ("data_dir", "published_weights")  # config keys that hold a path of the machine
@@ -80,13 +80,9 @@ def weights_of(config: Mapping[str, Any]) -> str:
     transferred = any(ATTACKS[name].substitute for name in attacks if name in ATTACKS)
     released, trained = [], []
     for name, entry in {**config["models"], "substitute": {} if transferred else None}.items():
-        kind = None if entry is None else KINDS[_kind(name, entry)]
+        kind = None if entry is None else KINDS[kind_of(name, entry)]
         if kind and kind.trainer:
             imported = config["published_weights"] and (kind.published or kind.trainer == "vae")
             (released if imported else trained).append(entry.get("label") or kind.label)
     groups = {"released by the authors": released, "trained in the run": trained}
     return ", ".join(f"{title} ({', '.join(names)})" for title, names in groups.items() if names) or "none"
-
-
-def _kind(name: str, entry: Mapping[str, Any]) -> str:
-    return "custom" if "class" in entry else entry.get("kind", name)

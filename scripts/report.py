@@ -9,9 +9,10 @@ import yaml
 
 from absynth.atomic import write_text
 from absynth.log import start_log
+from absynth.norms import FORMATS
 from absynth.provenance import versions
 from absynth.report import Figure, render, summary
-from absynth.report_tables import FORMATS, report_tables
+from absynth.report_tables import report_tables
 
 
 def main(

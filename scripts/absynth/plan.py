@@ -82,7 +82,9 @@ class Plan:
             *(name for name in KINDS if name in entries),
             *(name for name in entries if name not in KINDS),
         ]
-        return {name: PlannedModel(name, KINDS[_kind(name, entries[name])], entries[name]) for name in order}
+        return {
+            name: PlannedModel(name, KINDS[kind_of(name, entries[name])], entries[name]) for name in order
+        }
 
     @cached_property
     def substitute(self) -> PlannedModel:
@@ -174,7 +176,7 @@ class Plan:
                 check_known(name, schemas, f"models.{name}")
                 continue
             check(entry, {"type": "object", "properties": {"kind": {"type": "string"}}}, f"models.{name}")
-            kind = _kind(name, entry)
+            kind = kind_of(name, entry)
             kinds = [known for known in schemas if known != "substitute"]
             if kind != name and kind not in kinds:
                 raise InputError(
@@ -251,7 +253,8 @@ class Plan:
             )
 
 
-def _kind(name: str, entry: Mapping[str, Any]) -> str:
+def kind_of(name: str, entry: Mapping[str, Any]) -> str:
+    """The kind of a model by its config entry."""
     return "custom" if "class" in entry else entry.get("kind", name)
 
 

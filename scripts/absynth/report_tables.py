@@ -6,8 +6,6 @@ import pandas as pd
 
 from absynth.report import LARGEST, NORM_NAMES, Cell, Field, Table, flat_table
 
-FORMATS = {"l2": "{:.2f}", "linf": "{:.3f}", "l0": "{:.0f}"}
-
 
 def report_tables(
     frames: Mapping[str, pd.DataFrame], models: Mapping[str, str], attacks: Mapping[str, Mapping[str, str]]

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from absynth.figures.style import save
+from absynth.norms import FORMATS
 from absynth.report import Field, Figure, flat_table, summary
-from absynth.report_tables import FORMATS, attacks_table, distal_table, robustness_table, runtime_table
+from absynth.report_tables import attacks_table, distal_table, robustness_table, runtime_table
 from absynth.tables import table1
 from browser import open_page
 from configs import ROOT, shipped

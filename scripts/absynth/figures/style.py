@@ -10,11 +10,11 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 from absynth.atomic import replacing
+from absynth.norms import FORMATS
 
 TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
 NORM_LABELS = {"l2": "$L_2$", "linf": r"$L_\infty$", "l0": "$L_0$"}
 UNITS = {"l2": "Euclidean distance", "linf": "largest change of a pixel", "l0": "changed pixels"}
-_FORMATS = {"l2": "{:.2f}", "linf": "{:.3f}", "l0": "{:.0f}"}
 _MARKERS = "osD^vPX*"
 _MARKS = ["-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (2, 2))]
 
@@ -45,7 +45,7 @@ def model_markers(models: Iterable[str]) -> dict[str, str]:
 
 def format_distance(distance: float, norm: str) -> str:
     """A distance with the decimals that are worth showing."""
-    return _FORMATS[norm].format(distance)
+    return FORMATS[norm].format(distance)
 
 
 def save(figure: plt.Figure, paths: Iterable[str | Path]) -> None:
