@@ -77,11 +77,12 @@ def measure(model: nn.Module, x: torch.Tensor, y: torch.Tensor, norm: str, seeds
     began = time.process_time()
     columns, found = certify(model, x, y, norm, Settings(seeds=seeds))
     result = {"images": len(x), "cpu_seconds_per_image": (time.process_time() - began) / len(x)}
-    for row in summarise_bounds(columns["joint"], found):
+    for row in summarise_bounds(columns["joint"], columns["disagreement"], found):
         result |= {f"{row['bound']}_mean": row["mean"], f"{row['bound']}_median": row["median"]}
         if row["standard_error"] != "":
             result[f"{row['bound']}_standard_error"] = row["standard_error"]
-    result["disagreeing"] = (columns["disagreement"] > 0.01).double().mean().item()
+        if row["disagreeing"] != "":
+            result["disagreeing"] = row["disagreeing"] / len(x)
     return {key: round(value, 4) for key, value in result.items()}
 
 

@@ -1,6 +1,7 @@
-"""Write docs/results.md: the tables of finished runs beside the paper's numbers.
+"""Write docs/results.md, or another page: the tables of finished runs beside the paper's numbers.
 
-python docs/make_results.py results/mnist-small results/mnist-small-published
+python docs/make_results.py results/mnist-small
+python docs/make_results.py results/mnist-small-published --output docs/results-published.md
 
 Measured numbers come from the runs' tables/, the paper's from docs/paper/ (Table 1, A.5 and section 7, as said
 there), prose from docs/results_notes.yaml.
@@ -35,6 +36,7 @@ from results_data import (
 from run_settings import command_of, weights_of
 
 DOCS = Path(__file__).parent
+PAGE = DOCS / "results.md"
 ORDERINGS = {
     "ABS has the largest median in L2": ("l2", "abs", max),
     "Binary ABS has the largest median in L∞": ("linf", "binary_abs", max),
@@ -59,7 +61,10 @@ SECTIONS = {
     ),
     "bracket": (
         "Between certificate and attacks",
-        "Medians over images of the certified lower bound, of the nearest adversarial and of the gap between them.",
+        "Medians over images of the certified lower bound, of the nearest adversarial and of the gap between them. "
+        "Numbers of images: *closed*, where the two differ by 1 % of the bound at most, those misread among them; "
+        "*open*, by more than 10 %; *disagreeing*, where the two halves of the search's starts do so by more than "
+        "1 %.",
     ),
     "models": (
         "Clean accuracy and calibration",
@@ -217,16 +222,19 @@ def _difference_row(run: Run, paper: Paper, key: Key, found: Difference, notes: 
 
 
 def bracket(run: Run, paper: Paper, _) -> list[str]:
-    rows = []
+    rows, bounds = [], run.tables["bounds"]
+    joint = bounds[bounds["bound"] == "joint"].set_index(["model", "norm"])["disagreeing"]
     for row in run.tables["bracket_medians"].itertuples():
         key = (row.norm, "all", row.model)
-        upper, theirs = (
-            cells[key].median if key in cells else math.nan for cells in (run.cells, paper.cells)
-        )
-        values = [number(value, FORMATS[row.norm]) for value in (row.lower, upper, theirs, row.gap)]
-        ratio = number(upper / row.lower, "{:.2f}") if row.lower else "–"
-        rows.append([model_label(row.model), NORM_TITLES[row.norm], *values, ratio, str(row.n)])
-    header = "model", "norm", "lower bound", "attacks", "paper's attacks", "gap", "attacks / bound", "images"
+        theirs = paper.cells[key].median if key in paper.cells else math.nan
+        values = [number(value, FORMATS[row.norm]) for value in (row.lower, row.upper, theirs, row.gap)]
+        ratio = number(row.upper / row.lower, "{:.3f}") if row.lower else "–"
+        counts = [number(value, "{:.0f}") for value in (row.closed, row.open, joint.get(key[2::-2]), row.n)]
+        rows.append([model_label(row.model), NORM_TITLES[row.norm], *values, ratio, *counts])
+    header = (
+        "model", "norm", "lower bound", "attacks", "paper's attacks", "gap", "attacks / bound", "closed", "open",
+        "disagreeing", "images",
+    )  # fmt: skip
     return markdown(header, rows, caption(run))
 
 
@@ -307,15 +315,22 @@ RUN_BY_RUN = {
 def main(
     folders: Sequence[Path], output: Path, notes_file: Path, paper_folder: Path = DOCS / "paper"
 ) -> None:
-    """Write the page; warns of notes that fit no difference."""
+    """Write the page; warns of notes on these runs that fit no difference."""
     found, paper, notes = (
         [Run(path) for path in folders],
         Paper(paper_folder),
         Notes.read(notes_file, [*SECTIONS]),
     )
     command = " ".join(["python docs/make_results.py", *(f"results/{run.name}" for run in found)])
+    if output.name != PAGE.name:
+        command += f" --output docs/{output.name}"
     made = f"Made by `{command}`: edit reasons and remarks in `docs/results_notes.yaml`, and nothing here."
-    lines = ["# Results", "", f"{made} Numbers of the paper: `docs/paper/`.", ""]
+    lines = [
+        f"# Results: {', '.join(run.name for run in found)}",
+        "",
+        f"{made} Numbers of the paper: `docs/paper/`.",
+        "",
+    ]
     for key, (title, intro) in SECTIONS.items():
         lines += [f"## {title}", "", intro, ""]
         lines += [notes.sections[key].strip(), ""] if key in notes.sections else []
@@ -324,7 +339,7 @@ def main(
         else:
             lines += [line for run in found for line in RUN_BY_RUN[key](run, paper, notes)]
     write_text(output, "\n".join(lines).rstrip("\n") + "\n")
-    for pattern in notes.unused:
+    for pattern in notes.unused(run.name for run in found):
         LOGGER.warning("%s: cells.%s fits no difference", notes_file, pattern)
 
 
@@ -333,8 +348,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "runs", nargs="+", type=Path, help="folders of finished runs, say results/mnist-small"
     )
+    parser.add_argument("--output", type=Path, default=PAGE, help="the page, in docs/ (default: results.md)")
     arguments = parser.parse_args()
     try:
-        main(arguments.runs, DOCS / "results.md", DOCS / "results_notes.yaml")
+        main(arguments.runs, arguments.output, DOCS / "results_notes.yaml")
     except InputError as error:
         parser.error(str(error))

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,8 +21,8 @@ FORMATS = {"l2": "{:.2f}", "linf": "{:.3f}", "l0": "{:.1f}"}
 TABLES = {
     "robustness": ("model", "norm", "attack", "median", "accuracy", "n"),
     "models": ("model", "alpha", "eta", "median_confidence", "n", "test_accuracy", "n_test"),
-    "bracket_medians": ("model", "norm", "lower", "gap", "n"),
-    "bounds": ("model", "norm", "bound", "mean", "median", "standard_error", "seeds", "n"),
+    "bracket_medians": ("model", "norm", "lower", "upper", "gap", "closed", "open", "n"),
+    "bounds": ("model", "norm", "bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n"),
     "distal": ("model", "n", "reached", "distal"),
     "attacks": ("model", "norm", "attack", "n", "minima"),
     "runtime": ("stage", "jobs", "seconds"),
@@ -215,6 +215,10 @@ class Notes:
         self.used.add(pattern)
         return " ".join(self.cells[pattern].split())
 
-    @property
-    def unused(self) -> list[str]:
-        return [pattern for pattern in self.cells if pattern not in self.used]
+    def unused(self, runs: Iterable[str]) -> list[str]:
+        """The reasons that none of these runs needed, of those that speak of one of them."""
+        runs = [*runs]
+        about = [
+            pattern for pattern in self.cells if any(fnmatchcase(run, pattern.split("/")[0]) for run in runs)
+        ]
+        return [pattern for pattern in about if pattern not in self.used]

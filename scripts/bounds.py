@@ -43,7 +43,7 @@ def main(
     lists = {name: values.tolist() for name, values in columns.items()}
     rows = [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
     write_csv(bounds, rows, COLUMNS)
-    means = summarise_bounds(found["joint"], seeds)
+    means = summarise_bounds(found["joint"], found["disagreement"], seeds)
     write_csv(summary, [{"model": model, "norm": norm, **row} for row in means])
     for row in means:
         LOGGER.info("%s %s: %s bound, mean %.4g", model, norm, row["bound"], row["mean"])

@@ -51,7 +51,15 @@ def test_an_adversarial_below_its_bound_contradicts_it(found):
 
 
 def test_medians_are_over_all_images(found):
-    assert medians(found) == {"lower": 1.5, "gap": pytest.approx(0.25), "n": 4}
+    assert medians(found) == {
+        "lower": 1.5, "upper": 1.7, "gap": pytest.approx(0.25), "closed": 2, "open": 2, "n": 4,
+    }  # fmt: skip
+
+
+def test_brackets_are_closed_within_one_and_open_beyond_ten_per_cent():
+    ends = [(1.0, 1.005), (1.0, 1.05), (1.0, 1.2), (0.0, 0.0), (math.inf, math.inf), (1.0, math.inf)]
+    found = medians(pd.DataFrame(ends, columns=["lower", "upper"]))
+    assert (found["closed"], found["open"], found["n"]) == (3, 2, 6)
 
 
 def test_certified_accuracy_lies_below_that_under_attack(found):
@@ -78,16 +86,18 @@ def test_files_that_do_not_belong_together_are_named(bounds, found):
 
 def test_standard_error_is_that_of_the_mean_over_seeds():
     seeds = [{"paper": torch.tensor([0.1, 0.3])}, {"paper": torch.tensor([0.3, 0.5])}]
-    joint, paper = summarise_bounds(torch.tensor([1.0, 2.0]), seeds)
-    assert joint == {"bound": "joint", "mean": 1.5, "median": 1.5, "standard_error": "", "seeds": 1, "n": 2}
+    joint, paper = summarise_bounds(torch.tensor([1.0, 2.0]), torch.tensor([0.01, 0.02]), seeds)
+    assert joint == {
+        "bound": "joint", "mean": 1.5, "median": 1.5, "standard_error": "", "disagreeing": 1, "seeds": 1, "n": 2,
+    }  # fmt: skip
     assert paper["mean"] == paper["median"] == pytest.approx(0.3)
     assert paper["standard_error"] == pytest.approx(0.1)  # of 0.2 and 0.4: standard deviation 0.1 √2, over √2
-    assert (paper["bound"], paper["seeds"]) == ("paper", 2)
-    assert len(summarise_bounds(torch.tensor([1.0]), [])) == 1
+    assert (paper["bound"], paper["seeds"], paper["disagreeing"]) == ("paper", 2, "")
+    assert len(summarise_bounds(torch.tensor([1.0]), torch.zeros(1), [])) == 1
 
 
 def test_median_of_bounds_out_of_reach_is_infinite():
-    (joint,) = summarise_bounds(torch.tensor([1.0, torch.inf, torch.inf]), [])
+    (joint,) = summarise_bounds(torch.tensor([1.0, torch.inf, torch.inf]), torch.zeros(3), [])
     assert joint["median"] == joint["mean"] == torch.inf
 
 

@@ -34,13 +34,16 @@ TABLES = {
         "model,alpha,eta,median_confidence,accuracy,n,test_accuracy,n_test",
         [("cnn", 1.5, 2e5, 0.9, 0.98, 500, 0.9906, 10000), ("abs", 410.0, 3.5e-5, 0.91, 0.97, 500, 0.88, 10000)],
     ),
-    "bracket_medians": ("model,norm,lower,gap,n", [("abs", "l2", 1.6, 0.3, 100), ("abs", "linf", 0.2, 0.1, 100)]),
+    "bracket_medians": (
+        "model,norm,lower,upper,gap,closed,open,n",
+        [("abs", "l2", 1.6, 2.0, 0.3, 7, 20, 100), ("abs", "linf", 0.2, math.inf, 0.1, 0, 99, 100)],
+    ),
     "bounds": (
-        "model,norm,bound,mean,median,standard_error,seeds,n",
+        "model,norm,bound,mean,median,standard_error,disagreeing,seeds,n",
         [
-            ("abs", "l2", "joint", 1.97, 1.96, None, 1, 100),
-            ("abs", "l2", "paper_without_kl", 0.69, 0.68, 0.01, 10, 100),
-            ("abs", "linf", "paper", 0.05, 0.03, 0.001, 10, 100),
+            ("abs", "l2", "joint", 1.97, 1.96, None, 2, 1, 100),
+            ("abs", "l2", "paper_without_kl", 0.69, 0.68, 0.01, None, 10, 100),
+            ("abs", "linf", "paper", 0.05, 0.03, 0.001, None, 10, 100),
         ],
     ),
     "distal": ("model,n,reached,distal", [("cnn", 50, 50, 40)]),
@@ -197,9 +200,19 @@ def test_differences_have_a_reason_or_are_open(run, write):
 
 def test_notes_that_fit_nothing_are_named(run, write, caplog):
     with caplog.at_level(logging.WARNING, logger="absynth"):
-        write(run, cells={"other/l2/all/cnn": "A reason.", "trial/*/*/*": "Another."})
-    assert "cells.other/l2/all/cnn fits no difference" in caplog.text
+        write(run, cells={
+            "trial/l2/all/madry": "A reason.", "trial/*/*/*": "Another.", "other/l2/all/cnn": "Of another page.",
+        })  # fmt: skip
+    assert "cells.trial/l2/all/madry fits no difference" in caplog.text
     assert "trial/*" not in caplog.text
+    assert "other" not in caplog.text
+
+
+def test_another_page_names_itself_in_its_command(run, tmp_path):
+    (tmp_path / "notes.yaml").write_text("{}", encoding="utf-8")
+    main([run], tmp_path / "more.md", tmp_path / "notes.yaml")
+    page = (tmp_path / "more.md").read_text(encoding="utf-8")
+    assert "Made by `python docs/make_results.py results/trial --output docs/more.md`" in page
 
 
 @pytest.mark.parametrize(
@@ -223,8 +236,8 @@ def test_notes_that_ship_are_sound():
 def test_bracket_bounds_distal_and_calibration(run, write):
     lines = write(run, sections={"bounds": "A remark."})
     assert section(lines, "bracket")[1:] == [
-        ["ABS", "L2", "1.60", "2.00", "2.30", "0.30", "1.25", "100"],
-        ["ABS", "L∞", "0.200", "–", "0.230", "0.100", "–", "100"],
+        ["ABS", "L2", "1.60", "2.00", "2.30", "0.30", "1.250", "7", "20", "2", "100"],
+        ["ABS", "L∞", "0.200", "∞", "0.230", "0.100", "∞", "0", "99", "–", "100"],
     ]
     assert section(lines, "bounds")[1:] == [
         ["ABS", "L2", "`joint`", "1.970", "–", "1.960", "mean 0.690 ± 0.005", "2.86", "1", "100"],

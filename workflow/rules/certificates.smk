@@ -40,7 +40,7 @@ rule bounds_table:
     conda:
         "../../envs/absynth.yaml"
     params:
-        columns=["model", "norm", "bound", "mean", "median", "standard_error", "seeds", "n"],
+        columns=["model", "norm", "bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n"],
     script:
         "../../scripts/gather.py"
 
