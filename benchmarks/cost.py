@@ -1,0 +1,202 @@
+"""What a config would cost on this machine, estimated from a finished run of a smaller one.
+
+    python benchmarks/cost.py results/mnist-small [--config config/config.yaml] [--more measured.json …]
+
+Prints Markdown: CPU hours (of one thread) a model, by stage, and the attacks that could not be estimated. The run's
+CPU seconds an image (its `benchmarks/`) are scaled to the config's images and budgets: time is taken to be in
+proportion to an attack's steps, repetitions, restarts, step sizes and epsilons. Where an attack did not run on a
+model, its queries an image on another, scaled alike, are taken at the seconds per query of the attacks that did;
+--more adds such measurements, files that `benchmarks/attacks.py --out` wrote.
+"""
+
+import argparse
+import csv
+import json
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import pandas as pd
+import yaml
+from snakemake.utils import update_config
+
+from absynth.errors import InputError
+from absynth.plan import Plan
+
+ROOT = Path(__file__).parents[1]
+EFFORT = (
+    "steps",
+    "repetitions",
+    "restarts",
+    "step_sizes",
+    "epsilons",
+)  # budget keys that time is proportional to
+STAGES = ("training", "calibration", "attacks run", "attacks by queries", "verification", "certificates")
+Key = tuple[str, str, str]  # model, norm, attack
+
+
+class Measured(NamedTuple):
+    """One attack on one model, an image; seconds is NaN where only the queries serve."""
+
+    seconds: float
+    queries: float
+    budget: Mapping[str, Any]
+
+
+def effort(budget: Mapping[str, Any]) -> float:
+    """What an attack's time is taken to be in proportion to."""
+    sizes = (budget.get(key, 1) for key in EFFORT)
+    return math.prod(len(size) if isinstance(size, list) else size for size in sizes)
+
+
+def cpu_seconds(path: Path) -> float:
+    """Of one job, as Snakemake measured it; NaN where it was too short to be looked at."""
+    with path.open(newline="", encoding="utf-8") as file:
+        (job,) = csv.DictReader(file, delimiter="\t")
+    return math.nan if job["cpu_time"] in ("-", "NA") else float(job["cpu_time"])
+
+
+def total(folder: Path, pattern: str) -> float:
+    """CPU seconds of a stage's jobs, of those that were measured."""
+    return sum(value for path in folder.glob(pattern) if not math.isnan(value := cpu_seconds(path)))
+
+
+def measured(plan: Plan, run: Path) -> dict[Key, Measured]:
+    """Every attack of a finished run whose jobs all have their measurements."""
+    table = pd.read_csv(run / "tables" / "attacks.csv").set_index(["model", "norm", "attack"])["queries"]
+    found = {}
+    for model, norm, attack in table.index:
+        files = [
+            run / "benchmarks" / "attack" / f"{model}-{norm}-{attack}-{shard}.tsv"
+            for shard in range(plan.config["shards"])
+        ]
+        if all(path.is_file() for path in files):
+            seconds = sum(map(cpu_seconds, files)) / plan.config["n_samples"]
+            queries = float(table[model, norm, attack])
+            found[model, norm, attack] = Measured(seconds, queries, plan.budget(attack))
+    return found
+
+
+def more(paths: Sequence[Path]) -> dict[Key, Measured]:
+    """Queries an image that benchmarks/attacks.py measured."""
+    found = {}
+    for path in paths:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for name, result in content["results"].items():
+            attack, norm = name.split("/")
+            queries = sum(result["queries"]) / len(result["queries"])
+            found[content["settings"]["model"], norm, attack] = Measured(math.nan, queries, result["budget"])
+    return found
+
+
+class Estimate:
+    """CPU seconds by model and stage, and the attacks, by title, of which nothing is known."""
+
+    def __init__(self, target: Plan, known: Mapping[Key, Measured]):
+        self.seconds: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(STAGES, 0.0))
+        self.unknown: dict[str, list[str]] = defaultdict(list)
+        self.target, self.known = target, known
+        for model in target.models:
+            for norm in target.norms:
+                for attack in target.attacks_on(model, norm):
+                    self._attack(model, norm, attack)
+
+    def _attack(self, model: str, norm: str, attack: str) -> None:
+        images, budget = self.target.config["n_samples"], self.target.budget(attack)
+        own = self.known.get((model, norm, attack))
+        others = [
+            value
+            for (_, n, name), value in self.known.items()
+            if (n, name) == (norm, attack) and value.queries
+        ]
+        rate = self._seconds_per_query(model)
+        if own and not math.isnan(own.seconds):
+            scale = effort(budget) / effort(own.budget)
+            self.seconds[model]["attacks run"] += images * own.seconds * scale
+        elif others and rate:
+            queries = others[0].queries * effort(budget) / effort(others[0].budget)
+            self.seconds[model]["attacks by queries"] += images * queries * rate
+        else:
+            self.unknown[f"{attack} ({norm})"].append(model)
+
+    def _seconds_per_query(self, name: str) -> float:
+        """Over all attacks on a model that ran and asked it."""
+        ran = [
+            value
+            for (model, *_), value in self.known.items()
+            if model == name and value.queries and not math.isnan(value.seconds)
+        ]
+        queries = sum(value.queries for value in ran)
+        return sum(value.seconds for value in ran) / queries if queries else 0.0
+
+
+def stages(estimate: Estimate, target: Plan, source: Plan, run: Path) -> None:
+    """Add what is no attack: of the models of both runs, from the jobs of the finished one."""
+    folder = run / "benchmarks"
+    images = target.config["n_samples"] / source.config["n_samples"]
+    draws = [1 + plan.config["certificates"]["seeds"] for plan in (target, source)]
+    for name, model in target.models.items():
+        if name not in source.models:
+            estimate.unknown["all but attacks"].append(name)
+            continue
+        row, old = estimate.seconds[name], source.models[name].training
+        passes = [
+            math.prod((training.get("epochs", 1), 1 + training.get("steps", 0)))
+            for training in (model.training, old)
+        ]
+        row["training"] += total(folder, f"train_classifier/{name}.tsv") * passes[0] / passes[1]
+        if name == "abs":
+            scale = target.config["vae"]["epochs"] / source.config["vae"]["epochs"]
+            row["training"] += total(folder, "train_vae/*.tsv") * scale
+        row["calibration"] += total(folder, f"calibrate/{name}.tsv")
+        row["verification"] += images * total(folder, f"reevaluate/{name}-*.tsv")
+        bounds = total(folder, f"bounds/{name}-*.tsv")
+        row["certificates"] += images * bounds * (draws[0] / draws[1] if model.generative else 1)
+
+
+def markdown(estimate: Estimate) -> str:
+    """Hours by model and stage, their sums, and what is missing."""
+    rows = {name: [row[stage] / 3600 for stage in STAGES] for name, row in estimate.seconds.items()}
+    rows["together"] = [sum(values) for values in zip(*rows.values(), strict=True)]
+    lines = [("CPU hours", *STAGES, "all"), (":--", *["--:"] * (len(STAGES) + 1))]
+    lines += [(name, *(f"{v:.2f}" for v in values), f"{sum(values):.1f}") for name, values in rows.items()]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    missing = "; ".join(f"{attack} on {', '.join(models)}" for attack, models in estimate.unknown.items())
+    return f"{text}\n\nNot estimated: {missing or 'nothing'}."
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan of config/config.yaml with `path` laid over it."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    update_config(config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    return Plan(config, ROOT / "workflow" / "schemas")
+
+
+def main(run: Path, config: Path, others: Sequence[Path]) -> str:
+    settings = run / "tables" / "provenance.json"
+    if not settings.is_file():
+        raise InputError(f"{run}: not a finished run: lacks tables/provenance.json")
+    source = Plan(json.loads(settings.read_text(encoding="utf-8"))["config"], ROOT / "workflow" / "schemas")
+    target = read_plan(config)
+    estimate = Estimate(target, {**more(others), **measured(source, run)})
+    stages(estimate, target, source, run)
+    return markdown(estimate)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--config", type=Path, default=ROOT / "config" / "config.yaml")
+    parser.add_argument("--more", type=Path, nargs="+", default=[])
+    options = parser.parse_args()
+    try:
+        print(main(options.run, options.config, options.more))
+    except InputError as error:
+        parser.error(str(error))
