@@ -19,10 +19,9 @@ from absynth.attacks.registry import ATTACKS
 from absynth.errors import InputError
 from absynth.log import LOGGER
 from absynth.models.registry import KINDS
-from absynth.tables import NORM_TITLES
+from absynth.norms import MEDIAN_FORMATS, TITLES
 from results_data import (
     ACCURACY_LIMIT,
-    FORMATS,
     MEDIAN_LIMIT,
     Difference,
     Key,
@@ -142,7 +141,7 @@ def attack_title(attack: str, norm: str) -> str:
     if norm == "clean":
         return "Clean, all test images"
     if attack == "all":
-        return f"All {NORM_TITLES[norm]} attacks"
+        return f"All {TITLES[norm]} attacks"
     return ATTACKS[attack].norms.get(norm, attack) if attack in ATTACKS else attack
 
 
@@ -160,7 +159,7 @@ def rows_of(run: Run, paper: Paper) -> Iterator[tuple[str, str]]:
     """Norm and attack of every row of either table: clean accuracies first, each norm's `all` last."""
     yield "clean", "clean"
     keys = [*run.cells, *paper.cells]
-    for norm in NORM_TITLES:
+    for norm in TITLES:
         attacks = in_order([attack for n, attack, _ in keys if n == norm], ATTACKS)
         for attack in sorted(attacks, key=lambda attack: attack == "all"):
             yield norm, attack
@@ -189,7 +188,7 @@ def table1(run: Run, paper: Paper, _) -> list[str]:
     for norm, attack in rows_of(run, paper):
         if norm != section:
             threshold = number(run.config.get("thresholds", {}).get(norm), "{:g}")
-            rows.append([f"**{NORM_TITLES[norm]}** (ε = {threshold})", *[""] * len(models)])
+            rows.append([f"**{TITLES[norm]}** (ε = {threshold})", *[""] * len(models)])
             section = norm
         rows.append(
             [attack_title(attack, norm), *(cell(run, paper, (norm, attack, model)) for model in models)]
@@ -212,7 +211,7 @@ def _difference_row(run: Run, paper: Paper, key: Key, found: Difference, notes: 
         minima, total = run.finders(norm, model)
         best = [f"{attack_title(name, norm)} {count}" for name, count in [*minima.items()][:3]]
         reason = f"Nearest adversarials, of {total}: {', '.join(best)}. {reason}" if best else reason
-    titles = [NORM_TITLES.get(norm, ""), attack_title(attack, norm), model_label(model)]
+    titles = [TITLES.get(norm, ""), attack_title(attack, norm), model_label(model)]
     median = "" if found.median is None else number(found.median, "{:+.0f} %")
     points = "" if found.accuracy is None else f"{found.accuracy:+.0f} points"
     if points:
@@ -227,10 +226,12 @@ def bracket(run: Run, paper: Paper, _) -> list[str]:
     for row in run.tables["bracket_medians"].itertuples():
         key = (row.norm, "all", row.model)
         theirs = paper.cells[key].median if key in paper.cells else math.nan
-        values = [number(value, FORMATS[row.norm]) for value in (row.lower, row.upper, theirs, row.gap)]
+        values = [
+            number(value, MEDIAN_FORMATS[row.norm]) for value in (row.lower, row.upper, theirs, row.gap)
+        ]
         ratio = number(row.upper / row.lower, "{:.3f}") if row.lower else "–"
         counts = [number(value, "{:.0f}") for value in (row.closed, row.open, joint.get(key[2::-2]), row.n)]
-        rows.append([model_label(row.model), NORM_TITLES[row.norm], *values, ratio, *counts])
+        rows.append([model_label(row.model), TITLES[row.norm], *values, ratio, *counts])
     header = (
         "model", "norm", "lower bound", "attacks", "paper's attacks", "gap", "attacks / bound", "closed", "open",
         "disagreeing", "images",
@@ -269,7 +270,7 @@ def bounds(run: Run, paper: Paper, _) -> list[str]:
         shown = [number(value, "{:.3f}") for value in (row.mean, row.standard_error, row.median)]
         theirs = printed if printed == "–" else f"{statistic} {printed}"
         rows.append(
-            [model_label(row.model), NORM_TITLES[row.norm], f"`{row.bound}`", *shown, theirs, number(ratio, "{:.2f}"),
+            [model_label(row.model), TITLES[row.norm], f"`{row.bound}`", *shown, theirs, number(ratio, "{:.2f}"),
              str(row.seeds), str(row.n)]
         )  # fmt: skip
     header = "model", "norm", "bound", "mean", "s.e.", "median", "paper", "ours / paper", "draws", "images"
@@ -301,7 +302,9 @@ def _verdict(source: Paper | Run, norm: str, model: str, extreme) -> str:
     if known is None:
         return "–"
     verdict, rival, n = known
-    own, other = (number(source.cells[norm, "all", name].median, FORMATS[norm]) for name in (model, rival))
+    own, other = (
+        number(source.cells[norm, "all", name].median, MEDIAN_FORMATS[norm]) for name in (model, rival)
+    )
     return f"{verdict}: {own}; {model_label(rival)} {other}; of {n} models"
 
 

@@ -14,10 +14,10 @@ import yaml
 from absynth.errors import InputError
 from absynth.log import LOGGER
 from absynth.models.constants import read_calibration
+from absynth.norms import MEDIAN_FORMATS
 
 MEDIAN_LIMIT, ACCURACY_LIMIT = 15, 10  # per cent of the paper's median; percentage points
 OPEN = "*open question*"
-FORMATS = {"l2": "{:.2f}", "linf": "{:.3f}", "l0": "{:.1f}"}
 TABLES = {
     "robustness": ("model", "norm", "attack", "median", "accuracy", "n"),
     "models": ("model", "alpha", "eta", "median_confidence", "n", "test_accuracy", "n_test"),
@@ -48,7 +48,7 @@ class Entry:
     def text(self, norm: str) -> str:
         if self.median is None:
             return f"{self.accuracy:.1f}%"
-        return f"{number(self.median, FORMATS[norm])} / {self.accuracy:.0f}%"
+        return f"{number(self.median, MEDIAN_FORMATS[norm])} / {self.accuracy:.0f}%"
 
     def standard_error(self, n: int) -> float:
         """Of an accuracy measured on n images if this one held for all images; percentage points."""

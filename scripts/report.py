@@ -9,7 +9,6 @@ import yaml
 
 from absynth.atomic import write_text
 from absynth.log import start_log
-from absynth.norms import FORMATS
 from absynth.provenance import versions
 from absynth.report import Figure, render, summary
 from absynth.report_tables import report_tables
@@ -46,7 +45,7 @@ def main(
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         models=models,
-        summary=summary(frames["robustness"], models, FORMATS),
+        summary=summary(frames["robustness"], models),
         sections={key: section for key, section in sections.items() if key in kept},
         figures=shown,
         tables=filled,

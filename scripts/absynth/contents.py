@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 SECTIONS = {
     "minimal": {
@@ -25,16 +26,46 @@ SECTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class FigureEntry:
-    """One figure: its file's stem, its section, its title (which may name wildcards, as in "{norm}"), the stem
-    of its caption if that is another, and the wildcards of its rule."""
+class Figure(NamedTuple):
+    """A figure of every run that has what it shows: its section, and its title, which may name a wildcard."""
 
-    stem: str
     section: str
     title: str
-    caption: str = ""
+
+
+FIGURES = {
+    "accuracy_distortion": Figure("minimal", "Accuracy against distance"),
+    "distribution": Figure("minimal", "Distribution of distances"),
+    "adversarials": Figure("minimal", "Nearest adversarials"),
+    "quantiles": Figure("minimal", "Error quantiles, {norm}"),
+    "bracket": Figure("minimal", "Between certificate and attacks"),
+    "distal": Figure("distal", "Climbed from noise"),
+    "samples": Figure("synthesis", "Samples of the prior"),
+    "reconstructions": Figure("synthesis", "Reconstructions"),
+    "attacks": Figure("attacks", "Minima and costs"),
+    "training": Figure("training", "Training"),
+}
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """A figure of a run: its key in `FIGURES`, which is its caption's stem too, and the wildcards of its rule."""
+
+    figure: str
     wildcards: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """Of its file."""
+        return "_".join([self.figure, *self.wildcards.values()])
+
+    @property
+    def section(self) -> str:
+        return FIGURES[self.figure].section
+
+    @property
+    def title(self) -> str:
+        return FIGURES[self.figure].title
 
 
 def figure_entries(
@@ -47,26 +78,17 @@ def figure_entries(
     generative: whether any model draws samples; explained: whether any such was attacked
     trained: whether any training left its curve, as none does where released weights replace them all
     """
+    wanted = {
+        "bracket": bracketed,
+        "distal": climbed,
+        "samples": generative,
+        "reconstructions": explained,
+        "training": trained,
+    }
     entries = []
-    if norms:
-        entries += [
-            FigureEntry("accuracy_distortion", "minimal", "Accuracy against distance"),
-            FigureEntry("distribution", "minimal", "Distribution of distances"),
-            FigureEntry("adversarials", "minimal", "Nearest adversarials"),
-        ]
-    for norm in norms:
-        title = "Error quantiles, {norm}"
-        entries.append(FigureEntry(f"quantiles_{norm}", "minimal", title, "quantiles", {"norm": norm}))
-    if bracketed:
-        entries.append(FigureEntry("bracket", "minimal", "Between certificate and attacks"))
-    if climbed:
-        entries.append(FigureEntry("distal", "distal", "Climbed from noise"))
-    if generative:
-        entries.append(FigureEntry("samples", "synthesis", "Samples of the prior"))
-    if explained:
-        entries.append(FigureEntry("reconstructions", "synthesis", "Reconstructions"))
-    if norms:
-        entries.append(FigureEntry("attacks", "attacks", "Minima and costs"))
-    if trained:
-        entries.append(FigureEntry("training", "training", "Training"))
+    for figure in FIGURES:
+        if figure == "quantiles":
+            entries += [FigureEntry(figure, {"norm": norm}) for norm in norms]
+        elif wanted.get(figure, bool(norms)):
+            entries.append(FigureEntry(figure))
     return entries

@@ -13,7 +13,8 @@ from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-NORM_NAMES = {"l2": "L₂", "linf": "L∞", "l0": "L₀"}
+from absynth.norms import MEDIAN_FORMATS, TITLES
+
 LARGEST = 1e308  # by which infinity is sorted
 
 
@@ -66,15 +67,15 @@ def flat_table(frame: pd.DataFrame, fields: Sequence[Field]) -> Table:
     return Table([field.title for field in shown], [("", rows)])
 
 
-def summary(robustness: pd.DataFrame, models: Mapping[str, str], formats: Mapping[str, str]) -> list[str]:
+def summary(robustness: pd.DataFrame, models: Mapping[str, str]) -> list[str]:
     """One sentence a norm: which model has the largest median distance over all attacks."""
     sentences = []
     overall = robustness[robustness["attack"] == "all"]
     for norm, rows in overall.groupby("norm", sort=False):
         best = rows.loc[rows["median"].idxmax()]
-        median = "∞" if math.isinf(best["median"]) else formats[norm].format(best["median"])
+        median = "∞" if math.isinf(best["median"]) else MEDIAN_FORMATS[norm].format(best["median"])
         sentences.append(
-            f"{NORM_NAMES[norm]}: {models[best['model']]} withstands most, with a median distance of {median} "
+            f"{TITLES[norm]}: {models[best['model']]} withstands most, with a median distance of {median} "
             f"({100 * best['accuracy']:.0f} % accuracy at the threshold)."
         )
     return sentences
@@ -110,7 +111,7 @@ class Figure:
         safe = {"file_insertion_enabled": False, "raw_enabled": False}
         html = publish_parts(filled, writer="html5", settings_overrides=safe)["body"]
         encoded = base64.b64encode(Path(drawing).read_bytes()).decode("ascii")
-        named = title.format(**{key: NORM_NAMES.get(value, value) for key, value in wildcards.items()})
+        named = title.format(**{key: TITLES.get(value, value) for key, value in wildcards.items()})
         return cls(section, named, f"data:image/svg+xml;base64,{encoded}", Markup(html))
 
 

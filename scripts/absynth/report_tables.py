@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from absynth.report import LARGEST, NORM_NAMES, Cell, Field, Table, flat_table
+from absynth.norms import TITLES
+from absynth.report import LARGEST, Cell, Field, Table, flat_table
 
 
 def report_tables(
@@ -101,7 +102,7 @@ def attacks_table(
     return flat_table(
         named,
         [
-            Field("norm", "norm", NORM_NAMES),
+            Field("norm", "norm", TITLES),
             Field("attack", "attack"),
             Field("model", "model", models),
             Field("n", "images"),

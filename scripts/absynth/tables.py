@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-NORM_TITLES = {"l2": "L2", "linf": "L∞", "l0": "L0"}
+from absynth.norms import MEDIAN_FORMATS, TITLES
+
 _LATEX = str.maketrans(
     {mark: f"\\{mark}" for mark in "%&_#${}"}
     | {"∞": r"$\infty$", "ε": r"$\epsilon$", "\\": r"\textbackslash{}"}
     | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 )
 _BRACKET_ROWS = {"lower": "Median lower bound", "gap": "Median gap"}
-_DECIMALS = {"l2": 2, "linf": 3, "l0": 1}
 
 
 def table1(
@@ -43,7 +43,7 @@ def table1(
             for attack, title in titles.items()
             if any((m, norm, attack) in cells for m in models)
         }
-        for attack, title in {**shown, "all": f"All {NORM_TITLES[norm]} attacks"}.items():
+        for attack, title in {**shown, "all": f"All {TITLES[norm]} attacks"}.items():
             entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
             rows.append([_section(norm, thresholds), title, *entries])
         for column, title in _BRACKET_ROWS.items() if any((m, norm) in bounds for m in models) else ():
@@ -61,11 +61,11 @@ def _cell(row, norm: str) -> str:
 def _median(value: float | None, norm: str) -> str:
     if value is None:
         return ""
-    return "∞" if math.isinf(value) else f"{value:.{_DECIMALS[norm]}f}"
+    return "∞" if math.isinf(value) else MEDIAN_FORMATS[norm].format(value)
 
 
 def _section(norm: str, thresholds: Mapping[str, float]) -> str:
-    return f"{NORM_TITLES[norm]} (ε = {thresholds[norm]:g})"
+    return f"{TITLES[norm]} (ε = {thresholds[norm]:g})"
 
 
 def to_markdown(table: pd.DataFrame) -> str:

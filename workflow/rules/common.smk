@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from absynth.contents import FIGURES as KNOWN_FIGURES
 from absynth.contents import SECTIONS, figure_entries
 from absynth.errors import InputError
 from absynth.imports import modules_behind
@@ -177,10 +178,20 @@ FIGURES = figure_entries(
 REPORTED_TABLES = ["table1", "robustness", "models", *(["distal"] if CLIMBED else []), "attacks", "runtime"]
 
 
+def drawn(figure, stem=None):
+    """The PNG of a figure, and where Snakemake's report shows it."""
+    return report(
+        run(f"figures/{stem or figure}.png"),
+        caption=f"../report/{figure}.rst",
+        category=SECTIONS[KNOWN_FIGURES[figure].section]["title"],
+        labels={"figure": KNOWN_FIGURES[figure].title},
+    )
+
+
 def captions():
     """The caption of each figure, in order."""
     folder = Path(os.path.relpath(workflow.basedir)) / "workflow" / "report"
-    return [str(folder / f"{figure.caption or figure.stem}.rst") for figure in FIGURES]
+    return [str(folder / f"{figure.figure}.rst") for figure in FIGURES]
 
 
 def report_template():

@@ -4,12 +4,7 @@ rule accuracy_distortion:
         brackets=run("tables/bracket_curves.csv"),
         code=package("figures.accuracy_distortion", "log"),
     output:
-        png=report(
-            run("figures/accuracy_distortion.png"),
-            caption="../report/accuracy_distortion.rst",
-            category=SECTIONS["minimal"]["title"],
-            labels={"figure": "Accuracy against distance"},
-        ),
+        png=drawn("accuracy_distortion"),
         svg=run("figures/accuracy_distortion.svg"),
     log:
         run("logs/accuracy_distortion.log"),
@@ -29,12 +24,7 @@ rule adversarials:
         minimal=lambda wildcards: minima_in(shown_norm(PLAN.models)),
         code=package("figures.adversarials", "data.splits", "records", "log"),
     output:
-        png=report(
-            run("figures/adversarials.png"),
-            caption="../report/adversarials.rst",
-            category=SECTIONS["minimal"]["title"],
-            labels={"figure": "Nearest adversarials"},
-        ),
+        png=drawn("adversarials"),
         svg=run("figures/adversarials.svg"),
     log:
         run("logs/adversarials.log"),
@@ -55,12 +45,7 @@ rule quantiles:
         minimal=lambda wildcards: minima_in(wildcards.norm),
         code=package("figures.adversarials", "records", "log"),
     output:
-        png=report(
-            run("figures/quantiles_{norm}.png"),
-            caption="../report/quantiles.rst",
-            category=SECTIONS["minimal"]["title"],
-            labels={"figure": "Error quantiles, {norm}"},
-        ),
+        png=drawn("quantiles", "quantiles_{norm}"),
         svg=run("figures/quantiles_{norm}.svg"),
     log:
         run("logs/quantiles/{norm}.log"),
@@ -80,12 +65,7 @@ rule distribution:
         distances=run("tables/distances.csv"),
         code=package("figures.distribution", "log"),
     output:
-        png=report(
-            run("figures/distribution.png"),
-            caption="../report/distribution.rst",
-            category=SECTIONS["minimal"]["title"],
-            labels={"figure": "Distribution of distances"},
-        ),
+        png=drawn("distribution"),
         svg=run("figures/distribution.svg"),
     log:
         run("logs/distribution.log"),
@@ -105,12 +85,7 @@ rule distal_figure:
         table=run("tables/distal.csv"),
         code=package("figures.distal", "records", "log"),
     output:
-        png=report(
-            run("figures/distal.png"),
-            caption="../report/distal.rst",
-            category=SECTIONS["distal"]["title"],
-            labels={"figure": "Climbed from noise"},
-        ),
+        png=drawn("distal"),
         svg=run("figures/distal.svg"),
     log:
         run("logs/distal_figure.log"),
@@ -128,12 +103,7 @@ rule samples:
         samples=run("synthesis/samples.h5"),
         code=package("figures.synthesis", "records", "log"),
     output:
-        png=report(
-            run("figures/samples.png"),
-            caption="../report/samples.rst",
-            category=SECTIONS["synthesis"]["title"],
-            labels={"figure": "Samples of the prior"},
-        ),
+        png=drawn("samples"),
         svg=run("figures/samples.svg"),
     log:
         run("logs/samples.log"),
@@ -150,12 +120,7 @@ rule reconstructions:
         reconstructions=[run(f"synthesis/reconstructions/{model}.h5") for model in EXPLAINED],
         code=package("figures.synthesis", "records", "log"),
     output:
-        png=report(
-            run("figures/reconstructions.png"),
-            caption="../report/reconstructions.rst",
-            category=SECTIONS["synthesis"]["title"],
-            labels={"figure": "Reconstructions"},
-        ),
+        png=drawn("reconstructions"),
         svg=run("figures/reconstructions.svg"),
     log:
         run("logs/reconstructions.log"),
@@ -173,12 +138,7 @@ rule attacks_figure:
         statistics=run("tables/attacks.csv"),
         code=package("figures.attacks", "log"),
     output:
-        png=report(
-            run("figures/attacks.png"),
-            caption="../report/attacks.rst",
-            category=SECTIONS["attacks"]["title"],
-            labels={"figure": "Minima and costs"},
-        ),
+        png=drawn("attacks"),
         svg=run("figures/attacks.svg"),
     log:
         run("logs/attacks_figure.log"),
@@ -198,12 +158,7 @@ rule training:
         vaes=[run(f"models/abs/vae_{label}.csv") for label in VAE_CURVES],
         code=package("figures.training", "log"),
     output:
-        png=report(
-            run("figures/training.png"),
-            caption="../report/training.rst",
-            category=SECTIONS["training"]["title"],
-            labels={"figure": "Training"},
-        ),
+        png=drawn("training"),
         svg=run("figures/training.svg"),
     log:
         run("logs/training.log"),
@@ -223,12 +178,7 @@ rule draw_bracket:
         curves=run("tables/bracket_curves.csv"),
         code=package("figures.bracket", "log"),
     output:
-        png=report(
-            run("figures/bracket.png"),
-            caption="../report/bracket.rst",
-            category=SECTIONS["minimal"]["title"],
-            labels={"figure": "Between certificate and attacks"},
-        ),
+        png=drawn("bracket"),
         svg=run("figures/bracket.svg"),
     log:
         run("logs/draw_bracket.log"),
