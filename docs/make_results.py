@@ -20,6 +20,7 @@ from absynth.errors import InputError
 from absynth.log import LOGGER
 from absynth.models.registry import KINDS
 from absynth.norms import MEDIAN_FORMATS, TITLES
+from absynth.provenance import machine
 from results_data import (
     ACCURACY_LIMIT,
     MEDIAN_LIMIT,
@@ -99,15 +100,10 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *captions: st
 def facts(run: Run) -> dict[str, str]:
     """What was run, with what, and when; "–" where it was not recorded."""
     sizes = sorted(set(run.tables["robustness"]["n"]))
-    time, machine = run.tables["runtime"], run.about.get("hardware")
-    parts = []
-    if machine:
-        parts = [
-            machine["processor"],
-            f"{machine['cores']} cores",
-            f"{number(machine['memory_gib'], '{:.1f}')} GiB",
-        ]
-        parts += [*machine["gpus"], f"attacks on {', '.join(machine['devices']) or 'nothing'}"]
+    time, known = run.tables["runtime"], machine(run.about) if run.about else {}
+    named = {"cores": "{} cores", "attacks ran on": "attacks on {}"}
+    keys = [key for key in ("processor", "cores", "memory", "GPUs", "attacks ran on") if key in known]
+    parts = [named.get(key, "{}").format(known[key]) for key in keys]
     return {
         "command": command_of(run.config) if run.config else "–",
         "weights": weights_of(run.config) if run.config else "–",
@@ -115,10 +111,7 @@ def facts(run: Run) -> dict[str, str]:
         "hardware": ", ".join(parts) or "–",
         "wall time of all jobs together": f"{time['seconds'].sum() / 3600:.2f} h" if len(time) else "–",
         "jobs timed": str(time["jobs"].sum()) if len(time) else "–",
-        "records made (UTC)": " to ".join(
-            dict.fromkeys(run.about[key][:10] for key in ("first_record", "last_record") if key in run.about)
-        )
-        or "–",
+        "records made (UTC)": known.get("records made (UTC)", "–"),
         "versions": ", ".join(f"{k} {v}" for k, v in run.about.get("versions", {}).items()) or "–",
     }
 

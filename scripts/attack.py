@@ -115,7 +115,7 @@ if "snakemake" in globals():
         images=job.input.images,
         shard=job.output.shard,
         starts=job.input.starts,
-        sources=list(job.input),
+        sources=[*job.input, __file__],  # which Snakemake sets to the script itself, not its copy
         **dict(job.params.items()),
         **{key: job.wildcards[key] for key in ("model", "norm", "attack")},
         device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),

@@ -1,5 +1,6 @@
 """Write the report of a run."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 
 from absynth.atomic import write_text
 from absynth.log import start_log
-from absynth.provenance import versions
+from absynth.provenance import machine
 from absynth.report import Figure, render, summary
 from absynth.report_tables import report_tables
 
@@ -20,6 +21,7 @@ def main(
     captions: Sequence[str | os.PathLike],
     drawings: Sequence[str | os.PathLike],
     tables: Mapping[str, str | os.PathLike],
+    provenance: str | os.PathLike,
     report: str | os.PathLike,
     config: Mapping,
     models: Mapping[str, str],
@@ -30,9 +32,11 @@ def main(
     """Write one self-contained page.
 
     captions, drawings: reStructuredText and SVG of each of `figures`; tables: CSV files by stem
+    provenance: tables/provenance.json
     sections: title and intro by key, left out if nothing is in them
     figures: section, title and wildcards of the caption
     """
+    about = json.loads(Path(provenance).read_text(encoding="utf-8"))
     frames = {stem: pd.read_csv(path) for stem, path in tables.items()}
     shown = [
         Figure.read(drawing, text, config=config, **figure)
@@ -49,7 +53,8 @@ def main(
         sections={key: section for key, section in sections.items() if key in kept},
         figures=shown,
         tables=filled,
-        versions=versions(),
+        versions=about["versions"],
+        machine=machine(about),
     )
     write_text(report, page)
 
@@ -62,6 +67,7 @@ if "snakemake" in globals():
         captions=job.input.captions,
         drawings=job.input.drawings,
         tables={Path(path).stem: path for path in job.input.tables},
+        provenance=job.input.provenance,
         report=job.output.report,
         **dict(job.params.items()),
     )

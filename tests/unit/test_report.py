@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from absynth.figures.style import save
+from absynth.provenance import provenance
 from absynth.report import Field, Figure, flat_table, summary
 from absynth.report_tables import attacks_table, distal_table, robustness_table, runtime_table
 from absynth.tables import table1
@@ -63,11 +64,15 @@ def page(tmp_path_factory) -> Path:
         frame.to_csv(tables[stem], index=False)
     save(training({"cnn": curve(loss=0.1, accuracy=0.9)}, {}, models=LABELS), [folder / "figure.svg"])
     (folder / "caption.rst").write_text("Of *{{ snakemake.config['run'] }}*, 5 < 6.\n", encoding="utf-8")
+    about = provenance(shipped(), [{"absynth": 1, "torch": "9.9", "foolbox": 2, "device": "cuda:1"}], [1.7e9])
+    about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}
+    (folder / "provenance.json").write_text(json.dumps(about), encoding="utf-8")
     main(
         template=ROOT / "workflow" / "report" / "report.html.j2",
         captions=[folder / "caption.rst"] * 2,
         drawings=[folder / "figure.svg"] * 2,
         tables=tables,
+        provenance=folder / "provenance.json",
         report=folder / "report.html",
         config={**shipped(), "run": "a<b>"},
         models={**LABELS, "mine": "My <i>model</i>"},
@@ -92,6 +97,14 @@ def test_text_from_the_config_is_escaped(page):
     assert "a<b>" not in text
     assert "a&lt;b&gt;" in text
     assert "<i>model" not in text
+
+
+def test_the_page_says_what_the_run_was_made_with(page):
+    found = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.read_text(encoding="utf-8")))
+    assert found["torch"] == "9.9"  # recorded with the attacks, whatever is installed now
+    assert found["processor"] == "Abacus &amp; Co"
+    assert (found["GPUs"], found["attacks ran on"]) == ("Some GPU", "cuda:1")
+    assert found["records made (UTC)"] == "2023-11-14"
 
 
 def test_sections_with_nothing_in_them_are_left_out(page):

@@ -38,6 +38,7 @@ rule report:
         captions=captions(),
         drawings=[run(f"figures/{figure.stem}.svg") for figure in FIGURES],
         tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES],
+        provenance=run("tables/provenance.json"),
         code=package("report", "report_tables", "norms", "provenance", "atomic", "log"),
     output:
         report=run("report.html"),
