@@ -18,11 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
+import pandas as pd
 import torch
 from inference import load_images, load_vaes
 from torch import nn
 
-from absynth.certificates.certify import certify
+from absynth.certificates.certify import bound_rows, certify
 from absynth.certificates.settings import Settings
 from absynth.certificates.summary import summarise_bounds
 from absynth.data.idx import read_idx
@@ -77,7 +78,8 @@ def measure(model: nn.Module, x: torch.Tensor, y: torch.Tensor, norm: str, seeds
     began = time.process_time()
     columns, found = certify(model, x, y, norm, Settings(seeds=seeds))
     result = {"images": len(x), "cpu_seconds_per_image": (time.process_time() - began) / len(x)}
-    for row in summarise_bounds(columns["joint"], columns["disagreement"], found):
+    rows = bound_rows(columns, found, torch.arange(len(x)), y)
+    for row in summarise_bounds(*map(pd.DataFrame, rows)):
         result |= {f"{row['bound']}_mean": row["mean"], f"{row['bound']}_median": row["median"]}
         if row["standard_error"] != "":
             result[f"{row['bound']}_standard_error"] = row["standard_error"]

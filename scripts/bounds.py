@@ -1,4 +1,4 @@
-"""Bound every test image's distance to the decision boundary from below, for one model and norm."""
+"""Bound test images' distances to the decision boundary from below, for one model, norm and shard."""
 
 import os
 from collections.abc import Mapping
@@ -6,47 +6,41 @@ from collections.abc import Mapping
 import torch
 
 from absynth.atomic import write_csv
-from absynth.certificates.certify import certify
+from absynth.certificates.certify import bound_rows, certify
 from absynth.certificates.settings import Settings
-from absynth.certificates.summary import summarise_bounds
+from absynth.certificates.summary import COLUMNS, DRAWS
 from absynth.data.splits import read_split
 from absynth.devices import acquire
 from absynth.log import LOGGER, start_log
 from absynth.models.files import build
-
-COLUMNS = ("index", "label", "correct", "paper", "joint", "paper_without_kl", "rival", "disagreement")
 
 
 def main(
     *,
     images: str | os.PathLike,
     bounds: str | os.PathLike,
-    summary: str | os.PathLike,
+    draws: str | os.PathLike,
     folder: str | os.PathLike,
     spec: Mapping,
     settings: Mapping,
-    n_samples: int,
+    span: tuple[int, int],
     model: str,
     norm: str,
     device: torch.device,
 ) -> None:
-    """Certify the first n_samples test images.
+    """Certify test images span[0] to span[1] - 1.
 
     bounds: a row an image, in the norm's unit (pixels in [0, 1]); 0 where misread, rival -1 there; paper and
         paper_without_kl (of the model's own prior samples) are empty where the paper has no bound
-    summary: columns of tables/bounds.csv
+    draws: a row an image and draw of prior samples with the paper's bounds; none where it has no bound
     """
-    x, y = (torch.from_numpy(array).to(device) for array in read_split(images, 0, n_samples))
-    found, seeds = certify(build(spec, folder).to(device), x, y, norm, Settings(**settings))
-    columns = {"index": torch.arange(n_samples), "label": y, **found, **(seeds[0] if seeds else {})}
-    columns["correct"] = columns["correct"].long()
-    lists = {name: values.tolist() for name, values in columns.items()}
-    rows = [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+    x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *span))
+    found, drawn = certify(build(spec, folder).to(device), x, y, norm, Settings(**settings))
+    rows, draw_rows = bound_rows(found, drawn, torch.arange(*span), y)
     write_csv(bounds, rows, COLUMNS)
-    means = summarise_bounds(found["joint"], found["disagreement"], seeds)
-    write_csv(summary, [{"model": model, "norm": norm, **row} for row in means])
-    for row in means:
-        LOGGER.info("%s %s: %s bound, mean %.4g", model, norm, row["bound"], row["mean"])
+    write_csv(draws, draw_rows, DRAWS)
+    mean = found["joint"].mean().item()
+    LOGGER.info("%s %s: images %d to %d, mean joint bound %.4g", model, norm, span[0], span[1] - 1, mean)
 
 
 if "snakemake" in globals():

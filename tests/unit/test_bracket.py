@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
+import reduce_bounds
+from absynth.atomic import write_csv
 from absynth.bracket import contradictions, curves, intervals, medians
-from absynth.certificates.summary import summarise_bounds
+from absynth.certificates.certify import bound_rows
+from absynth.certificates.summary import COLUMNS, DRAWS, summarise_bounds
 from absynth.errors import InputError
 from absynth.figures.bracket import draw_bracket
 from absynth.figures.style import save
@@ -85,20 +88,63 @@ def test_files_that_do_not_belong_together_are_named(bounds, found):
 
 
 def test_standard_error_is_that_of_the_mean_over_seeds():
-    seeds = [{"paper": torch.tensor([0.1, 0.3])}, {"paper": torch.tensor([0.3, 0.5])}]
-    joint, paper = summarise_bounds(torch.tensor([1.0, 2.0]), torch.tensor([0.01, 0.02]), seeds)
+    bounds = pd.DataFrame({"joint": [1.0, 2.0], "disagreement": [0.01, 0.02]})
+    draws = pd.DataFrame({"draw": [0, 0, 1, 1], "paper": [0.1, 0.3, 0.3, 0.5], "paper_without_kl": 0.6})
+    joint, paper, without_kl = summarise_bounds(bounds, draws)
     assert joint == {
         "bound": "joint", "mean": 1.5, "median": 1.5, "standard_error": "", "disagreeing": 1, "seeds": 1, "n": 2,
     }  # fmt: skip
     assert paper["mean"] == paper["median"] == pytest.approx(0.3)
     assert paper["standard_error"] == pytest.approx(0.1)  # of 0.2 and 0.4: standard deviation 0.1 √2, over √2
     assert (paper["bound"], paper["seeds"], paper["disagreeing"]) == ("paper", 2, "")
-    assert len(summarise_bounds(torch.tensor([1.0]), torch.zeros(1), [])) == 1
+    assert (without_kl["bound"], without_kl["standard_error"]) == ("paper_without_kl", 0)
+    assert len(summarise_bounds(bounds, draws[:0])) == 1
 
 
 def test_median_of_bounds_out_of_reach_is_infinite():
-    (joint,) = summarise_bounds(torch.tensor([1.0, torch.inf, torch.inf]), torch.zeros(3), [])
-    assert joint["median"] == joint["mean"] == torch.inf
+    bounds = pd.DataFrame({"joint": [1.0, math.inf, math.inf], "disagreement": 0.0})
+    (joint,) = summarise_bounds(bounds, pd.DataFrame())
+    assert joint["median"] == joint["mean"] == math.inf
+
+
+def test_shards_of_bounds_are_gathered_in_order(tmp_path):
+    for shard, span in enumerate([(0, 1), (1, 3)]):
+        index = torch.arange(*span)
+        found = {
+            "correct": index != 2, "joint": torch.where(index == 2, 0.0, 1.0 + index), "rival": index,
+            "disagreement": index * 0.1,
+        }  # fmt: skip
+        draws = [{"paper": 0.1 * (1 + index + draw)} for draw in range(2)]
+        rows, drawn = bound_rows(found, draws, index, index + 3)
+        write_csv(tmp_path / f"{shard}.csv", rows, COLUMNS)
+        write_csv(tmp_path / f"{shard}_draws.csv", drawn, DRAWS)
+
+    def reduced(shards):
+        reduce_bounds.main(
+            shards=[tmp_path / f"{shard}.csv" for shard in shards],
+            draws=[tmp_path / f"{shard}_draws.csv" for shard in shards],
+            bounds=tmp_path / "l2.csv", summary=tmp_path / "l2_summary.csv", n_samples=3, model="abs", norm="l2",
+        )  # fmt: skip
+
+    reduced([0, 1])
+    bounds = pd.read_csv(tmp_path / "l2.csv")
+    assert bounds["index"].tolist() == [0, 1, 2]
+    assert bounds["label"].tolist() == [3, 4, 5]
+    assert bounds["correct"].tolist() == [1, 1, 0]
+    assert bounds["paper"].tolist() == pytest.approx([0.1, 0.2, 0.3])  # the model's own draw
+    summary = pd.read_csv(tmp_path / "l2_summary.csv").set_index("bound")
+    assert summary.loc["joint", ["model", "norm", "mean", "disagreeing", "n"]].tolist() == [
+        "abs",
+        "l2",
+        1,
+        2,
+        3,
+    ]
+    assert summary.loc["paper", "mean"] == pytest.approx(0.25)
+    assert summary.loc["paper", "standard_error"] == pytest.approx(0.05)
+    for wrong in ([1, 0], [0], [0, 1, 1]):
+        with pytest.raises(InputError, match="do not hold images 0 to 2"):
+            reduced(wrong)
 
 
 def test_table1_has_rows_for_certified_norms_only():

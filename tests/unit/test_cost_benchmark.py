@@ -48,7 +48,7 @@ def run(tmp_path):
         job(tmp_path / "benchmarks" / "train_vae" / f"{label}.tsv", 6.0)
     job(tmp_path / "benchmarks" / "train_classifier" / "cnn.tsv", 50)
     job(tmp_path / "benchmarks" / "calibrate" / "cnn.tsv", "-")
-    job(tmp_path / "benchmarks" / "bounds" / "abs-l2.tsv", 20)
+    job(tmp_path / "benchmarks" / "bounds" / "abs-l2-0.tsv", 20)
     return tmp_path
 
 

@@ -6,12 +6,12 @@ rule bounds:
             wildcards.model, "certificates.certify", "certificates.summary", "data.splits", "devices"
         ),
     output:
-        bounds=run("bounds/{model}/{norm}.csv"),
-        summary=run("bounds/{model}/{norm}_summary.csv"),
+        bounds=run("bounds/{model}/{norm}/{shard}.csv"),
+        draws=run("bounds/{model}/{norm}/{shard}_draws.csv"),
     log:
-        run("logs/bounds/{model}-{norm}.log"),
+        run("logs/bounds/{model}-{norm}-{shard}.log"),
     benchmark:
-        run("benchmarks/bounds/{model}-{norm}.tsv")
+        run("benchmarks/bounds/{model}-{norm}-{shard}.tsv")
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["attack"]
@@ -24,9 +24,30 @@ rule bounds:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         settings=config["certificates"],
-        n_samples=config["n_samples"],
+        span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
     script:
         "../../scripts/bounds.py"
+
+
+rule reduce_bounds:
+    input:
+        shards=expand(run("bounds/{{model}}/{{norm}}/{shard}.csv"), shard=SHARDS),
+        draws=expand(run("bounds/{{model}}/{{norm}}/{shard}_draws.csv"), shard=SHARDS),
+        code=package("certificates.summary", "log", "atomic"),
+    output:
+        bounds=run("bounds/{model}/{norm}.csv"),
+        summary=run("bounds/{model}/{norm}_summary.csv"),
+    log:
+        run("logs/reduce_bounds/{model}-{norm}.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
+    params:
+        n_samples=config["n_samples"],
+    script:
+        "../../scripts/reduce_bounds.py"
 
 
 rule bounds_table:

@@ -21,6 +21,9 @@ except InputError as error:
     raise SystemExit(str(error)) from None  # a WorkflowError would add where in this file it was raised
 
 
+SHARDS = range(config["shards"])
+
+
 wildcard_constraints:
     model="|".join([*PLAN.models, "substitute"]),
     norm="l0|l2|linf",
@@ -112,7 +115,7 @@ def shards_on(model, norm):
     return [
         run(f"attacks/{model}/{norm}/{attack}/{shard}.h5")
         for attack in PLAN.attacks_on(model, norm)
-        for shard in range(config["shards"])
+        for shard in SHARDS
     ]
 
 
@@ -207,9 +210,9 @@ def benchmarks():
         f"attack/{model}-{norm}-{attack}-{shard}"
         for model, norm in ATTACKED
         for attack in PLAN.attacks_on(model, norm)
-        for shard in range(config["shards"])
+        for shard in SHARDS
     ]
-    paths += [f"bounds/{model}-{norm}" for model, norm in CERTIFIED]
+    paths += [f"bounds/{model}-{norm}-{shard}" for model, norm in CERTIFIED for shard in SHARDS]
     paths += [f"reevaluate/{model}-{norm}" for model, norm in ATTACKED]
     paths += [f"distal/{model}" for model in CLIMBED]
     return [run(f"benchmarks/{path}.tsv") for path in paths]

@@ -1,8 +1,8 @@
 """The certificate that a model offers, and its bounds over a set of images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import singledispatch
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,24 @@ def certify(
     rival = torch.where(correct, rival.long(), -1)
     columns = {"correct": correct, "joint": size, "rival": rival, "disagreement": disagreement}
     return columns, [dict(zip(("paper", "paper_without_kl"), bounds, strict=False)) for bounds in seeds]
+
+
+def bound_rows(
+    found: Mapping[str, Tensor], draws: Sequence[Mapping[str, Tensor]], index: Tensor, label: Tensor
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What `certify` found of the images `index` (n,), as rows of `summary.COLUMNS` and of `summary.DRAWS`.
+
+    The paper's bounds among the former are those of the first draw, which is the model's own.
+    """
+    columns = {"index": index, "label": label, **found, "correct": found["correct"].long()}
+    rows = _rows({**columns, **(draws[0] if draws else {})})
+    drawn = [{"draw": i, **row} for i, draw in enumerate(draws) for row in _rows({"index": index, **draw})]
+    return rows, drawn
+
+
+def _rows(columns: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    lists = (values.tolist() for values in columns.values())
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
 def _spread(values: Tensor, rows: Tensor, n: int) -> Tensor:

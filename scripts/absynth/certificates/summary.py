@@ -1,44 +1,39 @@
-"""Statistics of bounds over images and over seeds of the prior samples."""
+"""Statistics of bounds over images and over draws of the prior samples; no torch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-from torch import Tensor
+import pandas as pd
 
+COLUMNS = ("index", "label", "correct", "paper", "joint", "paper_without_kl", "rival", "disagreement")
+PAPER = ("paper", "paper_without_kl")
+DRAWS = ("index", "draw", *PAPER)
+SUMMARY = ("bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n")
 DISAGREEMENT = 0.01  # relative difference of the two halves of the starts from which on they disagree
 
 
-def summarise_bounds(
-    joint: Tensor, disagreement: Tensor, seeds: Sequence[Mapping[str, Tensor]]
-) -> list[dict[str, object]]:
-    """One row a bound: bound (its name), mean, median, standard_error, disagreeing, seeds, n.
+def summarise_bounds(bounds: pd.DataFrame, draws: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row a bound, of `SUMMARY`, from rows of `COLUMNS` and of `DRAWS` of all images.
 
-    joint, disagreement (n,): from one seed; seeds: for each the paper's bounds by name, (n,) each. Mean and median
-    are over images, averaged over seeds; standard_error is that of the average of the means (paper, section 7),
-    empty with one seed. disagreeing: images on which the halves of the starts differ by more than 1 %, of the
-    joint bound alone.
+    Mean and median are over images, averaged over draws; standard_error is that of the average of the means
+    (paper, section 7), empty with one draw. disagreeing: images on which the halves of the starts differ by more
+    than 1 %, of the joint bound alone.
     """
-    named = {
-        "joint": [joint],
-        **{name: [seed[name] for seed in seeds] for name in (seeds[0] if seeds else ())},
-    }
+    named = {"joint": [bounds["joint"]]}
+    if len(draws):
+        named |= {name: [part[name] for _, part in draws.groupby("draw")] for name in PAPER}
     rows = []
-    for name, bounds in named.items():
-        means = [bound.double().mean().item() for bound in bounds]
-        mean = sum(means) / len(means)
-        spread = sum((value - mean) ** 2 for value in means)
-        several = len(means) > 1
-        medians = [np.median(bound.double().cpu().numpy()).item() for bound in bounds]  # of infinities too
+    for name, parts in named.items():
+        means = pd.Series([part.mean() for part in parts])
         rows.append(
             {
                 "bound": name,
-                "mean": mean,
-                "median": sum(medians) / len(medians),
-                "standard_error": math.sqrt(spread / (len(means) - 1) / len(means)) if several else "",
-                "disagreeing": int((disagreement > DISAGREEMENT).sum()) if name == "joint" else "",
-                "seeds": len(means),
-                "n": len(joint),
+                "mean": means.mean(),
+                "median": sum(part.median() for part in parts) / len(parts),
+                "standard_error": means.std() / math.sqrt(len(parts)) if len(parts) > 1 else "",
+                "disagreeing": int((bounds["disagreement"] > DISAGREEMENT).sum()) if name == "joint" else "",
+                "seeds": len(parts),
+                "n": len(bounds),
             }
         )
     return rows
