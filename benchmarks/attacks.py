@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import numpy as np
 import torch
-import yaml
 from attack_table import table
+from laid_over import ROOT, SCHEMAS, read_config
 from snakemake.utils import update_config
 from torch import Tensor, nn
 
@@ -42,19 +42,17 @@ from absynth.models.loading import with_inference
 from absynth.models.registry import KINDS, LABELS, PUBLISHED_VAE
 from absynth.plan import Plan
 
-ROOT = Path(__file__).parents[1]
 # Those whose weights were released and that need nothing besides.
 MODELS = ("cnn", "binary_cnn", "abs")
 
 
 def read_plan(config: Path, model: str, images: int) -> Plan:
     """The plan of config/config.yaml with the file `config` laid over it, for one model and shard."""
-    whole = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
-    update_config(whole, yaml.safe_load(config.read_text(encoding="utf-8")) or {})
+    whole = read_config(config)
     if whole["models"].get(model) is None:
         raise InputError(f"{config}: leaves out the model {model}")
     update_config(whole, {"n_samples": images, "shards": 1})
-    return Plan(whole, ROOT / "workflow" / "schemas")
+    return Plan(whole, SCHEMAS)
 
 
 def released_model(plan: Plan, name: str, folder: Path) -> nn.Module:

@@ -22,20 +22,13 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import pandas as pd
-import yaml
-from snakemake.utils import update_config
+from laid_over import ROOT, SCHEMAS, read_config
 
 from absynth.errors import InputError
 from absynth.plan import Plan
 
-ROOT = Path(__file__).parents[1]
-EFFORT = (
-    "steps",
-    "repetitions",
-    "restarts",
-    "step_sizes",
-    "epsilons",
-)  # budget keys that time is proportional to
+# Budget keys that time is proportional to.
+EFFORT = ("steps", "repetitions", "restarts", "step_sizes", "epsilons")
 STAGES = ("training", "calibration", "attacks run", "attacks by queries", "verification", "certificates")
 Key = tuple[str, str, str]  # model, norm, attack
 
@@ -170,19 +163,12 @@ def markdown(estimate: Estimate) -> str:
     return f"{text}\n\nNot estimated: {missing or 'nothing'}."
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan of config/config.yaml with `path` laid over it."""
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
-    update_config(config, yaml.safe_load(path.read_text(encoding="utf-8")))
-    return Plan(config, ROOT / "workflow" / "schemas")
-
-
 def main(run: Path, config: Path, others: Sequence[Path]) -> str:
     settings = run / "tables" / "provenance.json"
     if not settings.is_file():
         raise InputError(f"{run}: not a finished run: lacks tables/provenance.json")
-    source = Plan(json.loads(settings.read_text(encoding="utf-8"))["config"], ROOT / "workflow" / "schemas")
-    target = read_plan(config)
+    source = Plan(json.loads(settings.read_text(encoding="utf-8"))["config"], SCHEMAS)
+    target = Plan(read_config(config), SCHEMAS)
     estimate = Estimate(target, {**more(others), **measured(source, run)})
     stages(estimate, target, source, run)
     return markdown(estimate)

@@ -31,8 +31,7 @@ def main(
             f"{shards[0]} and its like do not hold images 0 to {n_samples - 1}; delete them and rerun"
         )
     write_csv(bounds, rows, COLUMNS)
-    frames = (pd.concat(map(pd.read_csv, paths), ignore_index=True) for paths in (shards, draws))
-    means = summarise_bounds(*frames)
+    means = summarise_bounds(pd.read_csv(bounds), pd.concat(map(pd.read_csv, draws), ignore_index=True))
     write_csv(summary, [{"model": model, "norm": norm, **row} for row in means], ("model", "norm", *SUMMARY))
     for row in means:
         LOGGER.info("%s %s: %s bound, mean %.4g", model, norm, row["bound"], row["mean"])

@@ -4,10 +4,11 @@ import json
 
 import cost
 import pytest
+from laid_over import read_config
 
 from absynth.errors import InputError
 from absynth.plan import Plan
-from configs import SCHEMAS, overlaid, shipped
+from configs import ROOT, SCHEMAS, overlaid, shipped
 
 SMALL = {"n_samples": 10, "shards": 2, "norms": ["l2"], "certificates": {"seeds": 1}, "vae": {"epochs": 60}}
 SECONDS = {("cnn", "boundary"): 3.0, ("cnn", "fgm_ge"): 2.0, ("abs", "boundary"): 30.0}  # of a shard of five
@@ -64,7 +65,7 @@ def target(tmp_path):
 
 
 def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
-    source, plan = Plan(small(), SCHEMAS), cost.read_plan(target)
+    source, plan = Plan(small(), SCHEMAS), Plan(read_config(target), SCHEMAS)
     estimate = cost.Estimate(plan, cost.measured(source, run))
     cost.stages(estimate, plan, source, run)
     cnn, abs_ = estimate.seconds["cnn"], estimate.seconds["abs"]
@@ -78,7 +79,7 @@ def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
 
 
 def test_other_measurements_fill_in(run, target, tmp_path):
-    plan = cost.read_plan(target)
+    plan = Plan(read_config(target), SCHEMAS)
     result = {"queries": [100, 300], "budget": plan.budget("bim_ge")}
     path = tmp_path / "more.json"
     path.write_text(json.dumps({"settings": {"model": "binary_cnn"}, "results": {"bim_ge/l2": result}}))
@@ -103,4 +104,4 @@ def test_models_that_the_run_lacks_are_named(run, target):
 
 def test_what_is_no_finished_run_is_named(tmp_path):
     with pytest.raises(InputError, match=r"lacks tables/provenance\.json"):
-        cost.main(tmp_path, cost.ROOT / "config" / "config.yaml", [])
+        cost.main(tmp_path, ROOT / "config" / "config.yaml", [])
