@@ -223,7 +223,8 @@ def bracket(run: Run, paper: Paper, _) -> list[str]:
             number(value, MEDIAN_FORMATS[row.norm]) for value in (row.lower, row.upper, theirs, row.gap)
         ]
         ratio = number(row.upper / row.lower, "{:.3f}") if row.lower else "–"
-        counts = [number(value, "{:.0f}") for value in (row.closed, row.open, joint.get(key[2::-2]), row.n)]
+        disagreeing = joint.get((row.model, row.norm))
+        counts = [number(value, "{:.0f}") for value in (row.closed, row.open, disagreeing, row.n)]
         rows.append([model_label(row.model), TITLES[row.norm], *values, ratio, *counts])
     header = (
         "model", "norm", "lower bound", "attacks", "paper's attacks", "gap", "attacks / bound", "closed", "open",
