@@ -98,7 +98,8 @@ def test_a_second_run_in_the_folder_is_told_of_the_first_and_a_stale_lock_is_lif
         while not (locks.exists() and any(locks.iterdir())):
             assert first.poll() is None
             time.sleep(0.02)
-        second = checkout.snakemake(target, config=config)
+        first.send_signal(signal.SIGSTOP)  # so that it cannot end, and unlock, before the second has looked
+        second = checkout.snakemake(target, "--rerun-incomplete", config=config)
         assert second.returncode != 0
         assert "Directory cannot be locked" in second.stdout
         assert "--unlock" in second.stdout
