@@ -148,6 +148,37 @@ def test_one_pass_serves_all_logits_and_every_return_to_a_point():
     assert target.gradients.tolist() == [0] * 5
 
 
+class Thresholded(nn.Module):
+    input_threshold = 0.5
+
+    def __init__(self):
+        super().__init__()
+        self.inner = ten_class()
+
+    def forward(self, x):
+        return self.inner((x >= self.input_threshold).to(x.dtype))
+
+
+@pytest.mark.parametrize(("step", "again"), [(0.6, 0), (0.1, 1)])
+def test_points_that_a_model_sees_alike_with_their_neighbours_share_an_estimate(step, again):
+    x = torch.full((2, 1, 28, 28), 0.1)
+    target = Target(Thresholded(), x, torch.zeros(2, dtype=torch.int64), "l2")
+    moved = x.clone()
+    moved[1, 0, :4] = 0.45  # below the threshold like 0.1; a step of 0.6 above, either is 1, a step of 0.1 above, not
+
+    def ask(view, at):
+        leaf = at.clone().requires_grad_()
+        return jacobian(view(leaf), leaf)
+
+    view = EstimatingTarget(target, step)
+    ask(view, x)
+    kept = ask(view, moved)
+    assert target.queries.tolist() == [2 + NEIGHBOURS, 2 + (1 + again) * NEIGHBOURS]
+    fresh = ask(EstimatingTarget(target, step), moved)
+    assert fresh.abs().amax(dim=(1, 2)).gt(0).tolist() == [step > 0.4, True]
+    torch.testing.assert_close(kept, fresh, rtol=0, atol=0)
+
+
 def test_view_shares_what_is_found_and_counted():
     target = target_of(two_class(), "linf")
     view = EstimatingTarget(target, 0.1)

@@ -34,8 +34,19 @@ def central_differences(logits_near: LogitsNear, x: Tensor, step: float) -> Tens
     At the edge of the box neighbours are clipped to it and the difference is divided by how far apart they
     then are. Those that clipping leaves at x itself are asked for once, not once for each pixel.
     """
-    flat = x.flatten(1)  # (m, d)
-    ends = torch.stack([(flat - step).clamp_min(0), (flat + step).clamp_max(1)], dim=1)  # (m, 2, d)
+    ends = _ends(x, step)
+    return _slopes(ends, _ask(logits_near, x, ends))
+
+
+def _ends(x: Tensor, step: float) -> Tensor:
+    """The changed pixel of each neighbour of x (m, 1, 28, 28), one step down and one up: (m, 2, 784)."""
+    flat = x.flatten(1)
+    return torch.stack([(flat - step).clamp_min(0), (flat + step).clamp_max(1)], dim=1)
+
+
+def _ask(logits_near: LogitsNear, x: Tensor, ends: Tensor) -> Tensor:
+    """Logits (m, 2, 784, C) of the neighbours of x (m, 1, 28, 28) that `ends` (m, 2, 784) describe."""
+    flat = x.flatten(1)
     moved = ends != flat[:, None]
     still = (~moved).flatten(1).any(dim=1).nonzero().squeeze(1)  # images that serve as neighbours themselves
     owner, side, pixel = moved.nonzero(as_tuple=True)
@@ -47,10 +58,15 @@ def central_differences(logits_near: LogitsNear, x: Tensor, step: float) -> Tens
         return logits_near(neighbours.view(-1, *x.shape[1:]), owner[rows])
 
     asked = torch.cat([ask(slice(first, first + _CHUNK)) for first in range(0, len(owner), _CHUNK)])
-    logits = asked.new_zeros(*moved.shape, asked.shape[1])  # (m, 2, d, C)
+    logits = asked.new_zeros(*moved.shape, asked.shape[1])
     if len(still):
         logits[still] = logits_near(x[still], still)[:, None, None]
     logits[owner, side, pixel] = asked
+    return logits
+
+
+def _slopes(ends: Tensor, logits: Tensor) -> Tensor:
+    """Differences of `logits` (m, 2, 784, C) over the distance of `ends` (m, 2, 784): (m, C, 784)."""
     rise = (logits[:, 1] - logits[:, 0]) / (ends[:, 1] - ends[:, 0])[..., None]
     return rise.transpose(1, 2)
 
@@ -60,8 +76,9 @@ class EstimatingTarget(Target):
 
     The model is never asked for a gradient. An estimate counts as one query for each of its neighbours
     (1,568) and as no gradient. Estimates are made when a gradient is taken, for one query an active image, and
-    kept: all logits at a point share one. A model that can infer from what it found nearby infers the
-    neighbours from the latents of their middle.
+    what they asked is kept: all logits at a point share it, and so do points between which a model that
+    binarises its input (it has an `input_threshold`) sees no difference, nor between their neighbours. A model
+    that can infer from what it found nearby infers the neighbours from the latents of their middle.
 
     Each image's nearest misread neighbour waits for `offer_neighbours`. At once it would pass for the attack's
     own result, whose last step is a bisection: a neighbour may be nearer, but lies in a worse direction.
@@ -73,7 +90,7 @@ class EstimatingTarget(Target):
             target.__dict__
         )  # bests and counts are changed in place, thus shared; rows are not
         self.step = step
-        self.kept = _Kept(self.x.flatten(1))
+        self.kept = _Kept(self._seen(self.x, _ends(self.x, step)))
         self.neighbour, self.neighbour_read = self.x.clone(), self.y.clone()  # misread where there is one
         self.neighbour_distance = torch.full_like(self.best_distance, torch.inf)
 
@@ -92,13 +109,22 @@ class EstimatingTarget(Target):
     @torch.no_grad()
     def _derivatives(self, queries: Tensor, rows: Tensor, start: Inferred | None) -> Tensor:
         """Derivatives (m, C, 784) of the logits at queries (m, 1, 28, 28) that belong to `rows` (m,)."""
-        fresh = self.kept.missing(queries, rows)  # positions within rows
+        ends = _ends(queries, self.step)
+        seen = self._seen(queries, ends)
+        fresh = self.kept.missing(seen, rows)  # positions within rows
         if len(fresh):
             start = start[fresh] if start else None
             ask = partial(self._logits_near, rows=rows[fresh], start=start)
             self.queries[rows[fresh]] += 2 * queries[0].numel()
-            self.kept.put(queries[fresh], rows[fresh], central_differences(ask, queries[fresh], self.step))
-        return self.kept.get(queries, rows)
+            self.kept.put(seen[fresh], rows[fresh], _ask(ask, queries[fresh], ends[fresh]))
+        return _slopes(ends, self.kept.get(seen, rows))
+
+    def _seen(self, queries: Tensor, ends: Tensor) -> Tensor:
+        """What settles the logits of the neighbours of queries (m, 1, 28, 28), as rows (m, …)."""
+        threshold = getattr(self.model, "input_threshold", None)
+        if threshold is None:
+            return queries.flatten(1)
+        return torch.cat([queries.flatten(1)[:, None], ends], dim=1).flatten(1) >= threshold
 
     def _logits_near(
         self, neighbours: Tensor, middle: Tensor, rows: Tensor, start: Inferred | None
@@ -127,33 +153,36 @@ class EstimatingTarget(Target):
 
 
 class _Kept:
-    """Each image's estimates at two points, to which attacks come back: the clean image and the last other.
+    """Logits of each image's neighbours at two points, to which attacks come back: the clean one, the last other.
 
-    clean (n, 784)
+    clean (n, k): what a model sees of the clean images and their neighbours
     """
 
     def __init__(self, clean: Tensor):
         self.clean = clean
-        self.points = torch.full((2, *clean.shape), torch.nan, dtype=clean.dtype, device=clean.device)
-        self.derivatives: Tensor | None = None  # (2, n, C, 784)
+        self.points = torch.stack([clean, clean])
+        self.known = torch.zeros(self.points.shape[:2], dtype=torch.bool, device=clean.device)
+        self.logits: Tensor | None = None  # (2, n, 2, 784, C)
 
-    def missing(self, queries: Tensor, rows: Tensor) -> Tensor:
-        """Positions of those queries (m, 1, 28, 28) for which `rows` (m,) have no estimate."""
-        kept = self.points[self._place(queries, rows), rows]
-        return (kept != queries.flatten(1)).any(dim=1).nonzero().squeeze(1)  # NaN differs from all
+    def missing(self, seen: Tensor, rows: Tensor) -> Tensor:
+        """Positions of those points (m, k) for which `rows` (m,) have no logits."""
+        place = self._place(seen, rows)
+        same = (self.points[place, rows] == seen).all(dim=1)
+        return (~(same & self.known[place, rows])).nonzero().squeeze(1)
 
-    def put(self, queries: Tensor, rows: Tensor, derivatives: Tensor) -> None:
-        if self.derivatives is None:
-            self.derivatives = derivatives.new_zeros(*self.points.shape[:2], *derivatives.shape[1:])
-        place = self._place(queries, rows)
-        self.points[place, rows] = queries.flatten(1)
-        self.derivatives[place, rows] = derivatives
+    def put(self, seen: Tensor, rows: Tensor, logits: Tensor) -> None:
+        if self.logits is None:
+            self.logits = logits.new_zeros(*self.known.shape, *logits.shape[1:])
+        place = self._place(seen, rows)
+        self.points[place, rows] = seen
+        self.known[place, rows] = True
+        self.logits[place, rows] = logits
 
-    def get(self, queries: Tensor, rows: Tensor) -> Tensor:
-        return self.derivatives[self._place(queries, rows), rows]
+    def get(self, seen: Tensor, rows: Tensor) -> Tensor:
+        return self.logits[self._place(seen, rows), rows]
 
-    def _place(self, queries: Tensor, rows: Tensor) -> Tensor:
-        return (queries.flatten(1) != self.clean[rows]).any(dim=1).long()  # 0 is the clean image's, (m,)
+    def _place(self, seen: Tensor, rows: Tensor) -> Tensor:
+        return (seen != self.clean[rows]).any(dim=1).long()  # 0 is the clean image's, (m,)
 
 
 class _Estimated(torch.autograd.Function):
