@@ -3,7 +3,8 @@
 python docs/make_results.py results/mnist-small
 python docs/make_results.py results/mnist-small-published --output docs/results-published.md
 
-Measured numbers come from the runs' tables/, the paper's from docs/paper/ (Table 1, A.5 and section 7, as said
+Measured numbers come from the runs' tables/ (whether a difference may be chance, from their adversarials where those
+are still there), the paper's from docs/paper/ (Table 1, A.5 and section 7, as said
 there), prose from docs/results_notes.yaml.
 """
 
@@ -23,12 +24,16 @@ from absynth.norms import MEDIAN_FORMATS, TITLES
 from absynth.provenance import machine
 from results_data import (
     ACCURACY_LIMIT,
+    CHANCE,
     MEDIAN_LIMIT,
+    OPEN,
+    Beyond,
     Difference,
     Key,
     Notes,
     Paper,
     Run,
+    by_chance,
     difference,
     number,
     ordering,
@@ -56,8 +61,9 @@ SECTIONS = {
     ),
     "differences": (
         "Differences",
-        "The bold cells, each with its reason. The standard error (s.e.) of an accuracy is that of as many images as "
-        "ours if the paper's accuracy held for all.",
+        "The bold cells, each with its reason. *Beyond*: the share of our images whose adversarial lies beyond the "
+        "paper's median, 50 % if it held. Standard errors (s.e.) are those of as many images as ours if the paper's "
+        "median, or accuracy, held for all.",
     ),
     "bracket": (
         "Between certificate and attacks",
@@ -199,16 +205,25 @@ def differences(run: Run, paper: Paper, notes: Notes) -> list[str]:
 
 def _difference_row(run: Run, paper: Paper, key: Key, found: Difference, notes: Notes) -> list[str]:
     norm, attack, model = key
+    ours, theirs = run.cells[key], paper.cells[key]
+    distances = None if theirs.median is None else run.distances(key)
+    beyond = None if distances is None else Beyond.of(distances, theirs.median)
     reason = notes.reason(run.name, key)
+    if reason == OPEN and by_chance(ours, theirs, beyond):
+        reason = (
+            f"None needed: within {CHANCE} standard errors, which {ours.n} images cannot tell from chance."
+        )
     if attack == "all":
         minima, total = run.finders(norm, model)
         best = [f"{attack_title(name, norm)} {count}" for name, count in [*minima.items()][:3]]
         reason = f"Nearest adversarials, of {total}: {', '.join(best)}. {reason}" if best else reason
     titles = [TITLES.get(norm, ""), attack_title(attack, norm), model_label(model)]
     median = "" if found.median is None else number(found.median, "{:+.0f} %")
+    if median and beyond:
+        median += f"; {beyond.share:.0f} % beyond, s.e. {beyond.standard_error:.0f}"
     points = "" if found.accuracy is None else f"{found.accuracy:+.0f} points"
     if points:
-        points += f", s.e. {paper.cells[key].standard_error(run.cells[key].n):.1f}"
+        points += f", s.e. {theirs.standard_error(ours.n):.1f}"
     changes = [text.replace("-", "−") for text in (median, points)]
     return [*titles, cell(run, paper, key), *changes, reason]
 

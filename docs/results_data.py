@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -15,9 +16,11 @@ from absynth.errors import InputError
 from absynth.log import LOGGER
 from absynth.models.constants import read_calibration
 from absynth.norms import MEDIAN_FORMATS
+from absynth.records import MINIMAL, SHARD, read_record
 
 MEDIAN_LIMIT, ACCURACY_LIMIT = 15, 10  # per cent of the paper's median; percentage points
 OPEN = "*open question*"
+CHANCE = 2  # standard errors within which a difference may be the choice of images
 TABLES = {
     "robustness": ("model", "norm", "attack", "median", "accuracy", "n"),
     "models": ("model", "alpha", "eta", "median_confidence", "n", "test_accuracy", "n_test"),
@@ -64,6 +67,34 @@ class Difference:
 
     def __bool__(self) -> bool:
         return (self.median, self.accuracy) != (None, None)
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Of how many of n images, in per cent, the nearest adversarial lies beyond the paper's median.
+
+    Half of them would if the paper's median held for all images; those that lie at it count half.
+    """
+
+    share: float
+    n: int
+
+    @classmethod
+    def of(cls, distances: np.ndarray, median: float) -> "Beyond":
+        share = (distances > median).mean() + (distances == median).mean() / 2
+        return cls(100 * float(share), len(distances))
+
+    @property
+    def standard_error(self) -> float:
+        """Of the share if the paper's median held for all images; percentage points."""
+        return 50 / math.sqrt(self.n)
+
+
+def by_chance(ours: Entry, theirs: Entry, beyond: Beyond | None) -> bool:
+    """Whether both median and accuracy lie within `CHANCE` standard errors of the paper's."""
+    if beyond is None or abs(beyond.share - 50) > CHANCE * beyond.standard_error:
+        return False
+    return abs(ours.accuracy - theirs.accuracy) <= CHANCE * theirs.standard_error(ours.n)
 
 
 def difference(ours: Entry | None, theirs: Entry | None) -> Difference:
@@ -168,6 +199,22 @@ class Run:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path}: not valid JSON ({error}); delete it and rerun") from None
+
+    def distances(self, key: Key) -> np.ndarray | None:
+        """Of every image the distance of the adversarial found (n,) float64; None if the run's files are gone.
+
+        Raises InputError for a damaged file.
+        """
+        norm, attack, model = key
+        if attack == "all":
+            files, layout = [self.folder / "minimal" / model / f"{norm}.h5"], MINIMAL
+        else:
+            shards = self.folder / "attacks" / model / norm / attack
+            files = [shards / f"{shard}.h5" for shard in range(self.config.get("shards", 0))]
+            layout = SHARD
+        if not files or not all(path.is_file() for path in files):
+            return None
+        return np.concatenate([read_record(path, layout)[0]["distance"] for path in files])
 
     def gamma(self, model: str) -> list[float] | None:
         path = self.folder / "models" / model / "calibration.json"

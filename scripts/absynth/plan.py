@@ -210,7 +210,7 @@ class Plan:
         _check_cycles({name: self.config["attacks"][name]["start_from"] for name in self.attacks})
 
     def _check_selection(self, entry: Mapping[str, Any], attack: AttackEntry, key: str) -> None:
-        """Refuse norms and models that an entry names but the attack cannot take."""
+        """Refuse norms and models that an entry names but the attack cannot take; models set to null it may name."""
         for norm in entry.get("norms", []):
             if norm not in attack.norms:
                 raise InputError(
@@ -218,8 +218,9 @@ class Plan:
                 )
         lacks = {name: model.lacks(attack) for name, model in self.models.items()}
         able = [name for name, lack in lacks.items() if lack is None]
+        left_out = [name for name, model in self.config["models"].items() if model is None]
         for model in entry.get("models", []):
-            if model not in able:
+            if model not in [*able, *left_out]:
                 reason = f", which has no {lacks[model]}" if model in lacks else ""
                 raise InputError(
                     f"config key {key}.models: found {model}{reason}; allowed are {', '.join(able) or 'none'}"

@@ -164,7 +164,9 @@ def test_points_that_a_model_sees_alike_with_their_neighbours_share_an_estimate(
     x = torch.full((2, 1, 28, 28), 0.1)
     target = Target(Thresholded(), x, torch.zeros(2, dtype=torch.int64), "l2")
     moved = x.clone()
-    moved[1, 0, :4] = 0.45  # below the threshold like 0.1; a step of 0.6 above, either is 1, a step of 0.1 above, not
+    moved[1, 0, :4] = (
+        0.45  # below the threshold like 0.1; a step of 0.6 above, either is 1, a step of 0.1 above, not
+    )
 
     def ask(view, at):
         leaf = at.clone().requires_grad_()

@@ -134,5 +134,12 @@ def test_certificate_attack_on_a_model_without_one_is_refused():
         plan(attacks={"certificate": {"models": ["cnn"]}})
 
 
+def test_an_attack_may_name_models_that_are_left_out():
+    made = plan(models={"cnn": None}, attacks={"fgm": {"models": ["cnn", "abs"]}})
+    assert made.applies("fgm", "abs", "l2")
+    with pytest.raises(InputError, match="found nnc; allowed are"):
+        plan(models={"cnn": None}, attacks={"fgm": {"models": ["nnc"]}})
+
+
 def test_settings_of_certificates_are_those_of_the_config():
     assert Settings(**plan().config["certificates"]) == Settings()

@@ -5,6 +5,7 @@ import logging
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -12,9 +13,10 @@ import yaml
 from absynth.errors import InputError
 from absynth.plan import Plan
 from absynth.provenance import provenance
+from absynth.records import MINIMAL, write_record
 from configs import ROOT, SCHEMAS, overlaid, shipped
 from make_results import SECTIONS, main
-from results_data import OPEN, Difference, Entry, Notes, Paper, difference, ordering
+from results_data import OPEN, Beyond, Difference, Entry, Notes, Paper, by_chance, difference, ordering
 from run_settings import command_of, weights_of
 
 PAPER = ROOT / "docs" / "paper"
@@ -374,3 +376,48 @@ def test_weights_of_a_run_of_its_own():
     assert weights_of(config) == f"trained in the run ({names}, Substitute)"
     config["attacks"]["transfer"] = None
     assert weights_of(config) == f"trained in the run ({names})"
+
+
+@pytest.mark.parametrize(
+    ("distances", "median", "share"),
+    [
+        ([1, 2, 3, 4], 2.5, 50),
+        ([1, 2, 2, 4], 2, 50),
+        ([3, math.inf], 2.5, 100),
+        ([1, math.inf], math.inf, 25),
+    ],
+)
+def test_share_beyond_the_papers_median(distances, median, share):
+    found = Beyond.of(np.array(distances, dtype=float), median)
+    assert (found.share, found.n) == (share, len(distances))
+
+
+@pytest.mark.parametrize(
+    ("share", "accuracy", "expected"), [(70, 60, True), (71, 50, False), (29, 50, False), (50, 71, False)]
+)
+def test_chance_is_two_standard_errors_of_both(share, accuracy, expected):
+    assert by_chance(Entry(2.0, accuracy, 25), Entry(1.0, 50), Beyond(share, 25)) is expected
+    assert not by_chance(Entry(2.0, 50, 25), Entry(1.0, 50), None)
+
+
+def test_differences_that_few_images_cannot_tell_need_no_reason(run, write):
+    path = run / "minimal" / "cnn" / "l2.h5"
+    path.parent.mkdir(parents=True)
+
+    def explained(distances) -> list[str]:
+        n = len(distances)
+        columns = {
+            "distance": distances,
+            **{name: np.zeros(n) for name in ("index", "label", "adversarial_prediction")},
+            "attack": ["ddn"] * n,
+            "adversarial": np.zeros((n, 1, 28, 28)),
+        }
+        write_record(path, columns, {"norm": "l2"}, MINIMAL)
+        return section(write(run), "differences")[2][4:]
+
+    median, points, reason = explained(np.linspace(0.1, 2.2, 100))  # the paper's median is 1.1
+    assert (median, points) == ("−18 %; 52 % beyond, s.e. 5", "")
+    assert "cannot tell from chance" in reason
+    median, _, reason = explained(np.linspace(0.1, 1.2, 100))
+    assert median == "−18 %; 9 % beyond, s.e. 5"
+    assert reason.endswith(OPEN)
