@@ -30,9 +30,8 @@ def train_vae(
 ) -> tuple[VAE, list[dict[str, float]]]:
     """Fit a VAE to the images of one class.
 
-    The paper's β falls from 10 to 1 over 50 epochs. That leaves latents unused, which later epochs at its final
-    value put to use only slowly: the defaults fall faster and further, to what the released weights look like
-    (docs/results.md). Small batches count for more than many epochs.
+    The paper's 50 epochs of a falling KL factor leave latents unused that later epochs at its final value put
+    to use: `epochs` may be more than `kl_epochs`.
 
     Takes   images (n, 1, 28, 28) float32 in [0, 1]
     Returns the VAE in evaluation mode, and the curve: epoch, loss, kl, beta, each a mean per image
@@ -42,7 +41,7 @@ def train_vae(
     images = images.to(device)
     training = Training(
         module=vae,
-        optimizer=torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True),
+        optimizer=torch.optim.Adam(vae.parameters(), lr=learning_rate),
         generator=torch.Generator().manual_seed(seed),
         settings={
             "n": len(images),
