@@ -26,7 +26,6 @@ from results_data import (
     ACCURACY_LIMIT,
     CHANCE,
     MEDIAN_LIMIT,
-    OPEN,
     Beyond,
     Difference,
     Key,
@@ -208,11 +207,12 @@ def _difference_row(run: Run, paper: Paper, key: Key, found: Difference, notes: 
     ours, theirs = run.cells[key], paper.cells[key]
     distances = None if theirs.median is None else run.distances(key)
     beyond = None if distances is None else Beyond.of(distances, theirs.median)
-    reason = notes.reason(run.name, key)
-    if reason == OPEN and by_chance(ours, theirs, beyond):
+    if by_chance(ours, theirs, beyond):
         reason = (
             f"None needed: within {CHANCE} standard errors, which {ours.n} images cannot tell from chance."
         )
+    else:
+        reason = notes.reason(run.name, key)
     if attack == "all":
         minima, total = run.finders(norm, model)
         best = [f"{attack_title(name, norm)} {count}" for name, count in [*minima.items()][:3]]
