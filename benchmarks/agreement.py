@@ -17,13 +17,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import torch
-from inference import load_images, load_vaes
+from inference import load_images, load_labels, load_vaes
 
 from absynth.attacks.gradient import deepfool
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.attacks.verdict import predict_labels
-from absynth.data.idx import read_idx
 from absynth.models.abs import ABS
 
 PUSHES = (0.0, 0.005, 0.01, 0.02)
@@ -43,8 +42,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model = ABS(load_vaes(options.weights), prior_seed=options.seed)
     x = load_images(options.data, options.images)
-    (path,) = sorted(options.data.glob("t10k-labels-idx1-ubyte*"))[:1]
-    y = torch.from_numpy(read_idx(path)[: options.images]).long()
+    y = load_labels(options.data, options.images)
 
     predictions = {name: predict_labels(model.use(name), x) for name in ("fast", "reference")}
     result = {f"{name}_accuracy": (p == y).float().mean().item() for name, p in predictions.items()}

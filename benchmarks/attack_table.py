@@ -18,7 +18,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [COLUMNS, (":--", ":--", *["--:"] * (len(COLUMNS) - 2))]
     for norm in dict.fromkeys(key.rpartition("/")[2] for key in results):
         chosen = {key.rpartition("/")[0]: value for key, value in results.items() if key.endswith(f"/{norm}")}
-        distances = {attack: _distances(result) for attack, result in chosen.items()}
+        distances = {attack: distances_of(result) for attack, result in chosen.items()}
         least = np.min(list(distances.values()), axis=0)  # (n,)
         found = np.isfinite(least) & (least > 0)
         for attack, result in chosen.items():
@@ -28,7 +28,8 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _distances(result: Mapping[str, Any]) -> np.ndarray:
+def distances_of(result: Mapping[str, Any]) -> np.ndarray:
+    """Of every image (n,), inf where the attack failed."""
     return np.array([math.inf if value is None else value for value in result["distance"]])
 
 
@@ -39,7 +40,7 @@ def _total(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _costs(result: Mapping[str, Any]) -> list[str]:
-    n, attacked = len(result["distance"]), int((_distances(result) > 0).sum())
+    n, attacked = len(result["distance"]), int((distances_of(result) > 0).sum())
     means = [np.sum(result[key]) / attacked if attacked else math.nan for key in ("queries", "gradients")]
     rate = np.sum(result["queries"]) / max(result["cpu_seconds"], 1e-9)
     return [

@@ -11,25 +11,21 @@ count as 0), queries an image, and CPU seconds an image, verdict included.
 import argparse
 import json
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
+import numpy as np
 import torch
 import yaml
-from attacks import read_plan
+from attack_table import distances_of
+from attacks import Session, read_plan
 from laid_over import ROOT, SCHEMAS
 from snakemake.utils import update_config
-from torch import Tensor, nn
 
 from absynth import load_model
-from absynth.attacks.run import attack_images
 from absynth.data.splits import read_split
 from absynth.errors import InputError
-from absynth.models.files import resolve
 from absynth.plan import Plan
 from absynth.reduction import summarise
 
@@ -50,43 +46,43 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     try:
-        plan = read_plan(options.config, options.model, options.images)
-        plans = [Plan(_with_budget(plan, options.attack, budget), SCHEMAS) for budget in options.budget]
+        plans = [with_budget(options, budget) for budget in options.budget]
         model = load_model(options.run, options.model, device=options.device)
         images = read_split(options.run / "data" / "test.h5", 0, options.images)
         x, y = (torch.from_numpy(array).to(options.device) for array in images)
+        names = {key: getattr(options, key) for key in ("model", "attack", "norm")}
         for plan, budget in zip(plans, options.budget, strict=True):
-            result = measure(plan, model, x, y, options.attack, options.norm)
-            names = {key: getattr(options, key) for key in ("model", "attack", "norm")}
+            session = Session(plan, options.model, model, None, x, y, None)
+            result = measure(session, options.attack, options.norm)
             print(json.dumps({**names, "budget": budget, **result}), flush=True)
     except InputError as error:
         parser.error(str(error))
 
 
-def _with_budget(plan: Plan, attack: str, budget: Mapping[str, Any]) -> dict[str, Any]:
-    if attack not in plan.attacks:
-        raise InputError(f"--attack: found {attack}, the config has {', '.join(plan.attacks)}")
-    config = {**plan.config, "attacks": {**plan.config["attacks"]}}
-    config["attacks"][attack] = dict(plan.config["attacks"][attack])
-    update_config(config["attacks"][attack], budget)
-    return config
+def with_budget(options: argparse.Namespace, budget: dict) -> Plan:
+    """The plan of the config with `budget` laid over the attack's own.
+
+    Raises InputError if the attack does not apply to the model and norm, or needs a substitute.
+    """
+    plan = read_plan(options.config, options.model, options.images)
+    update_config(plan.config, {"attacks": {options.attack: budget}})
+    plan = Plan(plan.config, SCHEMAS)
+    attack, norm = options.attack, options.norm
+    if attack not in plan.attacks or not plan.applies(attack, options.model, norm):
+        raise InputError(f"{attack} in {norm} is not run on {options.model} by {options.config}")
+    if plan.attacks[attack].substitute:
+        raise InputError(f"{attack} needs a substitute, which this program has not")
+    return plan
 
 
-def measure(plan: Plan, model: nn.Module, x: Tensor, y: Tensor, attack: str, norm: str) -> dict[str, float]:
+def measure(session: Session, attack: str, norm: str) -> dict[str, float]:
     """What the docstring of this file says of one budget."""
-    built = resolve(plan.attacks[attack].builder)(norm, **plan.budget(attack))
-    began = time.process_time()
-    found = attack_images(
-        built, model, x, y, torch.arange(len(x), device=x.device),
-        norm=norm, name=attack, seed=plan.config["seed"],
-        batch_size=plan.config["attacks"][attack]["batch_size"], starts=[],
-    )  # fmt: skip
-    seconds = time.process_time() - began
-    summary = summarise(found["distance"].numpy(), plan.config["thresholds"][norm])
+    found = session.measure(attack, norm)
+    summary = summarise(distances_of(found), session.plan.config["thresholds"][norm])
     return {
         **{key: round(value, 4) for key, value in summary.items()},
-        "queries": round(found["queries"].double().mean().item(), 1),
-        "cpu_seconds": round(seconds / len(x), 2),
+        "queries": round(float(np.mean(found["queries"])), 1),
+        "cpu_seconds": round(found["cpu_seconds"] / summary["n"], 2),
     }
 
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import pandas as pd
 import torch
-from inference import load_images, load_vaes
+from inference import load_images, load_labels, load_vaes
 from torch import nn
 
 from absynth.certificates.certify import bound_rows, certify
@@ -63,7 +63,7 @@ def main() -> None:
         "nearest_neighbor": lambda: nearest_neighbor(options.data),
     }
     x = load_images(options.data, options.images)
-    y = read(options.data, "t10k-labels-idx1")[: options.images].long()
+    y = load_labels(options.data, options.images)
     for name in options.only:
         model = builders[name]()
         for norm in options.norms:

@@ -16,11 +16,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import torch
-from inference import load_images, load_vaes
+from inference import load_images, load_labels, load_vaes
 
 from absynth.attacks import estimation, gradient
 from absynth.attacks.run import Attack, attack_images
-from absynth.data.idx import read_idx
 from absynth.models.abs import ABS
 
 BUDGETS = {
@@ -56,8 +55,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model = ABS(load_vaes(options.weights))
     x = load_images(options.data, options.images)
-    (path,) = sorted(options.data.glob("t10k-labels-idx1-ubyte*"))[:1]
-    y = torch.from_numpy(read_idx(path)[: options.images]).long()
+    y = load_labels(options.data, options.images)
     for (name, norm), budget in BUDGETS.items():
         exact = getattr(gradient, name)(norm, **budget)
         by_estimate = getattr(estimation, f"{name}_ge")(norm, differences=options.differences, **budget)

@@ -15,11 +15,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import torch
-from inference import load_images, load_vaes
+from inference import load_images, load_labels, load_vaes
 from torch import Tensor
 
 from absynth.calibration import predict
-from absynth.data.idx import read_idx
 from absynth.inference.decoders import PIXELS
 from absynth.models.abs import ABS
 from absynth.models.vae import LATENT, VAE, negative_elbo
@@ -39,8 +38,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     vaes = load_vaes(options.weights)
     x = load_images(options.data, options.images)
-    (path,) = sorted(options.data.glob("t10k-labels-idx1-ubyte*"))[:1]
-    y = torch.from_numpy(read_idx(path)[: len(x)]).long()
+    y = load_labels(options.data, options.images)
     print(json.dumps({"images": len(x), **explain(vaes, x, y)}))
 
 

@@ -50,6 +50,12 @@ def load_images(folder: Path, n: int) -> Tensor:
     return torch.from_numpy(read_idx(path)[:n]).float()[:, None] / 255
 
 
+def load_labels(folder: Path, n: int) -> Tensor:
+    """Those of the first n test images, (n,)."""
+    (path,) = sorted(folder.glob("t10k-labels-idx1-ubyte*"))[:1]
+    return torch.from_numpy(read_idx(path)[:n]).long()
+
+
 def paper_energies(vaes: list[VAE], latents: Tensor, prototypes: list[Tensor], x: Tensor) -> Tensor:
     """The paper's inference, class by class: x (n, 784) to energies (n, 10)."""
     start = []

@@ -4,8 +4,8 @@ python docs/make_results.py results/mnist-small
 python docs/make_results.py results/mnist-small-published --output docs/results-published.md
 
 Measured numbers come from the runs' tables/ (whether a difference may be chance, from their adversarials where those
-are still there), the paper's from docs/paper/ (Table 1, A.5 and section 7, as said
-there), prose from docs/results_notes.yaml.
+are still there), the paper's from docs/paper/ (Table 1, A.5 and section 7, as said there), prose from
+docs/results_notes.yaml.
 """
 
 import argparse

@@ -26,27 +26,23 @@ LogitsNear = Callable[
 ]  # images (q, 1, 28, 28) and which x each is near (q,), to (q, C)
 
 
-def central_differences(logits_near: LogitsNear, x: Tensor, step: float) -> Tensor:
-    """Estimate the derivatives of all logits at images x (m, 1, 28, 28) in [0, 1]: (m, C, 784).
+def pixel_ends(x: Tensor, step: float) -> Tensor:
+    """The changed pixel of each neighbour of x (m, 1, 28, 28) in [0, 1], a step down and a step up: (m, 2, 784).
 
-        (f(x + h e_i) − f(x − h e_i)) / 2h,  h = step
-
-    At the edge of the box neighbours are clipped to it and the difference is divided by how far apart they
-    then are. Those that clipping leaves at x itself are asked for once, not once for each pixel.
+    At the edge of the box neighbours are clipped to it.
     """
-    ends = _ends(x, step)
-    return _slopes(ends, _ask(logits_near, x, ends))
-
-
-def _ends(x: Tensor, step: float) -> Tensor:
-    """The changed pixel of each neighbour of x (m, 1, 28, 28), one step down and one up: (m, 2, 784)."""
     flat = x.flatten(1)
     return torch.stack([(flat - step).clamp_min(0), (flat + step).clamp_max(1)], dim=1)
 
 
-def _ask(logits_near: LogitsNear, x: Tensor, ends: Tensor) -> Tensor:
-    """Logits (m, 2, 784, C) of the neighbours of x (m, 1, 28, 28) that `ends` (m, 2, 784) describe."""
-    flat = x.flatten(1)
+def rises(logits_near: LogitsNear, x: Tensor, ends: Tensor) -> Tensor:
+    """By how much all logits rise from the lower to the upper neighbour in each pixel: (m, C, 784).
+
+    Neighbours that clipping leaves at x itself are asked for once, not once for each pixel.
+
+    ends (m, 2, 784): the neighbours of x (m, 1, 28, 28), as `pixel_ends` describes them
+    """
+    flat = x.flatten(1)  # (m, d)
     moved = ends != flat[:, None]
     still = (~moved).flatten(1).any(dim=1).nonzero().squeeze(1)  # images that serve as neighbours themselves
     owner, side, pixel = moved.nonzero(as_tuple=True)
@@ -58,17 +54,21 @@ def _ask(logits_near: LogitsNear, x: Tensor, ends: Tensor) -> Tensor:
         return logits_near(neighbours.view(-1, *x.shape[1:]), owner[rows])
 
     asked = torch.cat([ask(slice(first, first + _CHUNK)) for first in range(0, len(owner), _CHUNK)])
-    logits = asked.new_zeros(*moved.shape, asked.shape[1])
+    logits = asked.new_zeros(*moved.shape, asked.shape[1])  # (m, 2, d, C)
     if len(still):
         logits[still] = logits_near(x[still], still)[:, None, None]
     logits[owner, side, pixel] = asked
-    return logits
+    return (logits[:, 1] - logits[:, 0]).transpose(1, 2)
 
 
-def _slopes(ends: Tensor, logits: Tensor) -> Tensor:
-    """Differences of `logits` (m, 2, 784, C) over the distance of `ends` (m, 2, 784): (m, C, 784)."""
-    rise = (logits[:, 1] - logits[:, 0]) / (ends[:, 1] - ends[:, 0])[..., None]
-    return rise.transpose(1, 2)
+def central_differences(rise: Tensor, ends: Tensor) -> Tensor:
+    """Estimates of the derivatives of all logits (m, C, 784), from their `rises` and `pixel_ends`.
+
+        (f(x + h e_i) − f(x − h e_i)) / 2h,  h = step
+
+    divided by how far apart the two neighbours are once they are clipped.
+    """
+    return rise / (ends[:, 1] - ends[:, 0])[:, None]
 
 
 class EstimatingTarget(Target):
@@ -90,7 +90,7 @@ class EstimatingTarget(Target):
             target.__dict__
         )  # bests and counts are changed in place, thus shared; rows are not
         self.step = step
-        self.kept = _Kept(self._seen(self.x, _ends(self.x, step)))
+        self.kept = _Kept(self._seen(self.x, pixel_ends(self.x, step)))
         self.neighbour, self.neighbour_read = self.x.clone(), self.y.clone()  # misread where there is one
         self.neighbour_distance = torch.full_like(self.best_distance, torch.inf)
 
@@ -109,15 +109,15 @@ class EstimatingTarget(Target):
     @torch.no_grad()
     def _derivatives(self, queries: Tensor, rows: Tensor, start: Inferred | None) -> Tensor:
         """Derivatives (m, C, 784) of the logits at queries (m, 1, 28, 28) that belong to `rows` (m,)."""
-        ends = _ends(queries, self.step)
+        ends = pixel_ends(queries, self.step)
         seen = self._seen(queries, ends)
         fresh = self.kept.missing(seen, rows)  # positions within rows
         if len(fresh):
             start = start[fresh] if start else None
             ask = partial(self._logits_near, rows=rows[fresh], start=start)
             self.queries[rows[fresh]] += 2 * queries[0].numel()
-            self.kept.put(seen[fresh], rows[fresh], _ask(ask, queries[fresh], ends[fresh]))
-        return _slopes(ends, self.kept.get(seen, rows))
+            self.kept.put(seen[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh]))
+        return central_differences(self.kept.get(seen, rows), ends)
 
     def _seen(self, queries: Tensor, ends: Tensor) -> Tensor:
         """What settles the logits of the neighbours of queries (m, 1, 28, 28), as rows (m, …)."""
@@ -153,7 +153,7 @@ class EstimatingTarget(Target):
 
 
 class _Kept:
-    """Logits of each image's neighbours at two points, to which attacks come back: the clean one, the last other.
+    """Each image's `rises` at two points, to which attacks come back: the clean one and the last other.
 
     clean (n, k): what a model sees of the clean images and their neighbours
     """
@@ -162,24 +162,24 @@ class _Kept:
         self.clean = clean
         self.points = torch.stack([clean, clean])
         self.known = torch.zeros(self.points.shape[:2], dtype=torch.bool, device=clean.device)
-        self.logits: Tensor | None = None  # (2, n, 2, 784, C)
+        self.rise: Tensor | None = None  # (2, n, C, 784)
 
     def missing(self, seen: Tensor, rows: Tensor) -> Tensor:
-        """Positions of those points (m, k) for which `rows` (m,) have no logits."""
+        """Positions of those points (m, k) for which `rows` (m,) have none."""
         place = self._place(seen, rows)
         same = (self.points[place, rows] == seen).all(dim=1)
         return (~(same & self.known[place, rows])).nonzero().squeeze(1)
 
-    def put(self, seen: Tensor, rows: Tensor, logits: Tensor) -> None:
-        if self.logits is None:
-            self.logits = logits.new_zeros(*self.known.shape, *logits.shape[1:])
+    def put(self, seen: Tensor, rows: Tensor, rise: Tensor) -> None:
+        if self.rise is None:
+            self.rise = rise.new_zeros(*self.known.shape, *rise.shape[1:])
         place = self._place(seen, rows)
         self.points[place, rows] = seen
         self.known[place, rows] = True
-        self.logits[place, rows] = logits
+        self.rise[place, rows] = rise
 
     def get(self, seen: Tensor, rows: Tensor) -> Tensor:
-        return self.logits[self._place(seen, rows), rows]
+        return self.rise[self._place(seen, rows), rows]
 
     def _place(self, seen: Tensor, rows: Tensor) -> Tensor:
         return (seen != self.clean[rows]).any(dim=1).long()  # 0 is the clean image's, (m,)
