@@ -11,8 +11,10 @@ from absynth.attacks.run import attack_images
 from absynth.certificates.certify import certify
 from absynth.certificates.explanation import Explanation, reach
 from absynth.certificates.latents import LatentCertificate
+from absynth.certificates.search import Minima, hop
 from absynth.certificates.settings import Settings
 from absynth.errors import InputError
+from absynth.inference.latents import energies
 from absynth.models.abs import build_abs
 from absynth.models.files import ModelFiles
 from toy_abs import ToyABS, blocks
@@ -64,6 +66,51 @@ def test_the_search_finds_the_best_latent_of_a_rival(norm):
     found = certificate.bound(x, LABEL, norm)
     assert found.score.item() == pytest.approx(grid.min().item(), rel=1e-3)
     assert found.disagreement.item() < 1e-3
+
+
+def test_each_rival_needs_what_the_most_demanding_own_explanation_asks():
+    """The second explanation, fitted half-way to rival 1, asks more of it than the first, and less of rival 2."""
+    pictures = torch.stack(
+        [blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.5, 0.5), blocks(0.5, 0.61, 0.5, 0.5)]
+    )
+    slopes = torch.zeros(3, 8, 784)
+    slopes[0, 0] = blocks(0.1, 0.0, 0.0, 0.0)
+    certificate = LatentCertificate(ToyABS(pictures, slopes), QUICK)
+    # 196 pixels a block: z = 196 · 0.1 · 0.025 / (196 · 0.01 + ½) fits x + ½δ = 0.525, and shifts the block by 0.1 z
+    z = 0.49 / 2.46
+    own = 1.96 * z**2 + 0.5 * z**2
+    first = [14 * 0.1 / 2, 14 * 0.11 / 2]
+    second = [
+        (1.96 - own) / (2 * 14 * (0.1 - 0.1 * z)),
+        (1.96 * 1.21 - own) / (2 * 14 * math.hypot(0.11, 0.1 * z)),
+    ]
+    assert first[0] < second[1] < first[1] < second[0]
+    found = certificate.bound(image(pictures[0]), LABEL, "l2")
+    assert found.score.item() == pytest.approx(first[1], rel=1e-3)
+    assert found.rival.item() == 2
+
+
+def test_hops_lower_what_they_are_asked_to_lower():
+    """From a latent far from the best one; a class or an image that nobody asks for stays as it is."""
+    pictures, slopes = blocks(0.5, 0.5, 0.5, 0.5).repeat(2, 1), torch.zeros(2, 8, 784)
+    slopes[:, 0] = blocks(0.1, 0.0, 0.0, 0.0)
+    model = ToyABS(pictures, slopes)
+
+    def energy(pairs, images):
+        target = pictures[pairs.sample]
+        return energies(images, target, pairs.z), target
+
+    start = Minima(torch.full((2, 2, 2), 9.0), torch.ones(2, 2, 2, 8))
+    wanted = torch.tensor([[True, False], [False, True]])
+    label = torch.tensor([[1, 0], [0, 0]])
+    found = hop(model.decoders, energy, start, label, wanted, QUICK, prior=1.0)
+    lowered = torch.zeros(2, 2, 2, dtype=torch.bool)
+    lowered[0, 1, 0] = lowered[1, 0, 1] = True
+    assert (found.score[lowered] < 1e-2).all()
+    assert torch.equal(found.score[~lowered], start.score[~lowered])
+    assert torch.equal(found.z[~lowered], start.z[~lowered])
+    images = model.decoders(found.z[lowered], [1, 1])
+    torch.testing.assert_close(energies(images, pictures, found.z[lowered]), found.score[lowered])
 
 
 def test_binary_bound_counts_flips():
@@ -140,7 +187,7 @@ def test_joint_bound_is_never_below_the_papers(released, mnist_test, norm):
 @pytest.mark.mnist
 def test_no_perturbation_inside_the_bound_changes_the_converged_decision(released, mnist_test):
     x, y = (part[:4] for part in mnist_test)
-    certificate = LatentCertificate(released.use("reference"), SEARCH)
+    certificate = LatentCertificate(released.use("reference"), replace(SEARCH, own=2))
     generator = torch.Generator().manual_seed(0)
     for norm in ("l2", "linf"):
         bound = certificate.bound(x, y, norm).size[:, None]

@@ -6,6 +6,7 @@ docs/certificates.md for what "all" assumes.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from absynth.certificates.explanation import Bound, Duel, Explanation, PaperBounds, reach
 from absynth.certificates.paper import FORMULAS, Own, paper_bounds
 from absynth.certificates.perturbations import Box, Flips, Perturbations
-from absynth.certificates.search import Minima, Objective, Pairs, descend, search_classes
+from absynth.certificates.search import Minima, Objective, Pairs, descend, hop, search_best, search_classes
 from absynth.certificates.settings import Settings
 from absynth.certificates.starts import best_of_halves, joint_ratio, nearest_samples
 from absynth.errors import InputError
@@ -36,36 +37,39 @@ class LatentCertificate:
 
     @torch.no_grad()
     def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
-        """The joint bound: the best over several own explanations, each against all rivals.
+        """The joint bound: the least over rival classes of the most that any of several own explanations demands.
 
         The first explains x best. The next ones explain images on the way to x + δ best, half of it, three
-        quarters and so on, δ being what the largest bound so far allows: there the rival catches up first.
+        quarters and so on, δ being what the bound so far allows: there the rival catches up first. Against these
+        only classes within the share `margin` of the nearest are searched; the others demand what they did.
         """
         inferred, perturbations = self.model.infer(x), self.perturbations(x, norm)
-        z = self.own_latents(x, y, inferred)
-        rows, best, furthest = torch.arange(len(y), device=y.device), None, None
-        for turn in range(self.settings.own):
-            if best:
-                points = perturbations.seen + (1 - 0.5**turn) * furthest
-                z = self.fit(points, y, z[:, None], self.settings.steps)
-            minima = self.rivals(perturbations, self.explain(z, y), y, inferred)
-            duel = self._duel(y, z, minima.label, minima.latent)
-            found = reach(perturbations, rows, duel.own, duel.rival)
-            new = Bound(found.size, found.score, duel.label, minima.disagreement)
-            larger = found.score > best.score if best else torch.ones_like(y, dtype=torch.bool)
-            furthest = torch.where(larger[:, None], found.delta, furthest) if best else found.delta
-            best = new.where(larger, best) if best else new
-        return best
+        rows = torch.arange(len(y), device=y.device)
+        own, wanted = self.own_latents(x, y, inferred), self._others(y)
+        sides = [self._search(perturbations, own, y, inferred, wanted)]
+        for turn in range(1, self.settings.own):
+            duel = self._closest(sides, y)
+            delta = reach(perturbations, rows, duel.own, duel.rival).delta
+            own = self.fit(perturbations.seen + (1 - 0.5**turn) * delta, y, own[:, None], self.settings.steps)
+            demand = _demanded(sides).amin(dim=2)
+            near = wanted & (demand <= (1 + self.settings.margin) * demand.amin(dim=1, keepdim=True))
+            sides.append(self._search(perturbations, own, y, inferred, near))
+        sides = self._hop(sides)
+        duel = self._closest(sides, y)
+        found = reach(perturbations, rows, duel.own, duel.rival)
+        low, high = _demanded(sides).amin(dim=1).aminmax(dim=1)  # of the two halves, (n,) each
+        return Bound(found.size, found.score, duel.label, torch.where(high > low, (high - low) / low, 0))
 
     @torch.no_grad()
     def duels(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[Duel]:
         """The `count` rival classes that need the smallest perturbations, nearest first."""
-        inferred, perturbations = self.model.infer(x), self.perturbations(x, norm)
-        z = self.own_latents(x, y, inferred)
-        minima = self.rivals(perturbations, self.explain(z, y), y, inferred)
-        order = minima.score.argsort(dim=1)[:, : min(count, self.decoders.n_classes - 1)]
+        inferred = self.model.infer(x)
+        own = self.own_latents(x, y, inferred)
+        sides = self._hop([self._search(self.perturbations(x, norm), own, y, inferred, self._others(y))])
+        score, z = sides[0].minima.of_class
+        order = score.argsort(dim=1)[:, : min(count, self.decoders.n_classes - 1)]
         rows = torch.arange(len(y), device=y.device)
-        return [self._duel(y, z, label, minima.z[rows, label]) for label in order.T]
+        return [self._duel(y, own, label, z[rows, label]) for label in order.T]
 
     @torch.no_grad()
     def again(self, duel: Duel, y: Tensor, points: Tensor) -> Duel:
@@ -120,7 +124,7 @@ class LatentCertificate:
             return self._explanation(pairs, images).energy(seen[pairs.sample]), seen[pairs.sample]
 
         every = torch.ones(len(y), n_classes, dtype=torch.bool, device=y.device)
-        found = search_classes(self.decoders, energy, starts, every, self.settings, prior=1.0).score
+        found = search_best(self.decoders, energy, starts, every, self.settings, prior=1.0).of_class[0]
         of_own = found.gather(1, y[:, None])[:, 0]
         return found.scatter(1, y[:, None], torch.inf).amin(dim=1) - of_own
 
@@ -155,12 +159,13 @@ class LatentCertificate:
         pairs, place = Pairs.of_label(z[:, None], label)
         return self._explanation(pairs, self.decoders(pairs.z, pairs.counts(self.decoders.n_classes)))[place]
 
-    def rivals(self, perturbations: Perturbations, own: Explanation, y: Tensor, inferred: Inferred) -> Minima:
-        """For every image and rival class the latent that needs the smallest perturbation against `own` (n)."""
-        objective = self._objective(perturbations, own)
-        wanted = torch.arange(self.decoders.n_classes, device=y.device) != y[:, None]  # (n, C)
-        prototypes = self.model.prototypes
-        rough = joint_ratio(prototypes, perturbations.seen, own, self.model.gamma)
+    def _search(
+        self, perturbations: Perturbations, own: Tensor, y: Tensor, inferred: Inferred, wanted: Tensor
+    ) -> "_Side":
+        """For every image and rival class wanted (n, C) the latent that needs least against `own` (n, 8)."""
+        explanation, prototypes = self.explain(own, y), self.model.prototypes
+        objective = self._objective(perturbations, explanation)
+        rough = joint_ratio(prototypes, perturbations.seen, explanation, self.model.gamma)
         starts = best_of_halves(
             prototypes,
             objective,
@@ -170,7 +175,41 @@ class LatentCertificate:
             starts=self.settings.starts,
         )
         starts = torch.cat([starts, inferred.latents[:, :, None]], dim=2)
-        return search_classes(self.decoders, objective, starts, wanted, self.settings, prior=1.0)
+        minima = search_classes(self.decoders, objective, starts, wanted, self.settings, prior=1.0)
+        return _Side(own, wanted, objective, minima)
+
+    def _hop(self, sides: "list[_Side]") -> "list[_Side]":
+        """Sides with `hop` around what holds each half's bound, until all that hold it are hopped around.
+
+        Hopping lowers scores only: the class that holds a bound keeps it, but another side may demand more of it.
+        """
+        label = _demanded(sides).argmin(dim=1)  # (n, HALVES)
+        done = [torch.zeros_like(label, dtype=torch.bool) for _ in sides]
+        for _ in sides:
+            scores = torch.stack([side.score for side in sides])
+            holder = (
+                scores.take_along_dim(label[None, :, None], dim=2).squeeze(2).argmax(dim=0)
+            )  # (n, HALVES)
+            for turn, side in enumerate(sides):
+                due = (holder == turn) & ~done[turn]
+                done[turn] |= due
+                minima = hop(self.decoders, side.objective, side.minima, label, due, self.settings, prior=1.0)
+                sides[turn] = replace(side, minima=minima)
+        return sides
+
+    def _closest(self, sides: "list[_Side]", y: Tensor) -> Duel:
+        """The own explanation and the rival that hold the bound of each image."""
+        rows = torch.arange(len(y), device=y.device)
+        scores = torch.stack([side.score.amin(dim=2) for side in sides])  # (sides, n, C)
+        label = _demanded(sides).amin(dim=2).argmin(dim=1)
+        holder = scores[:, rows, label].argmax(dim=0)
+        own = torch.stack([side.own for side in sides])[holder, rows]
+        rival = torch.stack([side.minima.of_class[1] for side in sides])[holder, rows, label]
+        return self._duel(y, own, label, rival)
+
+    def _others(self, y: Tensor) -> Tensor:
+        """Every class but the images' own: (n, C) bool."""
+        return torch.arange(self.decoders.n_classes, device=y.device) != y[:, None]
 
     def _objective(self, perturbations: Perturbations, own: Explanation) -> Objective:
         def objective(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,3 +225,30 @@ class LatentCertificate:
     def _duel(self, y: Tensor, own: Tensor, label: Tensor, rival: Tensor) -> Duel:
         latents = torch.stack([own, rival], dim=1)
         return Duel(self.explain(own, y), self.explain(rival, label), label, latents)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The rivals of n images against one own explanation each: what they need, its objective, and who was searched.
+
+    own (n, 8); wanted (n, C)
+    """
+
+    own: Tensor
+    wanted: Tensor
+    objective: Objective
+    minima: Minima
+
+    @property
+    def score(self) -> Tensor:
+        """What each class needs by each half of the starts: (n, C, HALVES), -inf where it was not searched."""
+        return torch.where(self.wanted[:, :, None], self.minima.score, -torch.inf)
+
+
+def _demanded(sides: list[_Side]) -> Tensor:
+    """The most that any side demands of each class by each half of the starts: (n, C, HALVES).
+
+    inf for the own class, which none asks; a class that no perturbation helps has the largest finite number.
+    """
+    most = torch.stack([side.score for side in sides]).amax(dim=0)
+    return torch.where(most == -torch.inf, torch.inf, most.clamp(max=torch.finfo(most.dtype).max))

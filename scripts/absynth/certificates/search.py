@@ -16,7 +16,7 @@ from absynth.inference.decoders import Decoders
 from absynth.inference.prior import clip_radius
 from absynth.inference.reference import RADIUS
 
-_TOLERANCE = 0.002  # energy that a step must promise; margins between classes are some tens
+TOLERANCE = 0.002  # energy that a step must promise; margins between classes are some tens
 _HOP = 0.6  # standard deviation of a hop; latents of one digit differ by some 1
 HALVES = 2  # disjoint halves of the prior samples, whose results are compared
 _SLOWER, _FASTER = 8.0, 0.3  # factors of the damping after a step that failed, and after one that helped
@@ -62,15 +62,24 @@ class Pairs:
 
 # What is minimised: pairs and their images (P, 784) to a score (P,) and the target (P, 784) to be explained.
 Objective = Callable[[Pairs, Tensor], tuple[Tensor, Tensor]]
+# The number of steps taken and scores (P,) to whether a pair may still end up the best (P,) bool.
+Promising = Callable[[int, Tensor], Tensor]
 
 
 def descend(
-    decoders: Decoders, objective: Objective, pairs: Pairs, *, steps: int, prior: float, tolerance: float
+    decoders: Decoders,
+    objective: Objective,
+    pairs: Pairs,
+    *,
+    steps: int,
+    prior: float,
+    tolerance: float,
+    promising: Promising | None = None,
 ) -> tuple[Pairs, Tensor]:
     """Lower the score of every pair by `steps` damped Gauss–Newton steps on ‖G(z) - target‖² + prior ½‖z‖².
 
     Only steps that lower the score are taken, and latents stay within the model's radius. A pair is done when a
-    step promises to lower that energy by less than `tolerance`.
+    step promises to lower that energy by less than `tolerance`, and given up when it is not promising.
 
     Returns the pairs and their scores (P,)
     """
@@ -80,7 +89,9 @@ def descend(
     score, target = objective(pairs, decoders(z, pairs.counts(decoders.n_classes)))
     damping = torch.full_like(score, 0.01)
     active = score.isfinite() & (score > 0)
-    for _ in range(steps):
+    for step in range(steps):
+        if promising:
+            active &= promising(step, score)
         rows = active.nonzero().squeeze(1)
         if not len(rows):
             break
@@ -113,32 +124,21 @@ def _propose(
 
 @dataclass(frozen=True)
 class Minima:
-    """For each of n images and C classes the latent of the lowest score found.
+    """For each of n images, C classes and each half of the starts the lowest score found, and its latent.
 
-    score (n, C): inf where the class was not searched; z (n, C, 8)
-    halves (n, HALVES): the lowest score over all classes from each half of the starts; what they differ by is the
-        evidence for having found the global minimum
+    What two halves differ by is the evidence for having found the global minimum.
+
+    score (n, C, HALVES): inf where the class was not searched; z (n, C, HALVES, 8)
     """
 
     score: Tensor
     z: Tensor
-    halves: Tensor
 
     @property
-    def label(self) -> Tensor:
-        """The class (n,) of the lowest score."""
-        return self.score.argmin(dim=1)
-
-    @property
-    def latent(self) -> Tensor:
-        """Its latent (n, 8)."""
-        return self.z[torch.arange(len(self.z), device=self.z.device), self.label]
-
-    @property
-    def disagreement(self) -> Tensor:
-        """Difference of the two halves' scores relative to the smaller (n,): 0 where both are 0."""
-        low, high = self.halves.amin(dim=1), self.halves.amax(dim=1)
-        return torch.where(high > low, (high - low) / low, 0)
+    def of_class(self) -> tuple[Tensor, Tensor]:
+        """The lowest score of each class (n, C) and its latent (n, C, 8)."""
+        score, half = self.score.min(dim=2)
+        return score, self.z.take_along_dim(half[:, :, None, None], dim=2).squeeze(2)
 
 
 def search_classes(
@@ -152,35 +152,77 @@ def search_classes(
 ) -> Minima:
     """Descend from starts (n, C, T, 8), which belong to the halves by turns, where wanted (n, C).
 
-    After `first_steps` only those within the share `margin` of their image's and half's best go on, for `steps`.
-    In l0 and linf the best has many small minima around it: so each half ends with `hops` from its best.
+    Starts beyond the share `margin` of their image's and half's best are given up; the share is larger before each
+    of the `first_steps`, and falls to `margin` by as much each time.
     """
     n, c, t = starts.shape[:3]
     pairs = Pairs.grid(starts, wanted)
     half = torch.arange(t, device=starts.device).repeat(len(pairs.sample) // t) % HALVES
     group = pairs.sample * HALVES + half
-    options = {"prior": prior, "tolerance": _TOLERANCE}
-    pairs, score = descend(decoders, objective, pairs, steps=settings.first_steps, **options)
-    bar = (1 + settings.margin) * _smallest(score, group, n * HALVES)
-    going = (score <= bar[group]).nonzero().squeeze(1)
-    ended, lower = descend(decoders, objective, pairs[going], steps=settings.steps, **options)
-    pairs, score = pairs.at(pairs.z.index_copy(0, going, ended.z)), score.index_copy(0, going, lower)
 
-    best = _first_of(score, group)
-    hops, origin = _around(pairs[best], settings.hops)
-    hops, hopped = descend(decoders, objective, hops, steps=settings.steps, **options)
-    sample, label, z = (
-        torch.cat([getattr(p, name) for p in (pairs, hops)]) for name in ("sample", "label", "z")
+    def promising(step: int, score: Tensor) -> Tensor:
+        share = settings.margin * max(1, settings.first_steps - step + 1)
+        return score <= (1 + share) * smallest(score, group, n * HALVES)[group]
+
+    pairs, score = descend(
+        decoders,
+        objective,
+        pairs,
+        steps=settings.first_steps + settings.steps,
+        prior=prior,
+        tolerance=TOLERANCE,
+        promising=promising,
     )
-    score, group = torch.cat([score, hopped]), torch.cat([group, group[best][origin]])
-
-    chosen = _first_of(score, sample * c + label)
-    place = (sample[chosen], label[chosen])
+    chosen = _first_of(score, (pairs.sample * c + pairs.label) * HALVES + half)
+    place = (pairs.sample[chosen], pairs.label[chosen], half[chosen])
     return Minima(
-        score.new_full((n, c), torch.inf).index_put(place, score[chosen]),
-        z.new_zeros(n, c, z.shape[1]).index_put(place, z[chosen]),
-        _smallest(score, group, n * HALVES).view(n, HALVES),
+        score.new_full((n, c, HALVES), torch.inf).index_put(place, score[chosen]),
+        pairs.z.new_zeros(n, c, HALVES, pairs.z.shape[1]).index_put(place, pairs.z[chosen]),
     )
+
+
+def hop(
+    decoders: Decoders,
+    objective: Objective,
+    minima: Minima,
+    label: Tensor,
+    wanted: Tensor,
+    settings: Settings,
+    *,
+    prior: float,
+) -> Minima:
+    """The minima, lower where descents from `hops` latents around that of class `label` (n, HALVES) end lower.
+
+    In l0 and linf the best has many small minima around it. Only images and halves `wanted` (n, HALVES).
+    """
+    sample, half = wanted.nonzero().unbind(1)
+    order = label[sample, half].argsort(stable=True)
+    sample, half = sample[order], half[order]
+    place = (sample, label[sample, half], half)
+    if not settings.hops or not len(sample):
+        return minima
+    hops, origin = _around(Pairs(sample, place[1], minima.z[place]), settings.hops)
+    ended, hopped = descend(decoders, objective, hops, steps=settings.steps, prior=prior, tolerance=TOLERANCE)
+    best = _first_of(hopped, origin)
+    lower = hopped[best] < minima.score[place]
+    place, best = tuple(index[lower] for index in place), best[lower]
+    return Minima(minima.score.index_put(place, hopped[best]), minima.z.index_put(place, ended.z[best]))
+
+
+def search_best(
+    decoders: Decoders,
+    objective: Objective,
+    starts: Tensor,
+    wanted: Tensor,
+    settings: Settings,
+    *,
+    prior: float,
+) -> Minima:
+    """`search_classes`, and then `hop` around the best of each image and half."""
+    minima = search_classes(decoders, objective, starts, wanted, settings, prior=prior)
+    label = minima.score.argmin(dim=1)
+    every = torch.ones_like(label, dtype=torch.bool)
+    return hop(decoders, objective, minima, label, every, settings, prior=prior)
 
 
 def _around(pairs: Pairs, count: int) -> tuple[Pairs, Tensor]:
@@ -188,12 +230,11 @@ def _around(pairs: Pairs, count: int) -> tuple[Pairs, Tensor]:
     generator = torch.Generator().manual_seed(0)
     moves = _HOP * torch.randn(count, pairs.z.shape[1], generator=generator).to(pairs.z)
     origin = torch.arange(len(pairs.z), device=pairs.z.device).repeat_interleave(count)
-    origin = origin[pairs.label[origin].argsort(stable=True)]
     moved = pairs.z[origin] + moves.repeat(len(pairs.z), 1)
     return pairs[origin].at(clip_radius(moved, RADIUS)), origin
 
 
-def _smallest(values: Tensor, group: Tensor, groups: int) -> Tensor:
+def smallest(values: Tensor, group: Tensor, groups: int) -> Tensor:
     """The smallest of the values (P,) of each group, inf where it has none."""
     return values.new_full((groups,), torch.inf).scatter_reduce_(0, group, values, "amin")
 

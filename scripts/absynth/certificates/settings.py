@@ -9,9 +9,9 @@ class Settings:
 
     starts: prior samples from which each half of the search starts, an image and rival class
     screened: prior samples among which those are chosen by the bound itself
-    first_steps: steps of all starts; margin: only those within this share of the best go on to `steps`
+    margin: starts beyond this share of the best are given up; before the `first_steps` the share is larger
     hops: starts around the best of each half at the end
-    own: explanations of an image by its own class that are tried; the best bound counts
+    own: explanations of an image by its own class that are tried; the most demanding counts
     neighbors: the same for nearest neighbour, training images
     seeds: draws of prior samples for which the paper's bounds are computed
     batch_size: images certified at a time
