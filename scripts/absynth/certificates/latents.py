@@ -43,7 +43,7 @@ class LatentCertificate:
         quarters and so on, δ being what the bound so far allows: there the rival catches up first. Against these
         only classes within the share `margin` of the nearest are searched; the others demand what they did.
         """
-        inferred, perturbations = self.model.infer(x), self.perturbations(x, norm)
+        inferred, perturbations = self._inferred(x, y), self.perturbations(x, norm)
         rows = torch.arange(len(y), device=y.device)
         own, wanted = self.own_latents(x, y, inferred), self._others(y)
         sides = [self._search(perturbations, own, y, inferred, wanted)]
@@ -63,7 +63,7 @@ class LatentCertificate:
     @torch.no_grad()
     def duels(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[Duel]:
         """The `count` rival classes that need the smallest perturbations, nearest first."""
-        inferred = self.model.infer(x)
+        inferred = self._inferred(x, y)
         own = self.own_latents(x, y, inferred)
         sides = self._hop([self._search(self.perturbations(x, norm), own, y, inferred, self._others(y))])
         score, z = sides[0].minima.of_class
@@ -112,7 +112,7 @@ class LatentCertificate:
         Among them, for images near `clean` (n, 1, 28, 28), what explains those best.
         """
         inferred, seen, n_classes = self.model.infer(points), self.model.seen(points), self.decoders.n_classes
-        own = self.own_latents(clean, y, self.model.infer(clean))
+        own = self.own_latents(clean, y, self._inferred(clean, y))
         samples = [
             nearest_samples(self.model.prototypes, seen, torch.full_like(y, c), self.settings.starts)
             for c in range(n_classes)
@@ -131,6 +131,11 @@ class LatentCertificate:
     def perturbations(self, x: Tensor, norm: str) -> Perturbations:
         seen = self.model.seen(x)
         return Flips(norm, x.flatten(1), seen) if self.model.binary else Box(norm, seen)
+
+    def _inferred(self, x: Tensor, y: Tensor) -> Inferred:
+        """What fast inference finds for images that are read as y, their rivals searched: one more start each."""
+        model = self.model
+        return model.fast.infer(model.decoders, model.prototypes, model.seen(x), model.gamma, y)
 
     def own_latents(self, x: Tensor, y: Tensor, inferred: Inferred) -> Tensor:
         """The latents (n, 8) with which the images' own classes explain them best."""
