@@ -141,7 +141,7 @@ class Session:
         starts = [self._adversarials(start, norm) for start in self.plan.starts(attack, self.name, norm)]
         entry = self.plan.attacks[attack]
         needs = {"substitute": self.substitute} if entry.substitute else {}
-        built = resolve(entry.builder)(norm, **self.plan.budget(attack), **needs)
+        built = resolve(entry.builder)(norm, **self.plan.budget(attack, self.name), **needs)
         wall, cpu = time.perf_counter(), time.process_time()
         found = attack_images(
             built, self.model, self.x, self.y, torch.arange(len(self.x), device=self.x.device),
@@ -170,7 +170,11 @@ class Session:
         """All that decides what an attack finds, starts included."""
         entry = self.plan.config["attacks"][attack]
         starts = {start: self._budget(start) for start in entry["start_from"]}
-        return {**self.plan.budget(attack), "batch_size": entry["batch_size"], "start_from": starts}
+        return {
+            **self.plan.budget(attack, self.name),
+            "batch_size": entry["batch_size"],
+            "start_from": starts,
+        }
 
     def _finished(self) -> dict[str, dict[str, Any]]:
         if not (self.out and self.out.is_file()):

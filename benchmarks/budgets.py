@@ -65,7 +65,7 @@ def with_budget(options: argparse.Namespace, budget: dict) -> Plan:
     Raises InputError if the attack does not apply to the model and norm, or needs a substitute.
     """
     plan = read_plan(options.config, options.model, options.images)
-    update_config(plan.config, {"attacks": {options.attack: budget}})
+    update_config(plan.config, {"attacks": {options.attack: {"per_model": {options.model: budget}}}})
     plan = Plan(plan.config, SCHEMAS)
     attack, norm = options.attack, options.norm
     if attack not in plan.attacks or not plan.applies(attack, options.model, norm):

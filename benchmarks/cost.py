@@ -71,7 +71,7 @@ def measured(plan: Plan, run: Path) -> dict[Key, Measured]:
         if all(path.is_file() for path in files):
             seconds = sum(map(cpu_seconds, files)) / plan.config["n_samples"]
             queries = float(table[model, norm, attack])
-            found[model, norm, attack] = Measured(seconds, queries, plan.budget(attack))
+            found[model, norm, attack] = Measured(seconds, queries, plan.budget(attack, model))
     return found
 
 
@@ -100,7 +100,7 @@ class Estimate:
                     self._attack(model, norm, attack)
 
     def _attack(self, model: str, norm: str, attack: str) -> None:
-        images, budget = self.target.config["n_samples"], self.target.budget(attack)
+        images, budget = self.target.config["n_samples"], self.target.budget(attack, model)
         own = self.known.get((model, norm, attack))
         others = [
             value

@@ -1,15 +1,18 @@
 """How well ten VAEs explain MNIST's test images, and what ABS with them reads wrongly.
 
-    python benchmarks/explanations.py --weights DIR --data DIR [--images 10000]
+    python benchmarks/explanations.py --weights DIR [DIR ...] --data DIR [--images 10000]
 
-Prints one line of JSON. Energies are of fast inference: the images' own class, mean and 99 % quantile within each
-class, averaged over classes, and the median margin to the nearest rival. `elbo` and `kl`: the loss of the VAEs at
-KL factor 1 by their own encoders, and the KL term in it. DIR is what inference.py takes.
+Prints a line of JSON for each DIR of weights. Energies are of fast inference: the images' own class, mean and 99 %
+quantile within each class, averaged over classes, and the median margin to the nearest rival. `elbo` and `kl`: the
+loss of the VAEs at KL factor 1 by their own encoders, and the KL term in it. For several DIRs a last line: how many
+images both of a pair read wrongly, and the accuracy of all together, each class explained by the best of its VAEs.
+DIR is what inference.py takes.
 """
 
 import argparse
 import json
 import sys
+from itertools import combinations
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -30,21 +33,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, nargs="+", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    vaes = load_vaes(options.weights)
     x = load_images(options.data, options.images)
     y = load_labels(options.data, options.images)
-    print(json.dumps({"images": len(x), **explain(vaes, x, y)}))
+    energies = {}
+    for folder in options.weights:
+        vaes = load_vaes(folder)
+        energies[str(folder)] = -PIXELS * predict(ABS(vaes), x, BATCH, x.device)
+        result = {"weights": str(folder), "images": len(x), **explain(vaes, energies[str(folder)], x, y)}
+        print(json.dumps(result), flush=True)
+    if len(energies) > 1:
+        print(json.dumps(together(energies, y)))
 
 
-def explain(vaes: list[VAE], x: Tensor, y: Tensor) -> dict:
-    """What the docstring of this file says."""
-    energies = -PIXELS * predict(ABS(vaes), x, BATCH, x.device)
+def explain(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
+    """What the docstring of this file says of one set of VAEs, whose energies are (n, C)."""
     own = energies.gather(1, y[:, None]).squeeze(1)
     rival = energies.scatter(1, y[:, None], torch.inf).min(dim=1).values
     wrong = energies.argmin(dim=1) != y
@@ -56,15 +64,28 @@ def explain(vaes: list[VAE], x: Tensor, y: Tensor) -> dict:
         noise = torch.randn(len(images), LATENT, generator=generator)
         elbo[y == label], kl[y == label] = negative_elbo(vae, images, 1.0, noise)
     values = {
-        "accuracy": 1 - wrong.double().mean(),
-        "own_mean": torch.stack([part.mean() for part in by_class]).mean(),
-        "own_99%": torch.stack([part.quantile(0.99) for part in by_class]).mean(),
-        "margin_median": (rival - own).median(),
-        "elbo": elbo.mean(),
-        "kl": kl.mean(),
+        "accuracy": accuracy(energies, y),
+        "own_mean": torch.stack([part.mean() for part in by_class]).mean().item(),
+        "own_99%": torch.stack([part.quantile(0.99) for part in by_class]).mean().item(),
+        "margin_median": (rival - own).median().item(),
+        "elbo": elbo.mean().item(),
+        "kl": kl.mean().item(),
     }
-    rounded = {key: round(value.item(), 4) for key, value in values.items()}
+    rounded = {key: round(value, 4) for key, value in values.items()}
     return {**rounded, "errors": [int(wrong[y == label].sum()) for label in range(len(vaes))]}
+
+
+def together(energies: dict[str, Tensor], y: Tensor) -> dict:
+    """What the docstring of this file says of several."""
+    wrong = {name: values.argmin(dim=1) != y for name, values in energies.items()}
+    both = {f"{a} and {b}": int((wrong[a] & wrong[b]).sum()) for a, b in combinations(wrong, 2)}
+    best = torch.stack(list(energies.values())).amin(dim=0)
+    return {"errors_of_both": both, "accuracy_of_best": round(accuracy(best, y), 4)}
+
+
+def accuracy(energies: Tensor, y: Tensor) -> float:
+    """The share of images whose own class has the least energy (n, C)."""
+    return (energies.argmin(dim=1) == y).double().mean().item()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a run consists of, worked out from its config: models, attacks, shards. No torch, no Snakemake."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -12,6 +13,9 @@ from absynth.config import check, check_entry, check_known, read_schema
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, ModelKind
+
+# Keys of an attack's entry that are not keyword arguments of its builder.
+_NO_BUDGET = ("models", "norms", "batch_size", "label", "start_from", "per_model")
 
 
 @dataclass(frozen=True)
@@ -116,10 +120,11 @@ class Plan:
         able = norm in entry.norms and not self.models[model].lacks(entry)
         return able and norm in chosen.get("norms", entry.norms) and model in chosen.get("models", [model])
 
-    def budget(self, attack: str) -> dict[str, Any]:
-        """The keyword arguments of an attack's builder."""
-        selection = ("models", "norms", "batch_size", "label", "start_from")
-        budget = {key: value for key, value in self.config["attacks"][attack].items() if key not in selection}
+    def budget(self, attack: str, model: str) -> dict[str, Any]:
+        """The keyword arguments of an attack's builder, those for this model laid over those for all."""
+        entry = self.config["attacks"][attack]
+        entry = entry | (entry["per_model"].get(model) or {})
+        budget = {key: value for key, value in entry.items() if key not in _NO_BUDGET}
         if "class" in budget:
             budget["class_path"] = budget.pop("class")
         return budget
@@ -203,6 +208,7 @@ class Plan:
                 _check_foolbox(entry, key)
             else:
                 check_entry(name, entry, known, key)
+            _check_per_model(entry, schemas["foolbox" if "class" in entry else name], key)
         for name, attack in self.attacks.items():  # built from entries that are all checked by now
             self._check_selection(self.config["attacks"][name], attack, f"attacks.{name}")
         for name in self.attacks:
@@ -219,12 +225,14 @@ class Plan:
         lacks = {name: model.lacks(attack) for name, model in self.models.items()}
         able = [name for name, lack in lacks.items() if lack is None]
         left_out = [name for name, model in self.config["models"].items() if model is None]
-        for model in entry.get("models", []):
-            if model not in [*able, *left_out]:
-                reason = f", which has no {lacks[model]}" if model in lacks else ""
-                raise InputError(
-                    f"config key {key}.models: found {model}{reason}; allowed are {', '.join(able) or 'none'}"
-                )
+        for choice in ("models", "per_model"):
+            for model in entry.get(choice, []):
+                if model not in [*able, *left_out]:
+                    reason = f", which has no {lacks[model]}" if model in lacks else ""
+                    raise InputError(
+                        f"config key {key}.{choice}: found {model}{reason}; "
+                        f"allowed are {', '.join(able) or 'none'}"
+                    )
 
     def _check_starts(self, name: str) -> None:
         """Refuse starts that the attack cannot take, or that no other attack of the run provides."""
@@ -268,6 +276,17 @@ def _check_cycles(starts: Mapping[str, Sequence[str]]) -> None:
         raise InputError(
             f"config key attacks.{cycle[0]}.start_from: {' starts from '.join(cycle)}; leave one of them out"
         ) from None
+
+
+def _check_per_model(entry: Mapping[str, Any], schema: Mapping[str, Any], key: str) -> None:
+    """Refuse what an attack's schema does not allow in a model's own budget, and all that is no budget."""
+    fixed = {*_NO_BUDGET, "class"}
+    properties = {name: part for name, part in schema["properties"].items() if name not in fixed}
+    budget = {"type": ["object", "null"], "additionalProperties": False, "properties": properties}
+    for model, own in entry["per_model"].items():
+        check(deepcopy(own), budget, f"{key}.per_model.{model}")  # a copy, for the defaults are the entry's
+        if own and "class" in entry:
+            _check_foolbox(entry | own, f"{key}.per_model.{model}")
 
 
 def _check_foolbox(entry: Mapping[str, Any], key: str) -> None:

@@ -80,7 +80,7 @@ def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
 
 def test_other_measurements_fill_in(run, target, tmp_path):
     plan = Plan(read_config(target), SCHEMAS)
-    result = {"queries": [100, 300], "budget": plan.budget("bim_ge")}
+    result = {"queries": [100, 300], "budget": plan.budget("bim_ge", "binary_cnn")}
     path = tmp_path / "more.json"
     path.write_text(json.dumps({"settings": {"model": "binary_cnn"}, "results": {"bim_ge/l2": result}}))
     text = cost.main(run, target, [path])

@@ -74,9 +74,45 @@ def test_substitute_goes_to_the_attacks_that_need_it():
 
 def test_budget_is_what_the_builder_takes():
     made = plan(attacks={"bim": {"steps": 7, "models": ["cnn"], "norms": ["l2"], "batch_size": 5}})
-    assert made.budget("bim")["steps"] == 7
-    assert not {"models", "norms", "batch_size"} & made.budget("bim").keys()
+    assert made.budget("bim", "cnn")["steps"] == 7
+    assert not {"models", "norms", "batch_size"} & made.budget("bim", "cnn").keys()
     assert made.config["attacks"]["bim"]["batch_size"] == 5
+
+
+def test_a_model_may_have_a_budget_of_its_own():
+    per_model = {"cnn": {"steps": 9}, "madry": {"restarts": 3}, "abs": None}
+    made = plan(attacks={"bim": {"steps": 7, "restarts": 2, "per_model": per_model}})
+    steps = {model: made.budget("bim", model)["steps"] for model in made.models}
+    assert steps == dict.fromkeys(made.models, 7) | {"cnn": 9}
+    restarts = {model: made.budget("bim", model)["restarts"] for model in made.models}
+    assert restarts == dict.fromkeys(made.models, 2) | {"madry": 3}
+    assert all("per_model" not in made.budget(name, "cnn") for name in made.attacks)
+
+
+@pytest.mark.parametrize(
+    ("per_model", "message"),
+    [
+        ({"nnc": {"steps": 9}}, "attacks.bim.per_model: found nnc; allowed are cnn, "),
+        ({"mine": {"steps": 9}}, "per_model: found mine, which has no gradients; allowed are cnn, "),
+        ({"cnn": {"steps": 0}}, "config key attacks.bim.per_model.cnn.steps: found 0"),
+        ({"cnn": {"batch_size": 5}}, "config key attacks.bim.per_model.cnn.batch_size: unknown"),
+        ({"cnn": 5}, "config key attacks.bim.per_model.cnn: found 5"),
+    ],
+)
+def test_a_models_own_budget_is_checked_like_any(per_model, message):
+    with pytest.raises(InputError, match=message):
+        plan(attacks={"bim": {"per_model": per_model}}, models={"mine": {**OWN, "gradients": False}})
+
+
+def test_an_attack_of_foolbox_may_have_a_budget_for_a_model():
+    entry = {"class": "foolbox.attacks.NewtonFoolAttack", "norms": ["l2"], "arguments": {"steps": 5}}
+    made = plan(attacks={"newton": {**entry, "per_model": {"cnn": {"arguments": {"steps": 9}}}}})
+    assert made.budget("newton", "cnn")["arguments"] == {"steps": 9}
+    assert made.budget("newton", "madry")["arguments"] == {"steps": 5}
+    with pytest.raises(InputError, match=r"attacks\.newton\.per_model\.cnn"):
+        plan(attacks={"newton": {**entry, "per_model": {"cnn": {"arguments": {"paces": 9}}}}})
+    with pytest.raises(InputError, match=r"per_model\.cnn\.class: unknown"):
+        plan(attacks={"newton": {**entry, "per_model": {"cnn": {"class": entry["class"]}}}})
 
 
 def test_models_left_out_are_gone():

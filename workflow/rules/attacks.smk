@@ -32,7 +32,7 @@ rule attack:
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         builder=lambda wildcards: PLAN.attacks[wildcards.attack].builder,
         substitute=lambda wildcards: PLAN.substitute_spec(wildcards.attack),
-        budget=lambda wildcards: PLAN.budget(wildcards.attack),
+        budget=lambda wildcards: PLAN.budget(wildcards.attack, wildcards.model),
         batch_size=lambda wildcards: config["attacks"][wildcards.attack]["batch_size"],
         span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
         seed=config["seed"],
