@@ -22,7 +22,7 @@ class Settings:
     first_steps: int = 3
     margin: float = 0.2
     steps: int = 30
-    hops: int = 20
+    hops: int = 10
     own: int = 2
     neighbors: int = 4
     seeds: int = 10
