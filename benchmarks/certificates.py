@@ -6,7 +6,8 @@ DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: 
 JSON for each model (abs, binary_abs with the paper's γ, nearest_neighbor with all training images) and norm: mean
 and median of each bound (the paper's from --seeds draws of prior samples, with the standard error), the share of
 images on which the two halves of the starts differ by more than 1 %, and CPU seconds an image, all
-bounds together.
+bounds together. A larger --radius lets the search leave the ball of latents in which the model looks, as the paper's
+formula does.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import torch
 from inference import load_images, load_labels, load_vaes
 from torch import nn
 
+from absynth.certificates import search
 from absynth.certificates.certify import bound_rows, certify
 from absynth.certificates.settings import Settings
 from absynth.certificates.summary import summarise_bounds
@@ -55,7 +57,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="+", default=["abs", "binary_abs", "nearest_neighbor"])
     parser.add_argument("--norms", nargs="+", default=list(NORMS))
+    parser.add_argument("--radius", type=float, default=search.RADIUS, help="of the latents searched")
     options = parser.parse_args()
+    search.RADIUS = options.radius
     torch.set_num_threads(options.threads)
     builders: dict[str, Callable[[], nn.Module]] = {
         "abs": lambda: ABS(load_vaes(options.weights)),

@@ -10,7 +10,7 @@ from absynth.attacks.certificate import certificate_attack
 from absynth.attacks.run import attack_images
 from absynth.certificates.certify import certify
 from absynth.certificates.explanation import Explanation, reach
-from absynth.certificates.latents import LatentCertificate
+from absynth.certificates.latents import LatentCertificate, _Side
 from absynth.certificates.search import Minima, hop
 from absynth.certificates.settings import Settings
 from absynth.errors import InputError
@@ -88,6 +88,22 @@ def test_each_rival_needs_what_the_most_demanding_own_explanation_asks():
     found = certificate.bound(image(pictures[0]), LABEL, "l2")
     assert found.score.item() == pytest.approx(first[1], rel=1e-3)
     assert found.rival.item() == 2
+
+
+def test_a_class_needs_no_more_than_either_half_found_against_one_own_explanation():
+    """Class 1 needs 1.1 by all; class 2 needs 1.0 against either explanation, though each half missed it once."""
+    certificate = LatentCertificate(ToyABS(torch.rand(3, 784)), QUICK)
+    wanted = torch.tensor([[False, True, True]])
+    inf = torch.inf
+    scores = [[[[inf, inf], [1.1, 1.1], [1.0, 1.2]]], [[[inf, inf], [1.1, 1.1], [1.2, 1.0]]]]
+    sides = [
+        _Side(torch.full((1, 8), own), wanted, None, Minima(torch.tensor(score), torch.zeros(1, 3, 2, 8)))
+        for own, score in zip((0.0, 1.0), scores, strict=True)
+    ]
+    assert certificate._closest(sides, LABEL).label.item() == 2
+    sides[1] = replace(sides[1], minima=Minima(sides[1].minima.score + 0.05, sides[1].minima.z))
+    duel = certificate._closest(sides, LABEL)  # the second explanation now demands 1.05 of class 2
+    assert (duel.label.item(), duel.latents[0, 0, 0].item()) == (2, 1.0)
 
 
 def test_hops_lower_what_they_are_asked_to_lower():

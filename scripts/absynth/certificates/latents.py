@@ -5,7 +5,7 @@ For an image x of class y with an explanation (z_y, v = G_y(z_y)) the decision c
 docs/certificates.md for what "all" assumes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -51,13 +51,13 @@ class LatentCertificate:
             duel = self._closest(sides, y)
             delta = reach(perturbations, rows, duel.own, duel.rival).delta
             own = self.fit(perturbations.seen + (1 - 0.5**turn) * delta, y, own[:, None], self.settings.steps)
-            demand = _demanded(sides).amin(dim=2)
+            demand = _most([side.score.amin(dim=2) for side in sides])
             near = wanted & (demand <= (1 + self.settings.margin) * demand.amin(dim=1, keepdim=True))
             sides.append(self._search(perturbations, own, y, inferred, near))
         sides = self._hop(sides)
         duel = self._closest(sides, y)
         found = reach(perturbations, rows, duel.own, duel.rival)
-        low, high = _demanded(sides).amin(dim=1).aminmax(dim=1)  # of the two halves, (n,) each
+        low, high = _most([side.score for side in sides]).amin(dim=1).aminmax(dim=1)  # of the two halves
         return Bound(found.size, found.score, duel.label, torch.where(high > low, (high - low) / low, 0))
 
     @torch.no_grad()
@@ -188,13 +188,11 @@ class LatentCertificate:
 
         Hopping lowers scores only: the class that holds a bound keeps it, but another side may demand more of it.
         """
-        label = _demanded(sides).argmin(dim=1)  # (n, HALVES)
+        label = _most([side.score for side in sides]).argmin(dim=1)  # (n, HALVES)
         done = [torch.zeros_like(label, dtype=torch.bool) for _ in sides]
         for _ in sides:
-            scores = torch.stack([side.score for side in sides])
-            holder = (
-                scores.take_along_dim(label[None, :, None], dim=2).squeeze(2).argmax(dim=0)
-            )  # (n, HALVES)
+            held = [side.score.take_along_dim(label[:, None], dim=1).squeeze(1) for side in sides]
+            holder = torch.stack(held).argmax(dim=0)  # (n, HALVES)
             for turn, side in enumerate(sides):
                 due = (holder == turn) & ~done[turn]
                 done[turn] |= due
@@ -205,9 +203,9 @@ class LatentCertificate:
     def _closest(self, sides: "list[_Side]", y: Tensor) -> Duel:
         """The own explanation and the rival that hold the bound of each image."""
         rows = torch.arange(len(y), device=y.device)
-        scores = torch.stack([side.score.amin(dim=2) for side in sides])  # (sides, n, C)
-        label = _demanded(sides).amin(dim=2).argmin(dim=1)
-        holder = scores[:, rows, label].argmax(dim=0)
+        scores = [side.score.amin(dim=2) for side in sides]  # (n, C) each
+        label = _most(scores).argmin(dim=1)
+        holder = torch.stack([score[rows, label] for score in scores]).argmax(dim=0)
         own = torch.stack([side.own for side in sides])[holder, rows]
         rival = torch.stack([side.minima.of_class[1] for side in sides])[holder, rows, label]
         return self._duel(y, own, label, rival)
@@ -250,10 +248,10 @@ class _Side:
         return torch.where(self.wanted[:, :, None], self.minima.score, -torch.inf)
 
 
-def _demanded(sides: list[_Side]) -> Tensor:
-    """The most that any side demands of each class by each half of the starts: (n, C, HALVES).
+def _most(scores: Sequence[Tensor]) -> Tensor:
+    """The largest of the sides' scores, (n, C, …) each.
 
     inf for the own class, which none asks; a class that no perturbation helps has the largest finite number.
     """
-    most = torch.stack([side.score for side in sides]).amax(dim=0)
+    most = torch.stack(list(scores)).amax(dim=0)
     return torch.where(most == -torch.inf, torch.inf, most.clamp(max=torch.finfo(most.dtype).max))

@@ -63,10 +63,7 @@ def linf_bound(own: Own, pairs: Pairs, images: Tensor, factor: Tensor) -> tuple[
 
 
 FORMULAS = {"l2": l2_bound, "linf": linf_bound}  # there is none in l0
-_SHARE = {
-    "l2": 1 / 2,
-    "linf": 1 / 56,
-}  # of r, see `paper_bounds`: of a change of all 784 pixels alike in linf
+_SHARE = {"l2": 1 / 2, "linf": 1 / 56}  # of r, see `paper_bounds`; 1/56 = 1/2√784, all pixels alike
 
 
 def paper_bounds(
