@@ -11,7 +11,7 @@ from absynth.attacks.run import attack_images
 from absynth.certificates.certify import certify
 from absynth.certificates.explanation import Explanation, reach
 from absynth.certificates.latents import LatentCertificate, _Side
-from absynth.certificates.search import Minima, hop
+from absynth.certificates.search import Minima, Search
 from absynth.certificates.settings import Settings
 from absynth.errors import InputError
 from absynth.inference.latents import energies
@@ -119,7 +119,7 @@ def test_hops_lower_what_they_are_asked_to_lower():
     start = Minima(torch.full((2, 2, 2), 9.0), torch.ones(2, 2, 2, 8))
     wanted = torch.tensor([[True, False], [False, True]])
     label = torch.tensor([[1, 0], [0, 0]])
-    found = hop(model.decoders, energy, start, label, wanted, QUICK, prior=1.0)
+    found = Search(model.decoders, energy, QUICK, prior=1.0).hop(start, label, wanted)
     lowered = torch.zeros(2, 2, 2, dtype=torch.bool)
     lowered[0, 1, 0] = lowered[1, 0, 1] = True
     assert (found.score[lowered] < 1e-2).all()

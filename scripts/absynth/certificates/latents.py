@@ -15,7 +15,7 @@ from torch import Tensor
 from absynth.certificates.explanation import Bound, Duel, Explanation, PaperBounds, reach
 from absynth.certificates.paper import FORMULAS, Own, paper_bounds
 from absynth.certificates.perturbations import Box, Flips, Perturbations
-from absynth.certificates.search import Minima, Objective, Pairs, descend, hop, search_best, search_classes
+from absynth.certificates.search import Minima, Objective, Pairs, Search, descend, rivals_of
 from absynth.certificates.settings import Settings
 from absynth.certificates.starts import best_of_halves, joint_ratio, nearest_samples
 from absynth.errors import InputError
@@ -45,16 +45,16 @@ class LatentCertificate:
         """
         inferred, perturbations = self._inferred(x, y), self.perturbations(x, norm)
         rows = torch.arange(len(y), device=y.device)
-        own, wanted = self.own_latents(x, y, inferred), self._others(y)
-        sides = [self._search(perturbations, own, y, inferred, wanted)]
+        own, wanted = self.own_latents(x, y, inferred), rivals_of(y, self.decoders.n_classes)
+        sides = [self._side(perturbations, own, y, inferred, wanted)]
         for turn in range(1, self.settings.own):
             duel = self._closest(sides, y)
             delta = reach(perturbations, rows, duel.own, duel.rival).delta
             own = self.fit(perturbations.seen + (1 - 0.5**turn) * delta, y, own[:, None], self.settings.steps)
             demand = _most([side.score.amin(dim=2) for side in sides])
             near = wanted & (demand <= (1 + self.settings.margin) * demand.amin(dim=1, keepdim=True))
-            sides.append(self._search(perturbations, own, y, inferred, near))
-        sides = self._hop(sides)
+            sides.append(self._side(perturbations, own, y, inferred, near))
+        sides = _hopped(sides)
         duel = self._closest(sides, y)
         found = reach(perturbations, rows, duel.own, duel.rival)
         low, high = _most([side.score for side in sides]).amin(dim=1).aminmax(dim=1)  # of the two halves
@@ -65,8 +65,9 @@ class LatentCertificate:
         """The `count` rival classes that need the smallest perturbations, nearest first."""
         inferred = self._inferred(x, y)
         own = self.own_latents(x, y, inferred)
-        sides = self._hop([self._search(self.perturbations(x, norm), own, y, inferred, self._others(y))])
-        score, z = sides[0].minima.of_class
+        wanted = rivals_of(y, self.decoders.n_classes)
+        (side,) = _hopped([self._side(self.perturbations(x, norm), own, y, inferred, wanted)])
+        score, z = side.minima.of_class
         order = score.argsort(dim=1)[:, : min(count, self.decoders.n_classes - 1)]
         rows = torch.arange(len(y), device=y.device)
         return [self._duel(y, own, label, z[rows, label]) for label in order.T]
@@ -124,7 +125,7 @@ class LatentCertificate:
             return self._explanation(pairs, images).energy(seen[pairs.sample]), seen[pairs.sample]
 
         every = torch.ones(len(y), n_classes, dtype=torch.bool, device=y.device)
-        found = search_best(self.decoders, energy, starts, every, self.settings, prior=1.0).of_class[0]
+        found = self._search(energy).best(starts, every).of_class[0]
         of_own = found.gather(1, y[:, None])[:, 0]
         return found.scatter(1, y[:, None], torch.inf).amin(dim=1) - of_own
 
@@ -164,41 +165,25 @@ class LatentCertificate:
         pairs, place = Pairs.of_label(z[:, None], label)
         return self._explanation(pairs, self.decoders(pairs.z, pairs.counts(self.decoders.n_classes)))[place]
 
-    def _search(
+    def _search(self, objective: Objective) -> Search:
+        return Search(self.decoders, objective, self.settings, prior=1.0)
+
+    def _side(
         self, perturbations: Perturbations, own: Tensor, y: Tensor, inferred: Inferred, wanted: Tensor
     ) -> "_Side":
         """For every image and rival class wanted (n, C) the latent that needs least against `own` (n, 8)."""
         explanation, prototypes = self.explain(own, y), self.model.prototypes
-        objective = self._objective(perturbations, explanation)
-        rough = joint_ratio(prototypes, perturbations.seen, explanation, self.model.gamma)
+        search = self._search(self._objective(perturbations, explanation))
         starts = best_of_halves(
             prototypes,
-            objective,
-            rough,
+            search.objective,
+            joint_ratio(prototypes, perturbations.seen, explanation, self.model.gamma),
             wanted,
             screened=self.settings.screened,
             starts=self.settings.starts,
         )
         starts = torch.cat([starts, inferred.latents[:, :, None]], dim=2)
-        minima = search_classes(self.decoders, objective, starts, wanted, self.settings, prior=1.0)
-        return _Side(own, wanted, objective, minima)
-
-    def _hop(self, sides: "list[_Side]") -> "list[_Side]":
-        """Sides with `hop` around what holds each half's bound, until all that hold it are hopped around.
-
-        Hopping lowers scores only: the class that holds a bound keeps it, but another side may demand more of it.
-        """
-        label = _most([side.score for side in sides]).argmin(dim=1)  # (n, HALVES)
-        done = [torch.zeros_like(label, dtype=torch.bool) for _ in sides]
-        for _ in sides:
-            held = [side.score.take_along_dim(label[:, None], dim=1).squeeze(1) for side in sides]
-            holder = torch.stack(held).argmax(dim=0)  # (n, HALVES)
-            for turn, side in enumerate(sides):
-                due = (holder == turn) & ~done[turn]
-                done[turn] |= due
-                minima = hop(self.decoders, side.objective, side.minima, label, due, self.settings, prior=1.0)
-                sides[turn] = replace(side, minima=minima)
-        return sides
+        return _Side(own, wanted, search, search.classes(starts, wanted))
 
     def _closest(self, sides: "list[_Side]", y: Tensor) -> Duel:
         """The own explanation and the rival that hold the bound of each image."""
@@ -209,10 +194,6 @@ class LatentCertificate:
         own = torch.stack([side.own for side in sides])[holder, rows]
         rival = torch.stack([side.minima.of_class[1] for side in sides])[holder, rows, label]
         return self._duel(y, own, label, rival)
-
-    def _others(self, y: Tensor) -> Tensor:
-        """Every class but the images' own: (n, C) bool."""
-        return torch.arange(self.decoders.n_classes, device=y.device) != y[:, None]
 
     def _objective(self, perturbations: Perturbations, own: Explanation) -> Objective:
         def objective(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,20 +213,38 @@ class LatentCertificate:
 
 @dataclass(frozen=True)
 class _Side:
-    """The rivals of n images against one own explanation each: what they need, its objective, and who was searched.
+    """The rivals of n images against one own explanation each: who was searched, how, and what they need.
 
     own (n, 8); wanted (n, C)
     """
 
     own: Tensor
     wanted: Tensor
-    objective: Objective
+    search: Search
     minima: Minima
 
     @property
     def score(self) -> Tensor:
         """What each class needs by each half of the starts: (n, C, HALVES), -inf where it was not searched."""
         return torch.where(self.wanted[:, :, None], self.minima.score, -torch.inf)
+
+
+def _hopped(sides: list[_Side]) -> list[_Side]:
+    """Sides hopped around what holds each half's bound, until all that hold it are hopped around.
+
+    Hopping lowers scores only: the class that holds a bound keeps it, but another side may demand more of it.
+    """
+    sides = list(sides)
+    label = _most([side.score for side in sides]).argmin(dim=1)  # (n, HALVES)
+    done = [torch.zeros_like(label, dtype=torch.bool) for _ in sides]
+    for _ in done:
+        held = [side.score.take_along_dim(label[:, None], dim=1).squeeze(1) for side in sides]
+        holder = torch.stack(held).argmax(dim=0)  # (n, HALVES)
+        for turn, side in enumerate(sides):
+            due = (holder == turn) & ~done[turn]
+            done[turn] |= due
+            sides[turn] = replace(side, minima=side.search.hop(side.minima, label, due))
+    return sides
 
 
 def _most(scores: Sequence[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from absynth.certificates.search import TOLERANCE, Pairs, descend, search_best, smallest
+from absynth.certificates.search import Pairs, Search, rivals_of, smallest
 from absynth.certificates.settings import Settings
 from absynth.certificates.starts import best_of_halves, reconstruction
 from absynth.inference.decoders import Decoders
@@ -83,24 +83,22 @@ def paper_bounds(
     """
     formula = FORMULAS[norm]
     without = replace(own, prior=torch.zeros_like(own.prior))
-    wanted = torch.arange(decoders.n_classes, device=y.device) != y[:, None]  # (n, C)
+    wanted = rivals_of(y, decoders.n_classes)
     offset = _SHARE[norm] * (own.image - own.x).norm(dim=1)
 
     def objective(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
         bound, target = formula(without, pairs, images, gamma[pairs.label])
         return bound + offset[pairs.sample], target
 
+    def with_prior(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
+        return formula(own, pairs, images, gamma[pairs.label])
+
     rough = reconstruction(prototypes, own.x)
     starts = best_of_halves(
         prototypes, objective, rough, wanted, screened=settings.screened, starts=settings.starts
     )
-    score, z = search_best(decoders, objective, starts, wanted, settings, prior=0.0).of_class
-    pairs, with_prior = descend(
-        decoders,
-        lambda pairs, images: formula(own, pairs, images, gamma[pairs.label]),
-        Pairs.grid(z[:, :, None], wanted),
-        steps=0 if norm == "l2" else settings.steps,  # in l2 what minimises one minimises the other
-        prior=0.0,
-        tolerance=TOLERANCE,
-    )
-    return smallest(with_prior, pairs.sample, len(y)), score.amin(dim=1) - offset
+    search = Search(decoders, objective, settings, prior=0.0)
+    score, z = search.best(starts, wanted).of_class
+    steps = 0 if norm == "l2" else settings.steps  # in l2 what minimises one minimises the other
+    pairs, bound = replace(search, objective=with_prior).descend(Pairs.grid(z[:, :, None], wanted), steps)
+    return smallest(bound, pairs.sample, len(y)), score.amin(dim=1) - offset

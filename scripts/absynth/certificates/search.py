@@ -16,7 +16,7 @@ from absynth.inference.decoders import Decoders
 from absynth.inference.prior import clip_radius
 from absynth.inference.reference import RADIUS
 
-TOLERANCE = 0.002  # energy that a step must promise; margins between classes are some tens
+_TOLERANCE = 0.002  # energy that a step must promise; margins between classes are some tens
 _HOP = 0.6  # standard deviation of a hop; latents of one digit differ by some 1
 HALVES = 2  # disjoint halves of the prior samples, whose results are compared
 _SLOWER, _FASTER = 8.0, 0.3  # factors of the damping after a step that failed, and after one that helped
@@ -141,88 +141,81 @@ class Minima:
         return score, self.z.take_along_dim(half[:, :, None, None], dim=2).squeeze(2)
 
 
-def search_classes(
-    decoders: Decoders,
-    objective: Objective,
-    starts: Tensor,
-    wanted: Tensor,
-    settings: Settings,
-    *,
-    prior: float,
-) -> Minima:
-    """Descend from starts (n, C, T, 8), which belong to the halves by turns, where wanted (n, C).
+@dataclass(frozen=True)
+class Search:
+    """A search for the latents that lower an objective.
 
-    Starts beyond the share `margin` of their image's and half's best are given up; the share is larger before each
-    of the `first_steps`, and falls to `margin` by as much each time.
+    prior: the weight of ½‖z‖² in the energy that steps lower, see `descend`
     """
-    n, c, t = starts.shape[:3]
-    pairs = Pairs.grid(starts, wanted)
-    half = torch.arange(t, device=starts.device).repeat(len(pairs.sample) // t) % HALVES
-    group = pairs.sample * HALVES + half
 
-    def promising(step: int, score: Tensor) -> Tensor:
-        share = settings.margin * max(1, settings.first_steps - step + 1)
-        return score <= (1 + share) * smallest(score, group, n * HALVES)[group]
+    decoders: Decoders
+    objective: Objective
+    settings: Settings
+    prior: float
 
-    pairs, score = descend(
-        decoders,
-        objective,
-        pairs,
-        steps=settings.first_steps + settings.steps,
-        prior=prior,
-        tolerance=TOLERANCE,
-        promising=promising,
-    )
-    chosen = _first_of(score, (pairs.sample * c + pairs.label) * HALVES + half)
-    place = (pairs.sample[chosen], pairs.label[chosen], half[chosen])
-    return Minima(
-        score.new_full((n, c, HALVES), torch.inf).index_put(place, score[chosen]),
-        pairs.z.new_zeros(n, c, HALVES, pairs.z.shape[1]).index_put(place, pairs.z[chosen]),
-    )
+    def classes(self, starts: Tensor, wanted: Tensor) -> Minima:
+        """Descend from starts (n, C, T, 8), which belong to the halves by turns, where wanted (n, C).
+
+        Starts beyond the share `margin` of their image's and half's best are given up; the share is larger before
+        each of the `first_steps`, and falls to `margin` by as much each time.
+        """
+        n, c, t = starts.shape[:3]
+        pairs = Pairs.grid(starts, wanted)
+        half = torch.arange(t, device=starts.device).repeat(len(pairs.sample) // t) % HALVES
+        group = pairs.sample * HALVES + half
+
+        def promising(step: int, score: Tensor) -> Tensor:
+            share = self.settings.margin * max(1, self.settings.first_steps - step + 1)
+            return score <= (1 + share) * smallest(score, group, n * HALVES)[group]
+
+        pairs, score = self.descend(pairs, self.settings.first_steps + self.settings.steps, promising)
+        chosen = _first_of(score, (pairs.sample * c + pairs.label) * HALVES + half)
+        place = (pairs.sample[chosen], pairs.label[chosen], half[chosen])
+        return Minima(
+            score.new_full((n, c, HALVES), torch.inf).index_put(place, score[chosen]),
+            pairs.z.new_zeros(n, c, HALVES, pairs.z.shape[1]).index_put(place, pairs.z[chosen]),
+        )
+
+    def hop(self, minima: Minima, label: Tensor, wanted: Tensor) -> Minima:
+        """The minima, lower where descents from `hops` latents around that of class `label` (n, HALVES) end lower.
+
+        In l0 and linf the best has many small minima around it. Only images and halves `wanted` (n, HALVES).
+        """
+        if not self.settings.hops or not wanted.any():
+            return minima
+        sample, half = wanted.nonzero().unbind(1)
+        order = label[sample, half].argsort(stable=True)
+        sample, half = sample[order], half[order]
+        place = (sample, label[sample, half], half)
+        hops, origin = _around(Pairs(sample, place[1], minima.z[place]), self.settings.hops)
+        ended, hopped = self.descend(hops, self.settings.steps)
+        best = _first_of(hopped, origin)
+        lower = hopped[best] < minima.score[place]
+        place, best = tuple(index[lower] for index in place), best[lower]
+        return Minima(minima.score.index_put(place, hopped[best]), minima.z.index_put(place, ended.z[best]))
+
+    def best(self, starts: Tensor, wanted: Tensor) -> Minima:
+        """`classes`, and then `hop` around the best of each image and half."""
+        minima = self.classes(starts, wanted)
+        label = minima.score.argmin(dim=1)
+        return self.hop(minima, label, torch.ones_like(label, dtype=torch.bool))
+
+    def descend(self, pairs: Pairs, steps: int, promising: Promising | None = None) -> tuple[Pairs, Tensor]:
+        """`descend` to this search's objective."""
+        return descend(
+            self.decoders,
+            self.objective,
+            pairs,
+            steps=steps,
+            prior=self.prior,
+            tolerance=_TOLERANCE,
+            promising=promising,
+        )
 
 
-def hop(
-    decoders: Decoders,
-    objective: Objective,
-    minima: Minima,
-    label: Tensor,
-    wanted: Tensor,
-    settings: Settings,
-    *,
-    prior: float,
-) -> Minima:
-    """The minima, lower where descents from `hops` latents around that of class `label` (n, HALVES) end lower.
-
-    In l0 and linf the best has many small minima around it. Only images and halves `wanted` (n, HALVES).
-    """
-    sample, half = wanted.nonzero().unbind(1)
-    order = label[sample, half].argsort(stable=True)
-    sample, half = sample[order], half[order]
-    place = (sample, label[sample, half], half)
-    if not settings.hops or not len(sample):
-        return minima
-    hops, origin = _around(Pairs(sample, place[1], minima.z[place]), settings.hops)
-    ended, hopped = descend(decoders, objective, hops, steps=settings.steps, prior=prior, tolerance=TOLERANCE)
-    best = _first_of(hopped, origin)
-    lower = hopped[best] < minima.score[place]
-    place, best = tuple(index[lower] for index in place), best[lower]
-    return Minima(minima.score.index_put(place, hopped[best]), minima.z.index_put(place, ended.z[best]))
-
-
-def search_best(
-    decoders: Decoders,
-    objective: Objective,
-    starts: Tensor,
-    wanted: Tensor,
-    settings: Settings,
-    *,
-    prior: float,
-) -> Minima:
-    """`search_classes`, and then `hop` around the best of each image and half."""
-    minima = search_classes(decoders, objective, starts, wanted, settings, prior=prior)
-    label = minima.score.argmin(dim=1)
-    every = torch.ones_like(label, dtype=torch.bool)
-    return hop(decoders, objective, minima, label, every, settings, prior=prior)
+def rivals_of(label: Tensor, n_classes: int) -> Tensor:
+    """Every class but the images' own, `label` (n,): (n, C) bool."""
+    return torch.arange(n_classes, device=label.device) != label[:, None]
 
 
 def _around(pairs: Pairs, count: int) -> tuple[Pairs, Tensor]:

@@ -9,7 +9,8 @@ class Settings:
 
     starts: prior samples from which each half of the search starts, an image and rival class
     screened: prior samples among which those are chosen by the bound itself
-    margin: starts beyond this share of the best are given up; before the `first_steps` the share is larger
+    margin: starts beyond this share of the best are given up; before each of the `first_steps` the share is larger
+    steps: how many follow at most
     hops: starts around the best of each half at the end
     own: explanations of an image by its own class that are tried; the most demanding counts
     neighbors: the same for nearest neighbour, training images
