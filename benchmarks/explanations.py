@@ -1,12 +1,13 @@
 """How well ten VAEs explain MNIST's test images, and what ABS with them reads wrongly.
 
-    python benchmarks/explanations.py --weights DIR [DIR ...] --data DIR [--images 10000]
+    python benchmarks/explanations.py --weights DIR [DIR ...] --data DIR [--images 10000] [--moved 0]
 
 Prints a line of JSON for each DIR of weights. Energies are of fast inference: the images' own class, mean and 99 %
 quantile within each class, averaged over classes, and the median margin to the nearest rival. `elbo` and `kl`: the
-loss of the VAEs at KL factor 1 by their own encoders, and the KL term in it. For several DIRs a last line: how many
-images both of a pair read wrongly, and the accuracy of all together, each class explained by the best of its VAEs.
-DIR is what inference.py takes.
+loss of the VAEs at KL factor 1 by their own encoders, and the KL term in it. `moved`: own_mean and accuracy on the
+first --moved images as they are, moved two pixels to the right or down, and enlarged. For several DIRs a last line:
+how many images both of a pair read wrongly, and the accuracy of all together, each class explained by the best of
+its VAEs. DIR is what inference.py takes.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import torch
+import torch.nn.functional as F
 from inference import load_images, load_labels, load_vaes
 from torch import Tensor
 
@@ -27,6 +29,13 @@ from absynth.models.abs import ABS
 from absynth.models.vae import LATENT, VAE, negative_elbo
 
 BATCH = 500
+MOVES = {  # scale and shift (right, down; in half widths) of the map from places in the result to the image's
+    "none": (1.0, 0.0, 0.0),
+    "right 2": (1.0, -4 / 28, 0.0),
+    "down 2": (1.0, 0.0, -4 / 28),
+    "zoom 1.1": (1 / 1.1, 0.0, 0.0),
+    "zoom 1.2": (1 / 1.2, 0.0, 0.0),
+}
 
 
 def main() -> None:
@@ -36,6 +45,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=10000)
+    parser.add_argument("--moved", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -46,6 +56,8 @@ def main() -> None:
         vaes = load_vaes(folder)
         energies[str(folder)] = -PIXELS * predict(ABS(vaes), x, BATCH, x.device)
         result = {"weights": str(folder), "images": len(x), **explain(vaes, energies[str(folder)], x, y)}
+        if options.moved:
+            result["moved"] = explain_moved(vaes, x[: options.moved], y[: options.moved])
         print(json.dumps(result), flush=True)
     if len(energies) > 1:
         print(json.dumps(together(energies, y)))
@@ -73,6 +85,25 @@ def explain(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
     }
     rounded = {key: round(value, 4) for key, value in values.items()}
     return {**rounded, "errors": [int(wrong[y == label].sum()) for label in range(len(vaes))]}
+
+
+def explain_moved(vaes: list[VAE], x: Tensor, y: Tensor) -> dict:
+    """How the VAEs explain digits that are moved or enlarged, bilinearly."""
+    result = {}
+    for name, (scale, right, down) in MOVES.items():
+        grid = F.affine_grid(
+            torch.tensor([[scale, 0.0, right], [0.0, scale, down]]).expand(len(x), 2, 3),
+            x.shape,
+            align_corners=False,
+        )
+        energies = -PIXELS * predict(ABS(vaes), F.grid_sample(x, grid, align_corners=False), BATCH, x.device)
+        own = energies.gather(1, y[:, None]).squeeze(1)
+        by_class = torch.stack([own[y == label].mean() for label in y.unique()])
+        result[name] = {
+            "own_mean": round(by_class.mean().item(), 4),
+            "accuracy": round(accuracy(energies, y), 4),
+        }
+    return result
 
 
 def together(energies: dict[str, Tensor], y: Tensor) -> dict:

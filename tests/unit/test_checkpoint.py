@@ -45,7 +45,7 @@ def small(checkpoint=None, *, width=6, images=IMAGES, adversary=None, **changes)
 
 def autoencoder(checkpoint=None, **changes):
     """Train a VAE; returns its state and its curve."""
-    settings = dict(epochs=4, batch_size=8, learning_rate=2e-3, kl_start=10, kl_end=1, kl_epochs=3, seed=3)
+    settings = dict(epochs=4, batch_size=8, learning_rate=2e-3, kl_start=10, kl_end=1, kl_epochs=3, shift=0, seed=3)
     made, curve = train_vae(IMAGES, **{**settings, **changes}, device=CPU, checkpoint=checkpoint)
     return made.state_dict(), curve
 
@@ -122,8 +122,8 @@ def test_checkpoint_of_other_settings_is_ignored(tmp_path, warnings, changes):
     assert warnings == [f"{tmp_path / 'state.pt'}: checkpoint of other settings ignored"]
 
 
-@pytest.mark.parametrize("changes", [{"kl_start": 9}, {"kl_end": 2}, {"kl_epochs": 2}])
-def test_checkpoint_of_another_kl_schedule_is_ignored(tmp_path, warnings, changes):
+@pytest.mark.parametrize("changes", [{"kl_start": 9}, {"kl_end": 2}, {"kl_epochs": 2}, {"shift": 1}])
+def test_checkpoint_of_another_schedule_or_shift_is_ignored(tmp_path, warnings, changes):
     autoencoder(tmp_path / "state.pt", epochs=1, **changes)
     _, curve = autoencoder(tmp_path / "state.pt", epochs=1)
     assert curve[0]["beta"] == 10

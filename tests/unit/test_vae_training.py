@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
+import absynth.training.vae as vae_training
 from absynth.models.vae import LATENT, VAE, negative_elbo
 from absynth.training.schedule import batches, cosine_rate
 from absynth.training.vae import kl_weight, train_vae
 
-SETTINGS = dict(epochs=3, batch_size=8, learning_rate=2e-3, kl_start=10.0, kl_end=1.0, kl_epochs=3, seed=4)
+SETTINGS = dict(epochs=3, batch_size=8, learning_rate=2e-3, kl_start=10.0, kl_end=1.0, kl_epochs=3, shift=0, seed=4)
 
 
 class Fixed(torch.nn.Module):
@@ -123,6 +124,16 @@ def test_training_lowers_the_loss_and_tells_its_curve(images):
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
     assert {row["beta"] for row in curve} == {1.0}
     assert all(row["kl"] >= 0 for row in curve)
+
+
+def test_shift_moves_what_is_trained_on(images, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        vae_training, "negative_elbo", lambda vae, x, *rest: seen.append(x) or negative_elbo(vae, x, *rest)
+    )
+    train_vae(images, **{**SETTINGS, "epochs": 1, "shift": 2}, device=torch.device("cpu"))
+    given = {tuple(image.flatten().tolist()) for image in images}
+    assert any(tuple(image.flatten().tolist()) not in given for image in torch.cat(seen))
 
 
 def test_curve_tells_the_weight_of_the_kl_term(images):
