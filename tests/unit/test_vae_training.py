@@ -13,7 +13,9 @@ from absynth.models.vae import LATENT, VAE, negative_elbo
 from absynth.training.schedule import batches, cosine_rate
 from absynth.training.vae import kl_weight, train_vae
 
-SETTINGS = dict(epochs=3, batch_size=8, learning_rate=2e-3, kl_start=10.0, kl_end=1.0, kl_epochs=3, shift=0, seed=4)
+SETTINGS = dict(
+    epochs=3, batch_size=8, learning_rate=2e-3, kl_start=10.0, kl_end=1.0, kl_epochs=3, shift=0, seed=4
+)
 
 
 class Fixed(torch.nn.Module):
