@@ -29,11 +29,11 @@ def main(
 ) -> None:
     """Train `network` (a key of NETWORKS) and write its state dict and curve (loss and accuracy per epoch).
 
-    settings: epochs, batch_size, learning_rate; epsilon, steps, step_size and warmup_epochs make it adversarial
+    settings: epochs, batch_size, learning_rate, shift; epsilon, steps, step_size, warmup_epochs make it adversarial
     Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
     """
     x, y = map(torch.from_numpy, read_split(images))
-    common = {key: settings[key] for key in ("epochs", "batch_size", "learning_rate")}
+    common = {key: settings[key] for key in ("epochs", "batch_size", "learning_rate", "shift")}
     adversarial = {key: value for key, value in settings.items() if key not in common}
     torch.manual_seed(seed)
     model = NETWORKS[network]()

@@ -108,6 +108,7 @@ OTHER = [
     {"epochs": 5},
     {"batch_size": 11},
     {"learning_rate": 0.02},
+    {"shift": 1},
     {"seed": 4},
     {"images": IMAGES[:20]},
     {"adversary": Adversary(0.1, 1, 0.1)},

@@ -111,6 +111,27 @@ def test_training_lowers_the_loss_and_tells_its_curve():
     assert not model.training
 
 
+def test_shift_moves_what_is_trained_on():
+    seen = []
+
+    class Watched(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = linear()
+
+        def forward(self, x):
+            seen.append(x.detach().clone())
+            return self.inner(x)
+
+    x = torch.zeros(6, 1, 28, 28)
+    x[:, :, 14, 14] = 1
+    settings = dict(epochs=4, batch_size=6, learning_rate=0.01, shift=1, seed=0, device=torch.device("cpu"))
+    train_classifier(Watched(), x, torch.arange(6) % 2, **settings)
+    places = {tuple(place.tolist()) for image in torch.cat(seen) for place in image[0].nonzero()}
+    assert len(places) > 4
+    assert places <= {(row, column) for row in (13, 14, 15) for column in (13, 14, 15)}
+
+
 def test_adversarial_training_turns_from_faint_pixels_to_wide_ones():
     """Pixels that differ by less than ε between the classes are worth nothing against the adversary."""
 

@@ -128,7 +128,7 @@ def test_second_model_of_a_kind_has_files_of_its_own():
     made = plan(models={"wide": {"kind": "cnn", "epochs": 3, "label": "Wide CNN"}})
     wide = made.models["wide"]
     assert (wide.label, wide.network) == ("Wide CNN", "cnn")
-    assert wide.training == {"epochs": 3, "batch_size": 128, "learning_rate": 0.001}
+    assert wide.training == {"epochs": 3, "batch_size": 128, "learning_rate": 0.001, "shift": 0}
     assert made.model_spec("wide")["weights"] == ["models/wide/weights.pt"]
     assert made.models["cnn"].label == "CNN"
 

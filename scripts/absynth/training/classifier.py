@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from absynth.training.augment import shifted
 from absynth.training.checkpoint import Training, fit
 from absynth.training.schedule import batches, cosine_rate
 
@@ -51,6 +52,7 @@ def train_classifier(
     epochs: int,
     batch_size: int,
     learning_rate: float,
+    shift: int = 0,
     seed: int,
     device: torch.device,
     adversary: Adversary | None = None,
@@ -58,7 +60,8 @@ def train_classifier(
 ) -> list[dict[str, float]]:
     """Fit `model` in place by cross entropy with Adam; with an adversary, on its images instead of clean ones.
 
-    Takes   images (n, 1, 28, 28) float32 in [0, 1]; labels (n,) int64
+    Takes   images (n, 1, 28, 28) float32 in [0, 1]; labels (n,) int64; shift, by how many pixels at most
+            images are moved at random
     Returns the curve: epoch, loss and accuracy on the images trained on
     """
     model.to(device, memory_format=torch.channels_last)
@@ -68,8 +71,8 @@ def train_classifier(
         optimizer=torch.optim.Adam(model.parameters(), lr=learning_rate),
         generator=torch.Generator().manual_seed(seed),
         settings=dict(
-            n=len(images), epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed,
-            adversary=asdict(adversary) if adversary else None,
+            n=len(images), epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, shift=shift,
+            seed=seed, adversary=asdict(adversary) if adversary else None,
         ),
     )  # fmt: skip
 
@@ -77,7 +80,7 @@ def train_classifier(
         cosine_rate(training.optimizer, learning_rate, epoch, epochs)
         losses, hits = [], []
         for rows in batches(len(images), batch_size, training.generator):
-            x, y = images[rows.to(device)], labels[rows.to(device)]
+            x, y = shifted(images[rows.to(device)], shift, training.generator), labels[rows.to(device)]
             if adversary:
                 noise = 2 * torch.rand(x.shape, generator=training.generator).to(device) - 1
                 model.eval()
