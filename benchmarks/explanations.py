@@ -13,6 +13,7 @@ its VAEs. DIR is what inference.py takes.
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
@@ -54,10 +55,11 @@ def main() -> None:
     energies = {}
     for folder in options.weights:
         vaes = load_vaes(folder)
-        energies[str(folder)] = -PIXELS * predict(ABS(vaes), x, BATCH, x.device)
+        model = ABS(vaes)
+        energies[str(folder)] = energies_of(model, x)
         result = {"weights": str(folder), "images": len(x), **explain(vaes, energies[str(folder)], x, y)}
         if options.moved:
-            result["moved"] = explain_moved(vaes, x[: options.moved], y[: options.moved])
+            result["moved"] = explain_moved(model, x[: options.moved], y[: options.moved])
         print(json.dumps(result), flush=True)
     if len(energies) > 1:
         print(json.dumps(together(energies, y)))
@@ -65,10 +67,9 @@ def main() -> None:
 
 def explain(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
     """What the docstring of this file says of one set of VAEs, whose energies are (n, C)."""
-    own = energies.gather(1, y[:, None]).squeeze(1)
+    own = own_energies(energies, y)
     rival = energies.scatter(1, y[:, None], torch.inf).min(dim=1).values
     wrong = energies.argmin(dim=1) != y
-    by_class = [own[y == label] for label in y.unique()]
     generator = torch.Generator().manual_seed(0)
     elbo, kl = torch.empty_like(own), torch.empty_like(own)
     for label, vae in enumerate(vaes):
@@ -77,8 +78,8 @@ def explain(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
         elbo[y == label], kl[y == label] = negative_elbo(vae, images, 1.0, noise)
     values = {
         "accuracy": accuracy(energies, y),
-        "own_mean": torch.stack([part.mean() for part in by_class]).mean().item(),
-        "own_99%": torch.stack([part.quantile(0.99) for part in by_class]).mean().item(),
+        "own_mean": over_classes(own, y, Tensor.mean),
+        "own_99%": over_classes(own, y, lambda part: part.quantile(0.99)),
         "margin_median": (rival - own).median().item(),
         "elbo": elbo.mean().item(),
         "kl": kl.mean().item(),
@@ -87,22 +88,15 @@ def explain(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
     return {**rounded, "errors": [int(wrong[y == label].sum()) for label in range(len(vaes))]}
 
 
-def explain_moved(vaes: list[VAE], x: Tensor, y: Tensor) -> dict:
+def explain_moved(model: ABS, x: Tensor, y: Tensor) -> dict:
     """How the VAEs explain digits that are moved or enlarged, bilinearly."""
     result = {}
     for name, (scale, right, down) in MOVES.items():
-        grid = F.affine_grid(
-            torch.tensor([[scale, 0.0, right], [0.0, scale, down]]).expand(len(x), 2, 3),
-            x.shape,
-            align_corners=False,
-        )
-        energies = -PIXELS * predict(ABS(vaes), F.grid_sample(x, grid, align_corners=False), BATCH, x.device)
-        own = energies.gather(1, y[:, None]).squeeze(1)
-        by_class = torch.stack([own[y == label].mean() for label in y.unique()])
-        result[name] = {
-            "own_mean": round(by_class.mean().item(), 4),
-            "accuracy": round(accuracy(energies, y), 4),
-        }
+        theta = torch.tensor([[scale, 0.0, right], [0.0, scale, down]]).expand(len(x), 2, 3)
+        grid = F.affine_grid(theta, x.shape, align_corners=False)
+        energies = energies_of(model, F.grid_sample(x, grid, align_corners=False))
+        own_mean = over_classes(own_energies(energies, y), y, Tensor.mean)
+        result[name] = {"own_mean": round(own_mean, 4), "accuracy": round(accuracy(energies, y), 4)}
     return result
 
 
@@ -112,6 +106,21 @@ def together(energies: dict[str, Tensor], y: Tensor) -> dict:
     both = {f"{a} and {b}": int((wrong[a] & wrong[b]).sum()) for a, b in combinations(wrong, 2)}
     best = torch.stack(list(energies.values())).amin(dim=0)
     return {"errors_of_both": both, "accuracy_of_best": round(accuracy(best, y), 4)}
+
+
+def energies_of(model: ABS, x: Tensor) -> Tensor:
+    """The energy of each image under each class: (n, C)."""
+    return -PIXELS * predict(model, x, BATCH, x.device)
+
+
+def own_energies(energies: Tensor, y: Tensor) -> Tensor:
+    """The energies (n, C) under the images' own classes: (n,)."""
+    return energies.gather(1, y[:, None]).squeeze(1)
+
+
+def over_classes(values: Tensor, y: Tensor, statistic: Callable[[Tensor], Tensor]) -> float:
+    """A statistic of each class's values (n,), averaged over the classes."""
+    return torch.stack([statistic(values[y == label]) for label in y.unique()]).mean().item()
 
 
 def accuracy(energies: Tensor, y: Tensor) -> float:

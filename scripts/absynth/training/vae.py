@@ -44,7 +44,7 @@ def train_vae(
     images = images.to(device)
     training = Training(
         module=vae,
-        optimizer=torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=True),
+        optimizer=torch.optim.Adam(vae.parameters(), lr=learning_rate),
         generator=torch.Generator().manual_seed(seed),
         settings={
             "n": len(images),
