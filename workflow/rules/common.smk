@@ -156,6 +156,7 @@ ATTACK_TITLES = {
     for norm in PLAN.norms
 }
 CURVES = [name for name in PLAN.models if name in TRAINED]
+UNREFINED = "models/abs/unrefined" if config["vae"]["refine"] else "models/abs"
 VAE_CURVES = list(VAE_LABELS) if GENERATIVE and not PUBLISHED else []
 
 
@@ -204,6 +205,7 @@ def report_template():
 def benchmarks():
     """The benchmark files of the costly rules."""
     paths = [f"train_vae/{label}" for label in VAE_CURVES]
+    paths += [f"refine_vae/{label}" for label in VAE_CURVES if config["vae"]["refine"]]
     paths += [f"train_classifier/{model}" for model in CURVES]
     paths += [f"calibrate/{model}" for model in PLAN.models]
     paths += [

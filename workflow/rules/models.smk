@@ -37,8 +37,8 @@ else:
             images=run("data/train.h5"),
             code=package("training.vae", "models.weights", "data.splits", "devices"),
         output:
-            weights=run("models/abs/vae_{label}.pt"),
-            curve=run("models/abs/vae_{label}.csv"),
+            weights=run(f"{UNREFINED}/vae_{{label}}.pt"),
+            curve=run(f"{UNREFINED}/vae_{{label}}.csv"),
         log:
             run("logs/train_vae/{label}.log"),
         benchmark:
@@ -53,11 +53,42 @@ else:
             runtime=scaled(120),
         params:
             label=lambda wildcards: int(wildcards.label),
-            settings=config["vae"],
+            settings={key: value for key, value in config["vae"].items() if key != "refine"},
             seed=config["seed"],
             checkpoint=lambda wildcards: run(f"checkpoints/vae_{wildcards.label}.pt"),
         script:
             "../../scripts/train_vae.py"
+
+    if config["vae"]["refine"]:
+
+        rule refine_vae:
+            input:
+                images=run("data/train.h5"),
+                unrefined=run(f"{UNREFINED}/vae_{{label}}.pt"),
+                unrefined_curve=run(f"{UNREFINED}/vae_{{label}}.csv"),
+                code=package("training.vae", "models.weights", "data.splits", "devices"),
+            output:
+                weights=run("models/abs/vae_{label}.pt"),
+                curve=run("models/abs/vae_{label}.csv"),
+            log:
+                run("logs/refine_vae/{label}.log"),
+            benchmark:
+                run("benchmarks/refine_vae/{label}.tsv")
+            conda:
+                "../../envs/absynth.yaml"
+            threads: config["threads"]["train"]
+            resources:
+                gpu=1,
+                torch_threads=config["threads"]["train"],
+                mem_mb=scaled(4000),
+                runtime=scaled(60),
+            params:
+                label=lambda wildcards: int(wildcards.label),
+                settings=config["vae"]["refine"],
+                seed=config["seed"],
+                checkpoint=lambda wildcards: run(f"checkpoints/refined_vae_{wildcards.label}.pt"),
+            script:
+                "../../scripts/refine_vae.py"
 
 
 rule train_classifier:
