@@ -42,7 +42,7 @@ def enlarged(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
     zero = torch.zeros_like(width)
     theta = torch.stack([width, zero, right, zero, width, down], dim=1).view(n, 2, 3)
     grid = F.affine_grid(theta, images.shape, align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def shifted_or_enlarged(images: Tensor, shift: int, zoom: float, generator: torch.Generator) -> Tensor:
