@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from absynth.training.augment import shifted
+from absynth.training.augment import enlarged, shifted, shifted_or_enlarged
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -55,3 +55,35 @@ def test_images_given_stay_as_they_were(most):
     before = images.clone()
     shifted(images, most, generator())
     assert torch.equal(images, before)
+
+
+@given(st.floats(1.0, 2.0), st.integers(0, 99))
+def test_enlarging_shows_a_window_within_the_image(most, seed):
+    """Of an image that rises evenly to the right, or downwards, and that interpolation therefore keeps even."""
+    ramp = torch.arange(9.0).expand(9, 9)
+    across, down = enlarged(torch.stack([ramp, ramp.T])[:, None], most, generator(seed))[:, 0]
+    for image in (across, down.T):
+        assert (image - image[0]).abs().max() < 1e-4
+        steps = image[0, 2:-2].diff()  # the outermost may show the border
+        assert steps.max() - steps.min() < 1e-4
+        assert 1 / most - 1e-4 <= steps.mean() <= 1 + 1e-4
+        assert -1e-4 <= image.min() <= image.max() <= 8 + 1e-4
+
+
+def test_enlarging_draws_factor_and_place():
+    ramp = torch.arange(9.0).expand(2000, 1, 9, 9)
+    rows = enlarged(ramp, 1.5, generator())[:, 0, 0]
+    widths, middles = rows[:, 4:6].diff(dim=1).squeeze(1), rows[:, 4]
+    assert widths.min() == pytest.approx(1 / 1.5, abs=0.01)
+    assert widths.max() == pytest.approx(1, abs=0.01)
+    assert widths.mean() == pytest.approx((1 + 1 / 1.5) / 2, abs=0.01)
+    assert middles.mean() == pytest.approx(4, abs=0.05)
+    farthest = (middles - 4).abs() / (1 - widths) / 4.5  # of the window's centre, of how far it may lie
+    assert farthest[widths < 0.95].max() == pytest.approx(1, abs=0.02)
+
+
+def test_half_of_the_images_are_enlarged():
+    images = torch.rand(1000, 1, 4, 4, generator=generator())
+    kept = (shifted_or_enlarged(images, 0, 2.0, generator()) == images).flatten(1).all(dim=1)
+    assert 0.45 < kept.float().mean() < 0.55
+    assert shifted_or_enlarged(images, 0, 1.0, generator()) is images

@@ -2,6 +2,7 @@
 
 import csv
 from functools import partial
+from itertools import count
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ import torch
 from absynth.atomic import write_csv
 from absynth.errors import InputError
 from absynth.log import LOGGER
+from absynth.models.vae import VAE
 from absynth.training import classifier, vae
 from absynth.training.checkpoint import Training, fit
 from absynth.training.classifier import Adversary, train_classifier
-from absynth.training.vae import train_vae
+from absynth.training.vae import refine_vae, train_vae
 
 CPU = torch.device("cpu")
 GENERATOR = torch.Generator().manual_seed(0)
@@ -46,14 +48,32 @@ def small(checkpoint=None, *, width=6, images=IMAGES, adversary=None, **changes)
 def autoencoder(checkpoint=None, **changes):
     """Train a VAE; returns its state and its curve."""
     settings = dict(
-        epochs=4, batch_size=8, learning_rate=2e-3, kl_start=10, kl_end=1, kl_epochs=3, shift=0, seed=3
+        epochs=4, batch_size=8, learning_rate=2e-3, kl_start=10, kl_end=1, kl_epochs=3, seed=3
     )
     made, curve = train_vae(IMAGES, **{**settings, **changes}, device=CPU, checkpoint=checkpoint)
     return made.state_dict(), curve
 
 
+def refined(checkpoint=None, *, start=1, **changes):
+    """Refine a VAE with random weights; returns its state and its curve."""
+    torch.manual_seed(start)
+    settings = dict(
+        epochs=4,
+        averaged_epochs=2,
+        batch_size=8,
+        learning_rate=1e-3,
+        kl_weight=0.7,
+        shift=1,
+        zoom=1.2,
+        seed=3,
+    )
+    made, curve = refine_vae(VAE(), IMAGES, **{**settings, **changes}, device=CPU, checkpoint=checkpoint)
+    return made.state_dict(), curve
+
+
 TRAININGS = {
     "vae": (autoencoder, vae),
+    "refinement": (refined, vae),
     "classifier": (small, classifier),
     "adversarial": (partial(small, adversary=Adversary(0.1, 2, 0.05, warmup_epochs=2)), classifier),
 }
@@ -61,14 +81,14 @@ TRAININGS = {
 
 def interrupt(monkeypatch, module, last: int) -> None:
     """Make the epoch `last`, from 0, fail in its first step."""
-    original = module.cosine_rate
+    original, epochs = module.batches, count()
 
-    def failing(optimizer, peak, epoch, epochs):
-        if epoch == last:
+    def failing(*arguments):
+        if next(epochs) == last:
             raise KeyboardInterrupt
-        original(optimizer, peak, epoch, epochs)
+        return original(*arguments)
 
-    monkeypatch.setattr(module, "cosine_rate", failing)
+    monkeypatch.setattr(module, "batches", failing)
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -125,11 +145,22 @@ def test_checkpoint_of_other_settings_is_ignored(tmp_path, warnings, changes):
     assert warnings == [f"{tmp_path / 'state.pt'}: checkpoint of other settings ignored"]
 
 
-@pytest.mark.parametrize("changes", [{"kl_start": 9}, {"kl_end": 2}, {"kl_epochs": 2}, {"shift": 1}])
-def test_checkpoint_of_another_schedule_or_shift_is_ignored(tmp_path, warnings, changes):
+@pytest.mark.parametrize("changes", [{"kl_start": 9}, {"kl_end": 2}, {"kl_epochs": 2}])
+def test_checkpoint_of_another_schedule_is_ignored(tmp_path, warnings, changes):
     autoencoder(tmp_path / "state.pt", epochs=1, **changes)
     _, curve = autoencoder(tmp_path / "state.pt", epochs=1)
     assert curve[0]["beta"] == 10
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"averaged_epochs": 1}, {"kl_weight": 1}, {"shift": 2}, {"zoom": 1}, {"start": 2}]
+)
+def test_checkpoint_of_another_refinement_is_ignored(tmp_path, warnings, changes):
+    refined(tmp_path / "state.pt", **changes)
+    state, _ = refined(tmp_path / "state.pt")
+    expected, _ = refined()
+    assert all(torch.equal(state[key], expected[key]) for key in state)
     assert len(warnings) == 1
 
 

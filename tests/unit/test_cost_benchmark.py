@@ -10,7 +10,13 @@ from absynth.errors import InputError
 from absynth.plan import Plan
 from configs import ROOT, SCHEMAS, overlaid, shipped
 
-SMALL = {"n_samples": 10, "shards": 2, "norms": ["l2"], "certificates": {"seeds": 1}, "vae": {"epochs": 60}}
+SMALL = {
+    "n_samples": 10,
+    "shards": 2,
+    "norms": ["l2"],
+    "certificates": {"seeds": 1},
+    "vae": {"epochs": 60, "refine": {"epochs": 12}},
+}
 SECONDS = {("cnn", "boundary"): 3.0, ("cnn", "fgm_ge"): 2.0, ("abs", "boundary"): 30.0}  # of a shard of five
 QUERIES = {("cnn", "boundary"): 600, ("cnn", "fgm_ge"): 400, ("abs", "boundary"): 300}  # an image
 
@@ -47,6 +53,7 @@ def run(tmp_path):
             job(tmp_path / "benchmarks" / "attack" / f"{model}-l2-{attack}-{shard}.tsv", seconds)
     for label in range(10):
         job(tmp_path / "benchmarks" / "train_vae" / f"{label}.tsv", 6.0)
+        job(tmp_path / "benchmarks" / "refine_vae" / f"{label}.tsv", 2.0)
     job(tmp_path / "benchmarks" / "train_classifier" / "cnn.tsv", 50)
     job(tmp_path / "benchmarks" / "calibrate" / "cnn.tsv", "-")
     job(tmp_path / "benchmarks" / "bounds" / "abs-l2-0.tsv", 20)
@@ -72,7 +79,7 @@ def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
     assert cnn["attacks run"] == pytest.approx(100 * (3 / 5 * 5 + 2 / 5))
     assert abs_["attacks run"] == pytest.approx(100 * 30 / 5 * 5)
     assert abs_["attacks by queries"] == pytest.approx(100 * 400 * (30 / 5) / 300)
-    assert (cnn["training"], abs_["training"]) == (50, 10 * 6 * 120 / 60)
+    assert (cnn["training"], abs_["training"]) == (50, 10 * (6 * 120 / 60 + 2 * 48 / 12))
     assert abs_["certificates"] == pytest.approx(20 * 10 * (1 + 10) / (1 + 1))
     assert cnn["calibration"] == 0  # too short to be measured
     assert estimate.unknown == {"bim_ge (l2)": ["cnn", "abs"]}
@@ -93,6 +100,14 @@ def test_other_measurements_fill_in(run, target, tmp_path):
 def test_effort_is_what_multiplies():
     assert cost.effort({"steps": 20, "step_sizes": [0.1, 0.2], "restarts": 3, "bisections": 6}) == 120
     assert cost.effort({}) == 1
+
+
+def test_refinement_that_the_run_lacks_is_named(run, target):
+    path = run / "tables" / "provenance.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    about["config"]["vae"]["refine"] = None
+    path.write_text(json.dumps(about), encoding="utf-8")
+    assert "refinement on abs" in cost.main(run, target, [])
 
 
 def test_models_that_the_run_lacks_are_named(run, target):

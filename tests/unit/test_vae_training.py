@@ -11,11 +11,11 @@ from torch.distributions import Normal, kl_divergence
 import absynth.training.vae as vae_training
 from absynth.models.vae import LATENT, VAE, negative_elbo
 from absynth.training.schedule import batches, cosine_rate
-from absynth.training.vae import kl_weight, train_vae
+from absynth.training.vae import kl_weight, refine_vae, train_vae
 
-SETTINGS = dict(
-    epochs=3, batch_size=8, learning_rate=2e-3, kl_start=10.0, kl_end=1.0, kl_epochs=3, shift=0, seed=4
-)
+CPU = torch.device("cpu")
+SETTINGS = dict(epochs=3, batch_size=8, learning_rate=2e-3, kl_start=10.0, kl_end=1.0, kl_epochs=3, seed=4)
+REFINEMENT = dict(batch_size=8, learning_rate=1e-3, kl_weight=0.7, shift=1, zoom=1.2, seed=4)
 
 
 class Fixed(torch.nn.Module):
@@ -120,7 +120,7 @@ def images():
 
 def test_training_lowers_the_loss_and_tells_its_curve(images):
     settings = {**SETTINGS, "epochs": 6, "kl_start": 1.0}
-    vae, curve = train_vae(images, **settings, device=torch.device("cpu"))
+    vae, curve = train_vae(images, **settings, device=CPU)
     assert not vae.training
     assert [row["epoch"] for row in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
@@ -128,25 +128,54 @@ def test_training_lowers_the_loss_and_tells_its_curve(images):
     assert all(row["kl"] >= 0 for row in curve)
 
 
-def test_shift_moves_what_is_trained_on(images, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        vae_training, "negative_elbo", lambda vae, x, *rest: seen.append(x) or negative_elbo(vae, x, *rest)
-    )
-    train_vae(images, **{**SETTINGS, "epochs": 1, "shift": 2}, device=torch.device("cpu"))
-    given = {tuple(image.flatten().tolist()) for image in images}
-    assert any(tuple(image.flatten().tolist()) not in given for image in torch.cat(seen))
-
-
 def test_curve_tells_the_weight_of_the_kl_term(images):
-    _, curve = train_vae(images, **SETTINGS, device=torch.device("cpu"))
+    _, curve = train_vae(images, **SETTINGS, device=CPU)
     assert [row["beta"] for row in curve] == pytest.approx([10, 5.5, 1])
 
 
 def test_seed_decides(images):
     def weights(seed: int) -> torch.Tensor:
-        vae, _ = train_vae(images, **{**SETTINGS, "epochs": 1, "seed": seed}, device=torch.device("cpu"))
+        vae, _ = train_vae(images, **{**SETTINGS, "epochs": 1, "seed": seed}, device=CPU)
         return torch.cat([value.flatten().float() for value in vae.state_dict().values()])
 
     assert torch.equal(weights(4), weights(4))
     assert not torch.equal(weights(4), weights(5))
+
+
+def refined(images, epochs: int, averaged_epochs: int, **changes) -> tuple[dict[str, torch.Tensor], list]:
+    """State and curve of a VAE with random weights, refined."""
+    torch.manual_seed(0)
+    settings = {**REFINEMENT, "epochs": epochs, "averaged_epochs": averaged_epochs, **changes}
+    vae, curve = refine_vae(VAE(), images, **settings, device=CPU)
+    assert not vae.training
+    return vae.state_dict(), curve
+
+
+@pytest.mark.parametrize("averaged_epochs", [2, 3, 9])
+def test_refinement_averages_its_last_epochs(images, averaged_epochs):
+    """At a constant rate a refinement of fewer epochs is the beginning of a longer one."""
+    averaged, _ = refined(images, 3, averaged_epochs)
+    passed = [refined(images, epochs, 1)[0] for epochs in (1, 2, 3)][-averaged_epochs:]
+    assert not torch.equal(passed[0]["Decoder.conv_0.weight"], passed[1]["Decoder.conv_0.weight"])
+    for name, value in averaged.items():
+        if value.is_floating_point():
+            mean = torch.stack([state[name] for state in passed]).mean(dim=0)
+            torch.testing.assert_close(value, mean, msg=name)
+
+
+def test_refinement_tells_its_curve(images):
+    _, curve = refined(images, 3, 2)
+    assert [row["epoch"] for row in curve] == [1, 2, 3]
+    assert {row["beta"] for row in curve} == {0.7}
+    assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+@pytest.mark.parametrize(("moves", "moved"), [((0, 1.0), False), ((2, 1.0), True), ((0, 1.5), True)])
+def test_refinement_sees_moved_images(images, monkeypatch, moves, moved):
+    seen = []
+    monkeypatch.setattr(
+        vae_training, "negative_elbo", lambda vae, x, *rest: seen.append(x) or negative_elbo(vae, x, *rest)
+    )
+    refined(images, 1, 1, shift=moves[0], zoom=moves[1])
+    given = {tuple(image.flatten().tolist()) for image in images}
+    assert any(tuple(image.flatten().tolist()) not in given for image in torch.cat(seen)) == moved

@@ -21,7 +21,7 @@ TINY = {
     "n_calibration": 100,
     "norms": ["l2", "l0"],
     "threads": {"train": 1, "calibrate": 1, "attack": 1},
-    "vae": {"epochs": 2, "batch_size": 64},
+    "vae": {"epochs": 2, "batch_size": 64, "refine": {"epochs": 1}},
     "inference": {"prior_samples": 100, "steps": 2},
     "distal": {"labels": [0, 1], "seeds": 1, "steps": 5},
     "certificates": {

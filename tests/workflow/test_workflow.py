@@ -175,6 +175,23 @@ def test_a_changed_budget_reruns_that_attack_alone(finished):
     assert "tables/robustness.csv" in planned
 
 
+def test_a_changed_refinement_spares_the_training_before_it(finished):
+    vae = {"epochs": 2, "batch_size": 64, "refine": {"epochs": 1, "shift": 2}}
+    planned = finished.planned(config=finished.config(vae=vae))
+    refined = {f"models/abs/vae_{label}.{suffix}" for label in range(10) for suffix in ("pt", "csv")}
+    assert refined <= planned
+    assert not any(path.startswith(("models/abs/unrefined/", "models/cnn/")) for path in planned)
+
+
+def test_the_curve_of_a_refinement_goes_on(finished):
+    folder = finished.folder / "results" / "tiny" / "models" / "abs"
+    curve = pd.read_csv(folder / "vae_3.csv")
+    before = pd.read_csv(folder / "unrefined" / "vae_3.csv")
+    assert curve["epoch"].tolist() == [1, 2, 3]
+    assert curve["beta"].tolist() == [*before["beta"], 0.7]
+    pd.testing.assert_frame_equal(curve[:2], before)
+
+
 @pytest.mark.parametrize(
     ("module", "reruns", "spares"),
     [
