@@ -47,9 +47,7 @@ def small(checkpoint=None, *, width=6, images=IMAGES, adversary=None, **changes)
 
 def autoencoder(checkpoint=None, **changes):
     """Train a VAE; returns its state and its curve."""
-    settings = dict(
-        epochs=4, batch_size=8, learning_rate=2e-3, kl_start=10, kl_end=1, kl_epochs=3, seed=3
-    )
+    settings = dict(epochs=4, batch_size=8, learning_rate=2e-3, kl_start=10, kl_end=1, kl_epochs=3, seed=3)
     made, curve = train_vae(IMAGES, **{**settings, **changes}, device=CPU, checkpoint=checkpoint)
     return made.state_dict(), curve
 

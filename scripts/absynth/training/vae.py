@@ -112,9 +112,7 @@ def refine_vae(
     )
 
     def run_epoch(epoch: int) -> dict[str, float]:
-        figures = _epoch(
-            vae, images, training, batch_size=batch_size, beta=kl_weight, shift=shift, zoom=zoom
-        )
+        figures = _epoch(vae, images, training, batch_size=batch_size, beta=kl_weight, shift=shift, zoom=zoom)
         if epoch >= epochs - averaged_epochs:
             mean.update_parameters(vae)
         return figures
