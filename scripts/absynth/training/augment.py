@@ -38,10 +38,7 @@ def enlarged(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
     n = len(images)
     width, right, down = torch.rand(3, n, generator=generator).to(images.device)  # (n,) each
     width = 1 - (1 - 1 / most) * width
-    right, down = (
-        (1 - width) * (2 * right - 1),
-        (1 - width) * (2 * down - 1),
-    )  # of the window's centre, in [-1, 1]
+    right, down = ((1 - width) * (2 * draw - 1) for draw in (right, down))  # the window's centre, in [-1, 1]
     zero = torch.zeros_like(width)
     theta = torch.stack([width, zero, right, zero, width, down], dim=1).view(n, 2, 3)
     grid = F.affine_grid(theta, images.shape, align_corners=False)
