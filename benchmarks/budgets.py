@@ -4,8 +4,8 @@
         --budget '{steps: 1000}' '{steps: 5000}' [--config config/mnist-small.yaml] [--images 40] [--device cpu]
 
 Each budget is laid over that of the config (itself over config/config.yaml); the run's first test images, the seed
-of the config. Prints a line of JSON for each: median distance, accuracy at the config's threshold (misread images
-count as 0), queries an image, and CPU seconds an image, verdict included.
+of the config; transfer attacks take the run's substitute. Prints a line of JSON for each: median distance, accuracy
+at the config's threshold (misread images count as 0), queries an image, and CPU seconds an image, verdict included.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from snakemake.utils import update_config
 from absynth import load_model
 from absynth.data.splits import read_split
 from absynth.errors import InputError
+from absynth.models.files import build
 from absynth.plan import Plan
 from absynth.reduction import summarise
 
@@ -52,7 +53,9 @@ def main() -> None:
         x, y = (torch.from_numpy(array).to(options.device) for array in images)
         names = {key: getattr(options, key) for key in ("model", "attack", "norm")}
         for plan, budget in zip(plans, options.budget, strict=True):
-            session = Session(plan, options.model, model, None, x, y, None)
+            spec = plan.substitute_spec(options.attack)
+            substitute = build(spec, options.run).to(options.device) if spec else None
+            session = Session(plan, options.model, model, substitute, x, y, None)
             result = measure(session, options.attack, options.norm)
             print(json.dumps({**names, "budget": budget, **result}), flush=True)
     except InputError as error:
@@ -62,7 +65,7 @@ def main() -> None:
 def with_budget(options: argparse.Namespace, budget: dict) -> Plan:
     """The plan of the config with `budget` laid over the attack's own.
 
-    Raises InputError if the attack does not apply to the model and norm, or needs a substitute.
+    Raises InputError if the attack does not apply to the model and norm.
     """
     plan = read_plan(options.config, options.model, options.images)
     update_config(plan.config, {"attacks": {options.attack: {"per_model": {options.model: budget}}}})
@@ -70,8 +73,6 @@ def with_budget(options: argparse.Namespace, budget: dict) -> Plan:
     attack, norm = options.attack, options.norm
     if attack not in plan.attacks or not plan.applies(attack, options.model, norm):
         raise InputError(f"{attack} in {norm} is not run on {options.model} by {options.config}")
-    if plan.attacks[attack].substitute:
-        raise InputError(f"{attack} needs a substitute, which this program has not")
     return plan
 
 
