@@ -49,12 +49,12 @@ def main() -> None:
     try:
         plans = [with_budget(options, budget) for budget in options.budget]
         model = load_model(options.run, options.model, device=options.device)
+        spec = plans[0].substitute_spec(options.attack)
+        substitute = build(spec, options.run).to(options.device) if spec else None
         images = read_split(options.run / "data" / "test.h5", 0, options.images)
         x, y = (torch.from_numpy(array).to(options.device) for array in images)
         names = {key: getattr(options, key) for key in ("model", "attack", "norm")}
         for plan, budget in zip(plans, options.budget, strict=True):
-            spec = plan.substitute_spec(options.attack)
-            substitute = build(spec, options.run).to(options.device) if spec else None
             session = Session(plan, options.model, model, substitute, x, y, None)
             result = measure(session, options.attack, options.norm)
             print(json.dumps({**names, "budget": budget, **result}), flush=True)

@@ -144,21 +144,17 @@ def stages(estimate: Estimate, target: Plan, source: Plan, run: Path) -> None:
         ]
         row["training"] += total(folder, f"train_classifier/{name}.tsv") * passes[0] / passes[1]
         if name == "abs":
-            if target.config["vae"]["refine"] and not source.config["vae"]["refine"]:
+            wanted, known = target.config["vae"], source.config["vae"]
+            row["training"] += total(folder, "train_vae/*.tsv") * wanted["epochs"] / known["epochs"]
+            if wanted["refine"] and known["refine"]:
+                scale = wanted["refine"]["epochs"] / known["refine"]["epochs"]
+                row["training"] += total(folder, "refine_vae/*.tsv") * scale
+            elif wanted["refine"]:
                 estimate.unknown["refinement"].append(name)
-            row["training"] += vae_seconds(target.config["vae"], source.config["vae"], folder)
         row["calibration"] += total(folder, f"calibrate/{name}.tsv")
         row["verification"] += images * total(folder, f"reevaluate/{name}-*.tsv")
         bounds = total(folder, f"bounds/{name}-*.tsv")
         row["certificates"] += images * bounds * (draws[0] / draws[1] if model.generative else 1)
-
-
-def vae_seconds(target: Mapping, source: Mapping, folder: Path) -> float:
-    """Of training and refinement, in proportion to their epochs."""
-    seconds = total(folder, "train_vae/*.tsv") * target["epochs"] / source["epochs"]
-    if target["refine"] and source["refine"]:
-        seconds += total(folder, "refine_vae/*.tsv") * target["refine"]["epochs"] / source["refine"]["epochs"]
-    return seconds
 
 
 def markdown(estimate: Estimate) -> str:
