@@ -1,22 +1,26 @@
-"""Train the variational autoencoder of one class."""
+"""Train the variational autoencoder of one class, or refine one that was trained before."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from absynth.atomic import write_csv
 from absynth.data.splits import read_split
 from absynth.devices import acquire
 from absynth.log import LOGGER, start_log
-from absynth.models.weights import save_weights
-from absynth.training.vae import train_vae
+from absynth.models.vae import VAE
+from absynth.models.weights import load_weights, save_weights
+from absynth.training.vae import refine_vae, train_vae
 
 
 def main(
     *,
     images: str | os.PathLike,
+    unrefined: str | os.PathLike | None = None,
+    unrefined_curve: str | os.PathLike | None = None,
     weights: str | os.PathLike,
     curve: str | os.PathLike,
     label: int,
@@ -27,12 +31,21 @@ def main(
 ) -> None:
     """Train on the images of class `label` and write the state dict and the curve (loss and KL per epoch).
 
+    With `unrefined`, refine that VAE by refine_vae, and let the curve go on where `unrefined_curve` ends.
     Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
     """
     x, y = map(torch.from_numpy, read_split(images))
     chosen = x[y == label]
     LOGGER.info("class %d: %d images", label, len(chosen))
-    vae, rows = train_vae(chosen, **settings, seed=seed, device=device, checkpoint=checkpoint)
+    common = {**settings, "seed": seed, "device": device, "checkpoint": checkpoint}
+    if unrefined is None:
+        vae, rows = train_vae(chosen, **common)
+    else:
+        vae = VAE()
+        load_weights(unrefined, vae)
+        vae, rows = refine_vae(vae, chosen, **common)
+        earlier = pd.read_csv(unrefined_curve).to_dict("records")
+        rows = earlier + [{**row, "epoch": len(earlier) + row["epoch"]} for row in rows]
     save_weights(weights, vae)
     write_csv(curve, rows)
     Path(checkpoint).unlink(missing_ok=True)
@@ -42,7 +55,7 @@ if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
     main(
-        images=job.input.images,
+        **{name: path for name, path in job.input.items() if name != "code"},
         **dict(job.output.items()),
         **dict(job.params.items()),
         device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),

@@ -61,7 +61,7 @@ else:
 
     if config["vae"]["refine"]:
 
-        rule refine_vae:
+        use rule train_vae as refine_vae with:
             input:
                 images=run("data/train.h5"),
                 unrefined=run(f"{UNREFINED}/vae_{{label}}.pt"),
@@ -74,21 +74,11 @@ else:
                 run("logs/refine_vae/{label}.log"),
             benchmark:
                 run("benchmarks/refine_vae/{label}.tsv")
-            conda:
-                "../../envs/absynth.yaml"
-            threads: config["threads"]["train"]
-            resources:
-                gpu=1,
-                torch_threads=config["threads"]["train"],
-                mem_mb=scaled(4000),
-                runtime=scaled(60),
             params:
                 label=lambda wildcards: int(wildcards.label),
                 settings=config["vae"]["refine"],
                 seed=config["seed"],
                 checkpoint=lambda wildcards: run(f"checkpoints/refined_vae_{wildcards.label}.pt"),
-            script:
-                "../../scripts/refine_vae.py"
 
 
 rule train_classifier:
