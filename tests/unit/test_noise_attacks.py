@@ -94,6 +94,22 @@ def test_gaussian_noise_reaches_the_boundary_along_its_direction():
     torch.testing.assert_close(target.best_distance[unclipped], expected, rtol=2e-3, atol=0)
 
 
+def test_gaussian_noise_is_never_stronger_than_the_largest():
+    """One direction, of known scale at the boundary: out of reach below it, found above it."""
+    weight = torch.ones(SIZE) / SIZE
+    grey = torch.full((1, 1, 28, 28), 0.5), torch.zeros(1, dtype=torch.int64)
+
+    def distance(largest: float) -> float:
+        attack = gaussian_noise("l2", repetitions=1, largest=largest, doublings=0, bisections=14)
+        return run(attack, threshold(weight, 0.501), *grey, "l2", index=[0]).best_distance.item()
+
+    direction = SampleRandom(0, "test", [0], grey[0].device).normal(torch.arange(1), 1, SIZE)[0, 0]
+    scale = 0.001 / direction.mean().item()
+    assert 0 < scale * direction.abs().max() < 0.5
+    assert distance(0.9 * scale) == torch.inf
+    assert distance(1.1 * scale) == pytest.approx(scale * direction.norm().item(), rel=1e-3)
+
+
 @pytest.mark.parametrize(("level", "pixels"), [(0.5, 1), (20.5, 21), (64.5, 65), (299.5, 300)])
 @pytest.mark.parametrize("build", [salt_pepper, pointwise])
 def test_equal_weights_take_exactly_so_many_white_pixels(build, level, pixels):

@@ -10,19 +10,20 @@ from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 
-_LARGEST_DEVIATION = 4.0  # noise so strong that clipping leaves little but black and white
-
 
 @dataclass(frozen=True)
 class GaussianNoise:
     """Additive Gaussian noise, clipped to [0, 1], at the smallest scale that fools the model.
 
     repetitions: noise directions per image; all but the first are tried only below the best scale so far
-    doublings: the coarse search doubles the standard deviation as often, up to 4
+    largest: the standard deviation of the strongest noise; clipping leaves little but black and white of 4.0,
+        and Foolbox had 1/√3 when the paper was written
+    doublings: the coarse search doubles the standard deviation as often, up to the largest
     bisections: halvings of the interval in which the coarse search succeeds
     """
 
     repetitions: int
+    largest: float
     doublings: int
     bisections: int
 
@@ -36,7 +37,7 @@ class GaussianNoise:
             return Family(_add_noise, x, (direction,))
 
         exponents = torch.arange(-self.doublings, 1, dtype=x.dtype, device=x.device)
-        grid = _LARGEST_DEVIATION * 2**exponents
+        grid = self.largest * 2**exponents
         smallest_of_draws(target, draw, self.repetitions, grid, bisections=self.bisections)
 
 
@@ -45,12 +46,12 @@ def _add_noise(scale: Tensor, x: Tensor, direction: Tensor) -> Tensor:
 
 
 def gaussian_noise(
-    norm: str, *, repetitions: int = 51, doublings: int = 8, bisections: int = 8
+    norm: str, *, repetitions: int = 51, largest: float = 4.0, doublings: int = 8, bisections: int = 8
 ) -> GaussianNoise:
     """The Gaussian Noise attack of Schott et al. (2019), section 5, as a minimum-norm attack; l2."""
     if norm != "l2":
         raise InputError(f"gaussian_noise: norm {norm!r}; l2 is allowed")
-    return GaussianNoise(repetitions, doublings, bisections)
+    return GaussianNoise(repetitions, largest, doublings, bisections)
 
 
 @dataclass(frozen=True)
