@@ -41,5 +41,9 @@ rule train:
         [run(path) for model in [*PLAN.models.values(), PLAN.substitute] for path in model.weights],
 
 
+onstart:
+    drop_default_rate_limit()
+
+
 onsuccess:
     report_results(run("tables/table1.md"), run("figures"), run("report.html"))

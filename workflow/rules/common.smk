@@ -220,6 +220,18 @@ def benchmarks():
     return [run(f"benchmarks/{path}.tsv") for path in paths]
 
 
+def drop_default_rate_limit():
+    """Take away Snakemake's default limit of 100 job starts a second; one that is asked for stays.
+
+    To start jobs that a limit holds back, the scheduler sets a timer whenever it looks at the open jobs, limited or
+    not, and looks at them again when the time is up. So each finished job adds a look a second for the rest of the
+    run, and a long run keeps a core busy with looking (Snakemake 9.27).
+    """
+    limiter = workflow.scheduler.job_rate_limiter
+    if limiter and (limiter.max_jobs, limiter.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 def report_results(table, figures, report):
     """Say where the results are, and show the table."""
     if Path(table).is_file():
