@@ -1,11 +1,14 @@
 """How much of an attack's result its budget explains: the same attack with several budgets, on a model of a run.
 
     python benchmarks/budgets.py results/mnist-small --model madry --attack boundary --norm l2
-        --budget '{steps: 1000}' '{steps: 5000}' [--config config/mnist-small.yaml] [--images 40] [--device cpu]
+        --budget '{steps: 1000}' '{steps: 5000}' [--config config/mnist-small.yaml] [--images 40] [--unprocessed]
+        [--device cpu]
 
 Each budget is laid over that of the config (itself over config/config.yaml); the run's first test images, the seed
-of the config; transfer attacks take the run's substitute. Prints a line of JSON for each: median distance, accuracy
-at the config's threshold (misread images count as 0), queries an image, and CPU seconds an image, verdict included.
+of the config; transfer attacks take the run's substitute. --unprocessed counts adversarials of a model that binarises
+its input as they were asked for, not moved to the nearest image that the model cannot tell from them. Prints a line
+of JSON for each budget: median distance, accuracy at the config's threshold (misread images count as 0), queries an
+image, and CPU seconds an image, verdict included.
 """
 
 import argparse
@@ -42,6 +45,7 @@ def main() -> None:
     parser.add_argument("--budget", nargs="+", type=yaml.safe_load, required=True, help="YAML mappings")
     parser.add_argument("--config", type=Path, default=ROOT / "config" / "mnist-small.yaml")
     parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--unprocessed", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -49,6 +53,8 @@ def main() -> None:
     try:
         plans = [with_budget(options, budget) for budget in options.budget]
         model = load_model(options.run, options.model, device=options.device)
+        if options.unprocessed:
+            model.input_threshold = None
         spec = plans[0].substitute_spec(options.attack)
         substitute = build(spec, options.run).to(options.device) if spec else None
         images = read_split(options.run / "data" / "test.h5", 0, options.images)
