@@ -42,7 +42,7 @@ rule train:
 
 
 onstart:
-    drop_default_rate_limit()
+    drop_default_rate_limit(workflow.scheduler)
 
 
 onsuccess:

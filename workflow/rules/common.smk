@@ -14,6 +14,7 @@ from absynth.imports import modules_behind
 from absynth.models.registry import LABELS as VAE_LABELS
 from absynth.models.registry import PUBLISHED_VAE
 from absynth.plan import Plan
+from absynth.scheduling import drop_default_rate_limit
 
 try:
     PLAN = Plan(config, Path(workflow.basedir) / "workflow" / "schemas")
@@ -218,18 +219,6 @@ def benchmarks():
     paths += [f"reevaluate/{model}-{norm}" for model, norm in ATTACKED]
     paths += [f"distal/{model}" for model in CLIMBED]
     return [run(f"benchmarks/{path}.tsv") for path in paths]
-
-
-def drop_default_rate_limit():
-    """Take away Snakemake's default limit of 100 job starts a second; one that is asked for stays.
-
-    To start jobs that a limit holds back, the scheduler sets a timer whenever it looks at the open jobs, limited or
-    not, and looks at them again when the time is up. So each finished job adds a look a second for the rest of the
-    run, and a long run keeps a core busy with looking (Snakemake 9.27).
-    """
-    limiter = workflow.scheduler.job_rate_limiter
-    if limiter and (limiter.max_jobs, limiter.timespan) == (100, 1):
-        workflow.scheduler.job_rate_limiter = None
 
 
 def report_results(table, figures, report):
