@@ -13,16 +13,18 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import torch
-from torch import Tensor, nn
+from laid_over import ROOT, read_config
+from torch import Tensor
 
 from absynth import load_model
-from absynth.attacks.gradient import steepest_direction
+from absynth.attacks.gradient import fgm, fgsm, steepest, steepest_direction
 from absynth.attacks.search import search_line
 from absynth.attacks.target import Target
 from absynth.calibration import log_confidence
@@ -31,8 +33,7 @@ from absynth.errors import InputError
 from absynth.models.constants import read_calibration
 from absynth.reduction import summarise
 
-THRESHOLDS = {"l2": 1.5, "linf": 0.3}
-SEARCH = {"doublings": 8, "per_doubling": 4, "bisections": 10}  # as fgm and fgsm do by default
+ATTACKS = {"l2": fgm, "linf": fgsm}
 
 
 def main() -> None:
@@ -62,11 +63,12 @@ def main() -> None:
         "cross_entropy": partial(downhill, score=lambda logits: logits.log_softmax(dim=1)),
         "confidence": partial(downhill, score=lambda logits: log_confidence(logits, alpha, eta)),
     }
-    for norm, threshold in THRESHOLDS.items():
+    thresholds = read_config(ROOT / "config" / "config.yaml")["thresholds"]
+    for norm, attack in ATTACKS.items():
         for loss, direction in directions.items():
             target = Target(model, x, y, norm)
-            search_line(target, direction(target), **SEARCH)
-            found = summarise(target.best_distance.cpu().numpy(), threshold)
+            search_line(target, direction(target), **asdict(attack(norm)))
+            found = summarise(target.best_distance.cpu().numpy(), thresholds[norm])
             constants = {"alpha": alpha, "eta": eta} if loss == "confidence" else {}
             print(json.dumps({"model": options.model, "norm": norm, "loss": loss, **constants, **found}))
 
@@ -80,9 +82,7 @@ def downhill(target: Target, score: Callable[[Tensor], Tensor]) -> Tensor:
     leaf = x.clone().requires_grad_()
     of_label = score(target(leaf)).gather(1, y[:, None]).sum()
     (gradient,) = torch.autograd.grad(-of_label, leaf)
-    if target.norm == "linf":
-        return gradient.sign()
-    return nn.functional.normalize(gradient.flatten(1), eps=1e-30).view_as(x)
+    return steepest(gradient, target.norm)
 
 
 if __name__ == "__main__":

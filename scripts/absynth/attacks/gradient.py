@@ -55,7 +55,12 @@ def steepest_direction(target: Target) -> Tensor:
     x = x.clone().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(misread_loss(FoolboxView(target)(x), y), x)
-    return _STEEPEST[target.norm](gradient.flatten(1)).view_as(x)
+    return steepest(gradient, target.norm)
+
+
+def steepest(gradient: Tensor, norm: str) -> Tensor:
+    """The direction of length 1 in the norm that climbs a gradient (m, 1, 28, 28) fastest; 0 where that is 0."""
+    return _STEEPEST[norm](gradient.flatten(1)).view_as(gradient)
 
 
 def _along_gradient(gradient: Tensor) -> Tensor:
