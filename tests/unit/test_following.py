@@ -1,14 +1,20 @@
 """Warm inference under attack: which queries start from what, and for whom."""
 
+import pytest
 import torch
 from torch import nn
 
 from absynth.attacks.following import RADIUS, Following
 from absynth.inference.latents import Inferred
+from absynth.models.abs import ABS, build_abs
+from absynth.models.files import ModelFiles
 
 
 class Recorder(nn.Module):
-    """A stand-in for ABS that writes down how each query was inferred; logits tell which start it had."""
+    """A stand-in for ABS that writes down how each query was inferred; logits tell which start it had.
+
+    Class 0 explains every image best.
+    """
 
     def __init__(self):
         super().__init__()
@@ -17,24 +23,31 @@ class Recorder(nn.Module):
     def seen(self, x):
         return x.flatten(1)
 
-    def infer(self, x, without=None):
+    def infer(self, x, without=None, **_):
         self.cold.append(len(x))
         mean = x.flatten(1).mean(dim=1)
-        return Inferred(mean[:, None, None].expand(-1, 10, 8).clone(), torch.zeros(len(x), 10, 784))
+        return Inferred(mean[:, None, None].expand(-1, 10, 8), mean[:, None, None].expand(-1, 10, 784))
 
     def at(self, x, inferred):
         return inferred.latents[:, :, 0]
 
-    def infer_near(self, x, start, without=None):
+    def infer_near(self, x, start, without=None, **_):
         if without is not None:
             return Inferred(start.latents + 1, start.images)
         self.warm.append(len(x))
         return start
 
 
+def made(model: Recorder, n: int) -> Following:
+    """Rows of white images, which no black query is explained better by; what building it asks is not counted."""
+    following = Following(model, torch.ones(n, 1, 28, 28), torch.zeros(n, dtype=torch.int64))
+    model.cold.clear()
+    return following
+
+
 def test_near_queries_start_from_their_own_rows_last_inference():
     model = Recorder()
-    following = Following(model, 3)
+    following = made(model, 3)
     x = torch.stack([torch.full((1, 28, 28), value) for value in (0.2, 0.4, 0.6)])
     rows = torch.arange(3)
     torch.testing.assert_close(following(x, rows)[:, 0], torch.tensor([0.2, 0.4, 0.6]))
@@ -46,7 +59,7 @@ def test_near_queries_start_from_their_own_rows_last_inference():
 
 def test_far_queries_are_inferred_anew_and_remembered():
     model = Recorder()
-    following = Following(model, 2)
+    following = made(model, 2)
     x = torch.full((2, 1, 28, 28), 0.2)
     following(x, torch.arange(2))
     mixed = x + torch.tensor([0.0, 1.1 * RADIUS / 28])[:, None, None, None]
@@ -57,7 +70,7 @@ def test_far_queries_are_inferred_anew_and_remembered():
 
 
 def test_rivals_refined_without_a_class_are_what_the_next_query_starts_from():
-    following = Following(Recorder(), 1)
+    following = made(Recorder(), 1)
     x, row = torch.full((1, 1, 28, 28), 0.2), torch.tensor([0])
     refined = following.infer(x, row, without=torch.tensor([3]))
     torch.testing.assert_close(refined.latents, torch.full((1, 10, 8), 1.2))
@@ -66,8 +79,75 @@ def test_rivals_refined_without_a_class_are_what_the_next_query_starts_from():
 
 def test_a_row_not_asked_for_yet_is_inferred_from_nothing():
     model = Recorder()
-    following = Following(model, 2)
+    following = made(model, 2)
     x = torch.full((1, 1, 28, 28), 0.2)
     following(x, torch.tensor([0]))
     following(x, torch.tensor([1]))
     assert (model.cold, model.warm) == ([1, 1], [])
+
+
+@pytest.fixture(scope="module")
+def model(published) -> ABS:
+    files = ModelFiles(tuple(published / f"ABS_{label}.net" for label in range(10)))
+    return build_abs(files, prior_samples=2000).eval()
+
+
+@pytest.fixture(scope="module")
+def boundary(model, mnist_test):
+    """Images, their labels, and points just across the decision boundary on the way to the next image."""
+    x, y = (part[:6] for part in mnist_test)
+    ends, low, high = x.roll(1, dims=0), torch.zeros(6, 1, 1, 1), torch.ones(6, 1, 1, 1)
+    for _ in range(8):
+        middle = (low + high) / 2
+        with torch.no_grad():
+            misread = (model(torch.lerp(x, ends, middle)).argmax(dim=1) != y)[:, None, None, None]
+        low, high = torch.where(misread, low, middle), torch.where(misread, middle, high)
+    return x, y, torch.lerp(x, ends, high)
+
+
+def test_decisions_near_the_boundary_are_foreseen(model, boundary, monkeypatch):
+    """Small steps about the boundary, where inference from nothing says now this and now that."""
+    x, y, middle = boundary
+    following, rows = Following(model, x, y), torch.arange(6)
+    following.decide(middle, rows)
+    inferred = 0
+
+    def counted(queries, *arguments, **options):
+        nonlocal inferred
+        inferred += len(queries)
+        return ABS.infer_near(model, queries, *arguments, **options)
+
+    monkeypatch.setattr(model, "infer_near", counted)
+    generator = torch.Generator().manual_seed(0)
+    agreed, changed = [], []
+    for _ in range(20):
+        step = torch.randn(middle.shape, generator=generator)
+        queries = (middle + 0.3 * step / step.flatten(1).norm(dim=1)[:, None, None, None]).clamp(0, 1)
+        with torch.no_grad():
+            expected = model(queries).argmax(dim=1)
+        agreed.append(following.decide(queries, rows) == expected)
+        changed.append(expected == y)
+    assert torch.stack(agreed).float().mean() > 0.95
+    assert 0.1 < torch.stack(changed).float().mean() < 0.9
+    assert inferred < 60  # of 120
+
+
+def test_a_foreseen_query_is_not_remembered(model, boundary):
+    x, y, _ = boundary
+    following, rows = Following(model, x, y), torch.arange(6)
+    following.infer(x, rows)
+    before = following.last.clone()
+    assert torch.equal(following.decide((x + 0.001).clamp(0, 1), rows), y)
+    assert torch.equal(following.last, before)
+
+
+def test_a_lost_explanation_by_the_label_is_found_again_at_home(model, boundary):
+    x, y, _ = boundary
+    following, rows = Following(model, x, y), torch.arange(6)
+    following.infer(x, rows)
+    following.found.latents[rows, y] = 0.0
+    following.found.images[rows, y] = 1.0  # an explanation that no image has
+    assert torch.equal(following.decide(x, rows), y)
+    following.found.images[rows, y] = 1.0
+    with torch.no_grad():
+        assert torch.equal(following(x, rows).argmax(dim=1), y)

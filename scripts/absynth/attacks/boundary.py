@@ -16,6 +16,7 @@ _SPHERICAL_WINDOW = 50  # steps after which its success rate is judged, on ten t
 _SOURCE_WINDOW = 20  # steps after which the success rate of whole steps is judged
 _BLEND_DOUBLINGS = 5
 _BLEND_BISECTIONS = 10
+_TINY = 1e-12  # a walk that ends at the clean image itself stays there
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,14 @@ def _propose(
     """
     clean, best = target.active[0].flatten(1), target.best[target.rows].flatten(1)  # (m, d)
     outward = best - clean
-    distance = outward.norm(dim=1, keepdim=True)
+    distance = outward.norm(dim=1, keepdim=True).clamp(min=_TINY)
     direction = outward / distance
     tangent = random.normal(target.rows, clean.shape[1]).to(clean.dtype)
     tangent = tangent - (tangent * direction).sum(dim=1, keepdim=True) * direction
     tangent = tangent * (spherical[:, None] * distance / tangent.norm(dim=1, keepdim=True))
     # Pythagoras brings the point on the tangent back to the sphere; clipping may move it off again.
     sphere = (clean + (outward + tangent) / (1 + spherical[:, None] ** 2).sqrt()).clamp(0, 1)
-    radius = (sphere - clean).norm(dim=1, keepdim=True)
+    radius = (sphere - clean).norm(dim=1, keepdim=True).clamp(min=_TINY)
     shrink = (((1 - source[:, None]) * distance) / radius).clamp(0, 1)
     shape = target.x.shape[1:]
     return (clean + shrink * (sphere - clean)).clamp(0, 1).view(-1, *shape), sphere.view(-1, *shape)

@@ -3,27 +3,98 @@
 import torch
 from torch import Tensor, nn
 
-from absynth.inference.latents import Inferred
+from absynth.inference.foresight import Foresight
+from absynth.inference.latents import Inferred, energies
 
 RADIUS = 1.5  # l2 distance, as the model sees images, within which a query starts from its row's last one
+REACH = 4.0  # l2 distance within which its decision may be foreseen
+MARGIN = 6.0  # a class whose energy exceeds the best one's by more, within RADIUS, is no rival of it
+_DOUBT = (2.0, 0.02)  # what a rival's energy may fall by: so many times what is foreseen, and so much besides
 
 
 class Following(nn.Module):
     """ABS under attack: an image's queries lie close together, so most inferences can be warm.
 
-    Each of n rows remembers its last query and what was inferred for it. A query within RADIUS of that starts
-    from there, any other from nothing. Errors of a long chain of warm inferences are the verdict's to find.
+    Each row, a clean image (n, 1, 28, 28) with its label (n,), remembers its last inferred query and what was
+    inferred for it. A query within RADIUS of that starts from there, any other from nothing. A chain of warm
+    inferences can lose the label's best explanation, and then lead on to the clean image itself: where the clean
+    image's explains a query better, the search starts from that. Other errors are the verdict's to find.
     """
 
-    def __init__(self, model: nn.Module, n: int):
+    def __init__(self, model: nn.Module, clean: Tensor, labels: Tensor):
         super().__init__()
-        self.model, self.n = model, n
-        self.last: Tensor | None = None  # queries as the model sees them, (n, 784); NaN before the first
-        self.found: Inferred | None = None
+        self.model, self.labels = model, labels
+        self.found = model.infer(clean).copy()
+        rows = torch.arange(len(labels), device=labels.device)
+        self.home = Inferred(
+            self.found.latents[rows, labels], self.found.images[rows, labels]
+        )  # (n, 8), (n, 784)
+        self.last = torch.full_like(
+            self.home.images, torch.nan
+        )  # queries as the model sees them; none so far
+        self.foresight = Foresight(self.found)
 
     def forward(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Logits (q, 10) of queries (q, 1, 28, 28) that belong to `rows` (q,)."""
         return self.model.at(queries, self.infer(queries, rows))
+
+    @torch.no_grad()
+    def decide(self, queries: Tensor, rows: Tensor) -> Tensor:
+        """The classes (q,) of queries (q, 1, 28, 28) that belong to `rows` (q,).
+
+        A query within REACH of its row's last one is not inferred, and not remembered, where no rival can be
+        expected to overtake the class that is best at the last latents. Elsewhere only latents that bear on the
+        decision are searched.
+        """
+        seen = self.model.seen(queries)
+        distance = self._distance(seen, rows)
+        classes, doubtful = self._foresee(seen, rows, distance)
+        warm = (doubtful.any(dim=1) & (distance < RADIUS)).nonzero().squeeze(1)
+        cold = (~(distance < REACH) | (doubtful.any(dim=1) & ~(distance < RADIUS))).nonzero().squeeze(1)
+        if len(warm):
+            pairs = doubtful[warm].scatter(1, classes[warm, None], True)
+            start, _ = self._start(seen[warm], rows[warm])
+            watch = self.foresight.watch(rows[warm])
+            inferred = self.model.infer_near(queries[warm], start, pairs=pairs, watch=watch)
+            self._remember(seen[warm], rows[warm], inferred)
+            classes[warm], _ = self._best(seen[warm], inferred)
+        if len(cold):
+            watch = self.foresight.watch(rows[cold])
+            inferred = self.model.infer(queries[cold], decide=True, watch=watch)
+            classes[cold], rivalled = self._best(seen[cold], inferred)
+            searched = cold[rivalled]  # to the end, and thus a start for others
+            self._remember(seen[searched], rows[searched], inferred[rivalled])
+        return classes
+
+    def _best(self, seen: Tensor, inferred: Inferred) -> tuple[Tensor, Tensor]:
+        """The class (q,) of least energy of images (q, 784), and whether (q,) it has rivals."""
+        least = (self.model.gamma * inferred.energies(seen)).topk(2, dim=1, largest=False)
+        return least.indices[:, 0], least.values[:, 1] - least.values[:, 0] < MARGIN
+
+    def _foresee(self, seen: Tensor, rows: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """The best class (q,) of images (q, 784) at their rows' last latents, and which (q, C) may overtake it.
+
+        Tells nothing of images that are out of REACH.
+        """
+        classes = torch.zeros_like(rows)
+        doubtful = torch.zeros(len(rows), self.found.latents.shape[1], dtype=torch.bool, device=rows.device)
+        near = (distance < REACH).nonzero().squeeze(1)
+        if not len(near):
+            return classes, doubtful
+        seen, rows = seen[near], rows[near]
+        start, moved = self._start(seen, rows)
+        energy = self.model.gamma * start.energies(seen)  # (q, C)
+        least, best = energy.min(dim=1)
+        gap = energy - least[:, None]
+        margin = MARGIN * (distance[near, None] / RADIUS).clamp(min=1)
+        query, rival = (gap < margin).scatter(1, best[:, None], False).nonzero(as_tuple=True)  # pairs (P,)
+        residual, z = start.images[query, rival] - seen[query], start.latents[query, rival]
+        foreseen = self.model.gamma[rival] * self.foresight.decrease(rows[query], rival, residual, z)
+        share, besides = _DOUBT
+        foreseen[moved[query] & (rival == self.labels[rows[query]])] = torch.inf  # known of other latents
+        doubtful[near[query], rival] = gap[query, rival] <= share * foreseen + besides
+        classes[near] = best
+        return classes, doubtful
 
     def infer(self, queries: Tensor, rows: Tensor, *, without: Tensor | None = None) -> Inferred:
         """What is inferred for queries (q, 1, 28, 28) that belong to `rows` (q,).
@@ -31,32 +102,37 @@ class Following(nn.Module):
         without: a class (q,) of each query whose rivals are searched for too, as if it were none
         """
         seen = self.model.seen(queries).detach()
-        near = self._near(seen, rows)
+        near, watch = self._distance(seen, rows) < RADIUS, self.foresight.watch
         if near.all():
-            inferred = self.model.infer_near(queries, self.found[rows])
+            inferred = self.model.infer_near(queries, self._start(seen, rows)[0], watch=watch(rows))
         else:
-            inferred = self.model.infer(queries[~near], None if without is None else without[~near])
+            cold = None if without is None else without[~near]
+            inferred = self.model.infer(queries[~near], cold, watch=watch(rows[~near]))
             if near.any():
-                warm = self.model.infer_near(queries[near], self.found[rows[near]])
+                start, _ = self._start(seen[near], rows[near])
+                warm = self.model.infer_near(queries[near], start, watch=watch(rows[near]))
                 order = torch.cat([near.nonzero(), (~near).nonzero()]).squeeze(1).argsort()
                 inferred = Inferred.cat([warm, inferred])[order]
         if without is not None:
-            inferred = self.model.infer_near(queries, inferred, without)
+            inferred = self.model.infer_near(queries, inferred, without, watch=watch(rows))
         self._remember(seen, rows, inferred)
         return inferred
 
-    def _near(self, seen: Tensor, rows: Tensor) -> Tensor:
-        if self.last is None:
-            return torch.zeros_like(rows, dtype=torch.bool)
-        return (seen - self.last[rows]).norm(dim=1) < RADIUS
+    def _distance(self, seen: Tensor, rows: Tensor) -> Tensor:
+        """From each image (q, 784) to its row's last one: (q,), NaN where there is none."""
+        return (seen - self.last[rows]).norm(dim=1)
+
+    def _start(self, seen: Tensor, rows: Tensor) -> tuple[Inferred, Tensor]:
+        """What a warm search for images (q, 784) starts from, and where (q,) the label's class starts from home."""
+        start, home, label = self.found[rows], self.home[rows], self.labels[rows]
+        which = torch.arange(len(rows), device=rows.device)
+        own = energies(start.images[which, label], seen, start.latents[which, label])
+        moved = energies(home.images, seen, home.latents) < own
+        which, label = which[moved], label[moved]
+        start.latents[which, label], start.images[which, label] = home.latents[moved], home.images[moved]
+        return start, moved
 
     def _remember(self, seen: Tensor, rows: Tensor, inferred: Inferred) -> None:
-        if self.found is None:
-            self.last = seen.new_full((self.n, seen.shape[1]), torch.nan)
-            self.found = Inferred(
-                inferred.latents.new_zeros(self.n, *inferred.latents.shape[1:]),
-                inferred.images.new_zeros(self.n, *inferred.images.shape[1:]),
-            )
         self.last[rows] = seen
         self.found.latents[rows] = inferred.latents
         self.found.images[rows] = inferred.images

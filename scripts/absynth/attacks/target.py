@@ -28,7 +28,7 @@ class Target(nn.Module):
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, norm: str):
         super().__init__()
         self.model, self.x, self.y, self.norm = model, x, y, norm
-        self.following = Following(model, len(x)) if hasattr(model, "infer_near") else None
+        self.following = Following(model, x, y) if hasattr(model, "infer_near") else None
         self.rows = torch.arange(len(x), device=x.device)
         threshold = getattr(model, "input_threshold", None)
         self.nearest = Nearest(x, norm)
@@ -92,8 +92,14 @@ class Target(nn.Module):
 
     def adversarial(self, queries: Tensor) -> Tensor:
         """Whether the model misreads queries (k · m, 1, 28, 28): (k · m,) bool."""
+        rows = self.rows.repeat(self._blocks(queries))
         with torch.no_grad():
-            return self(queries).argmax(dim=1) != self.y[self.rows].repeat(self._blocks(queries))
+            if self.following:
+                prediction = self.following.decide(queries, rows)
+            else:
+                prediction = self.model(queries).argmax(dim=1)
+        self._count(queries, prediction)
+        return prediction != self.y[rows]
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
         """Keep those queries (k · m, 1, 28, 28) that are misread and nearer than the best so far."""

@@ -6,6 +6,7 @@ lower minima now and then, but there the reference would disagree. It leaves out
 longer win and pairs whose next step promises next to nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,9 @@ from absynth.inference.prior import Prototypes, clip_radius
 from absynth.inference.reference import RADIUS
 
 _BATCH = 128  # images inferred at a time; the Jacobian of a pair takes 25 kB
+
+# Shown the Jacobian of each step: images (P,) and classes (P,) of the pairs, ∂G/∂z (P, 8, 784).
+Watcher = Callable[[Tensor, Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -41,37 +45,66 @@ class Fast:
         x: Tensor,
         scale: Tensor,
         without: Tensor | None = None,
+        decide: bool = False,
+        watch: Watcher | None = None,
     ) -> Inferred:
         """x (n, 784) to the latents (n, C, 8) found; classes far from winning keep their best prior sample.
 
         scale (C,): the factor γ_c by which a class's energy enters the comparison between classes
         without: a class (n,) of each image whose rivals are then searched for as if it were none
+        decide: the search of an image stops where a single class can still win
         """
         found = []
         for first in range(0, len(x), _BATCH):
             rows = slice(first, first + _BATCH)
             search = _Search(decoders, x[rows], prototypes.nearest_projected(x[rows]), scale)
-            found.append(search.run(self.margins, self.tolerance))
+            found.append(search.run(self.margins, self.tolerance, _shifted(watch, first), decide=decide))
             if without is not None:
                 search = _Search(decoders, x[rows], found[-1], scale, without[rows])
-                found[-1] = search.run(self.margins, self.tolerance)
+                found[-1] = search.run(self.margins, self.tolerance, _shifted(watch, first))
         return Inferred.cat(found)
 
     @torch.no_grad()
     def refine(
-        self, decoders: Decoders, x: Tensor, start: Inferred, scale: Tensor, without: Tensor | None = None
+        self,
+        decoders: Decoders,
+        x: Tensor,
+        start: Inferred,
+        scale: Tensor,
+        without: Tensor | None = None,
+        pairs: Tensor | None = None,
+        watch: Watcher | None = None,
     ) -> Inferred:
         """Search from what was inferred for nearby images.
 
         without: a class (n,) of each image that keeps its latents and takes no part in the comparison
+        pairs: the classes (n, C) of each image that are searched, if not all
         """
         found = []
         for first in range(0, len(x), _BATCH):
             rows = slice(first, first + _BATCH)
             left_out = None if without is None else without[rows]
             search = _Search(decoders, x[rows], start[rows], scale, left_out)
-            found.append(search.run(self.warm_margins, self.tolerance))
+            chosen = None if pairs is None else pairs[rows].T.flatten()
+            found.append(search.run(self.warm_margins, self.tolerance, _shifted(watch, first), chosen))
         return Inferred.cat(found)
+
+
+def _shifted(watch: Watcher | None, first: int) -> Watcher | None:
+    """The watcher for a part of the images that begins at `first`."""
+    if watch is None or first == 0:
+        return watch
+    return lambda images, classes, jacobian: watch(images + first, classes, jacobian)
+
+
+def gauss_newton(jacobian: Tensor, residual: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient and Gauss–Newton Hessian of the energy E(z) = ‖residual‖² + ½‖z‖².
+
+    With residual r = G(z) - x and J = ∂G/∂z (P, 8, 784) they are 2Jr + z (P, 8) and 2JJᵀ + 1 (P, 8, 8).
+    """
+    gradient = 2 * (jacobian @ residual[:, :, None]).squeeze(2) + z
+    hessian = 2 * jacobian @ jacobian.mT + torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
+    return gradient, hessian
 
 
 class _Search:
@@ -109,26 +142,35 @@ class _Search:
         self.z[kept], self.image[kept], self.energy[kept] = z[better], image[better], energy[better]
         return better
 
-    def run(self, margins: tuple[float, ...], tolerance: float) -> Inferred:
-        """Take one step for each margin."""
-        unfinished = torch.ones_like(self.energy, dtype=torch.bool)
+    def run(
+        self,
+        margins: tuple[float, ...],
+        tolerance: float,
+        watch: Watcher | None,
+        pairs: Tensor | None = None,
+        *,
+        decide: bool = False,
+    ) -> Inferred:
+        """Take one step for each margin, of all pairs or those chosen (C · n,)."""
+        unfinished = torch.ones_like(self.energy, dtype=torch.bool) if pairs is None else pairs.clone()
         for margin in margins:
-            rows = (unfinished & self.contenders(margin)).nonzero().squeeze(1)
+            contenders = self.contenders(margin)
+            if decide:
+                contenders &= (contenders.view(self.c, self.n).sum(dim=0) > 1).repeat(self.c)
+            rows = (unfinished & contenders).nonzero().squeeze(1)
             if not len(rows):
                 break
-            unfinished[rows] = self.step(rows) > tolerance
+            unfinished[rows] = self.step(rows, watch) > tolerance
         shape = (self.c, self.n, -1)
         return Inferred(self.z.view(shape).transpose(0, 1), self.image.view(shape).transpose(0, 1))
 
-    def step(self, rows: Tensor) -> Tensor:
-        """One damped Gauss–Newton step of the pairs `rows`; return the decrease that each promised.
-
-        With residual r = G(z) - x the energy's gradient is 2Jr + z and its Gauss–Newton Hessian 2JJᵀ + 1.
-        """
+    def step(self, rows: Tensor, watch: Watcher | None) -> Tensor:
+        """One damped Gauss–Newton step of the pairs `rows`; return the decrease that each promised."""
         counts, z = self.counts(rows), self.z[rows]
         image, jacobian = self.decoders.with_jacobian(z, counts)  # (P, 784), (P, 8, 784)
-        gradient = 2 * (jacobian @ (image - self.x[rows])[:, :, None]).squeeze(2) + z
-        hessian = 2 * jacobian @ jacobian.mT + torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
+        if watch:
+            watch(rows % self.n, rows // self.n, jacobian)
+        gradient, hessian = gauss_newton(jacobian, image - self.x[rows], z)
         damped = hessian + torch.diag_embed(self.damping[rows, None] * hessian.diagonal(dim1=1, dim2=2))
         move = torch.linalg.solve(damped, -gradient)
         proposal = clip_radius(z + move, RADIUS)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from absynth.errors import InputError
 from absynth.inference.decoders import PIXELS, Decoders
-from absynth.inference.fast import Fast
+from absynth.inference.fast import Fast, Watcher
 from absynth.inference.latents import Inferred
 from absynth.inference.prior import Prototypes
 from absynth.inference.reference import Reference
@@ -73,29 +73,49 @@ class ABS(nn.Module):
         """Logits (n, C) of images (n, 1, 28, 28) at latents inferred for them; differentiable in x."""
         return self.logits(self.seen(x), inferred)
 
-    def infer(self, x: Tensor, without: Tensor | None = None) -> Inferred:
+    def infer(
+        self,
+        x: Tensor,
+        without: Tensor | None = None,
+        *,
+        decide: bool = False,
+        watch: Watcher | None = None,
+    ) -> Inferred:
         """The latents of images (n, 1, 28, 28) under every class.
 
         Fast inference searches only classes that may win.
 
         without: a class (n,) of each image whose rivals it then searches for as if it were none
+        decide: it then stops searching where a class has no rival left
+        watch: shown the Jacobians of fast inference
         """
         check_images(x)
         seen = self.seen(x).detach()
         if self.inference == "reference":
             return self.reference.infer(self.decoders, self.prototypes, seen)
-        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma, without)
+        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma, without, decide, watch)
 
-    def infer_near(self, x: Tensor, start: Inferred, without: Tensor | None = None) -> Inferred:
+    def infer_near(
+        self,
+        x: Tensor,
+        start: Inferred,
+        without: Tensor | None = None,
+        *,
+        pairs: Tensor | None = None,
+        watch: Watcher | None = None,
+    ) -> Inferred:
         """The same, searching from what was inferred for nearby images; always by fast inference.
 
         Assumes that the optimum of no class that matters left its basin in between.
 
         without: a class (n,) of each image that keeps its latents; the others are searched as if it were none
+        pairs: the classes (n, C) of each image that are searched, if not all
+        watch: shown the Jacobians
         """
         check_images(x)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
-        return self.fast.refine(self.decoders, self.seen(x).detach(), start, self.gamma, without)
+        seen = self.seen(x).detach()
+        return self.fast.refine(self.decoders, seen, start, self.gamma, without, pairs, watch)
 
     def logits(self, seen: Tensor, inferred: Inferred) -> Tensor:
         """Logits (n, C) of flat images (n, 784) at given latents."""

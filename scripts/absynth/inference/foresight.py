@@ -1,0 +1,47 @@
+"""How far energies would fall if nearby images were inferred anew, told without a decoder."""
+
+import torch
+from torch import Tensor
+
+from absynth.inference.fast import Watcher, gauss_newton
+from absynth.inference.latents import Inferred
+
+
+class Foresight:
+    """The Jacobians that the last inferences of n rows, shaped like `inferred`, stepped with, for each class.
+
+    An image that moves by δ drags its latents along the eight tangents of G alone, so next to nothing of most δ
+    tells on them. One matrix product with the last Jacobian foresees the decrease, a thousandth of the work of
+    a decoder. On the published weights, under attack, energies fell by more than 2 · foreseen + 0.05 for one
+    pair in a hundred, and then by some hundredths.
+
+    Memory: 25 kB a row and class.
+    """
+
+    def __init__(self, inferred: Inferred):
+        latents, pixels = inferred.latents, inferred.images.shape[2]
+        self.jacobians = latents.new_empty(*latents.shape, pixels)  # (n, C, 8, 784)
+        self.known = torch.zeros(latents.shape[:2], dtype=torch.bool, device=latents.device)
+
+    def watch(self, rows: Tensor) -> Watcher:
+        """What an inference of images that belong to `rows` (q,) shows its Jacobians."""
+
+        def keep(images: Tensor, classes: Tensor, jacobian: Tensor) -> None:
+            self.jacobians[rows[images], classes] = jacobian
+            self.known[rows[images], classes] = True
+
+        return keep
+
+    def decrease(self, rows: Tensor, classes: Tensor, residual: Tensor, z: Tensor) -> Tensor:
+        """By how much a Gauss–Newton step promises to lower the energies of pairs of a row and a class.
+
+        Takes   rows, classes (P,); residual (P, 784), of the new image at the last latents z (P, 8)
+        Returns (P,), inf where no Jacobian is known
+        """
+        promise = residual.new_full((len(rows),), torch.inf)
+        known = self.known[rows, classes].nonzero().squeeze(1)
+        jacobian = self.jacobians[rows[known], classes[known]]
+        gradient, hessian = gauss_newton(jacobian, residual[known], z[known])
+        move = torch.linalg.solve(hessian, gradient)
+        promise[known] = 0.5 * (gradient * move).sum(dim=1)
+        return promise
