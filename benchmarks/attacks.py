@@ -39,7 +39,7 @@ from absynth.errors import InputError
 from absynth.log import LOGGER, start_log
 from absynth.models.files import ModelFiles, resolve
 from absynth.models.loading import with_inference
-from absynth.models.registry import KINDS, LABELS, PUBLISHED_VAE
+from absynth.models.registry import KINDS
 from absynth.plan import Plan
 
 # Those whose weights were released and that need nothing besides.
@@ -58,7 +58,7 @@ def read_plan(config: Path, model: str, images: int) -> Plan:
 def released_model(plan: Plan, name: str, folder: Path) -> nn.Module:
     """A model of the run, built from the released weights themselves."""
     kind = KINDS[name]
-    files = [kind.published] if kind.published else [PUBLISHED_VAE.format(label=label) for label in LABELS]
+    files = kind.published
     spec = plan.model_spec(name)
     model = resolve(spec["builder"])(ModelFiles(tuple(folder / file for file in files)), **spec["options"])
     return model.eval().requires_grad_(False)

@@ -14,7 +14,7 @@ from absynth.models.registry import KINDS
 from absynth.plan import Plan, kind_of
 
 ROOT = Path(__file__).parents[1]
-PATHS = ("data_dir", "published_weights")  # config keys that hold a path of the machine
+PATHS = ("data_dir", "published_weights", "trained_weights")  # config keys that hold a path of the machine
 
 
 def command_of(config: Mapping[str, Any]) -> str:
@@ -75,14 +75,21 @@ def _argument(key: str, value: Any) -> str:
 
 
 def weights_of(config: Mapping[str, Any]) -> str:
-    """Which models' weights are the authors' and which were trained in the run."""
+    """Which models' weights are the authors', which another run's, and which were trained in the run."""
     attacks = [name for name, entry in config["attacks"].items() if entry is not None]
     transferred = any(ATTACKS[name].substitute for name in attacks if name in ATTACKS)
-    released, trained = [], []
+    released, taken, trained = [], [], []
     for name, entry in {**config["models"], "substitute": {} if transferred else None}.items():
         kind = None if entry is None else KINDS[kind_of(name, entry)]
         if kind and kind.trainer:
-            imported = config["published_weights"] and (kind.published or kind.trainer == "vae")
-            (released if imported else trained).append(entry.get("label") or kind.label)
-    groups = {"released by the authors": released, "trained in the run": trained}
+            if config["published_weights"] and kind.published:
+                group = released
+            else:
+                group = taken if config.get("trained_weights") else trained
+            group.append(entry.get("label") or kind.label)
+    groups = {
+        "released by the authors": released,
+        "trained in another run": taken,
+        "trained in the run": trained,
+    }
     return ", ".join(f"{title} ({', '.join(names)})" for title, names in groups.items() if names) or "none"

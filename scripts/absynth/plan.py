@@ -77,6 +77,7 @@ class Plan:
         self._check_models(read_schema(schemas, "models"))
         self._check_attacks(read_schema(schemas, "attacks"))
         self._check_sizes()
+        self._check_weights()
 
     @cached_property
     def models(self) -> dict[str, PlannedModel]:
@@ -147,6 +148,21 @@ class Plan:
             "train": "data/train.h5" if model.kind.reads_training_images else None,
             "calibration": f"models/{name}/calibration.json" if model.kind.tuned else None,
         }
+
+    def weight_sources(self, name: str) -> dict[str, str]:
+        """Where the files of a model's weights come from in place of training, by their paths within the run.
+
+        The authors' released weights go before those of another run; empty where the run trains, or nothing is.
+        """
+        model = self.substitute if name == "substitute" else self.models[name]
+        published, trained = self.config["published_weights"], self.config["trained_weights"]
+        if published and model.kind.published:
+            return dict(
+                zip(model.weights, (f"{published}/{file}" for file in model.kind.published), strict=True)
+            )
+        if trained:
+            return {path: f"{trained}/{path.removeprefix('models/')}" for path in model.weights}
+        return {}
 
     def substitute_spec(self, attack: str) -> dict[str, Any] | None:
         """The `model_spec` of the substitute for an attack that needs it, None for all others."""
@@ -260,6 +276,12 @@ class Plan:
                 f"config key n_samples: found {n}, "
                 f"allowed are the {dataset.n_test} test images of {dataset.name}"
             )
+
+    def _check_weights(self) -> None:
+        own = Path("results", self.config["run"], "models")
+        trained = self.config["trained_weights"]
+        if trained and Path(trained) == own:
+            raise InputError(f"config key trained_weights: found {trained}, allowed is that of another run")
 
 
 def kind_of(name: str, entry: Mapping[str, Any]) -> str:

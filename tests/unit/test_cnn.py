@@ -89,7 +89,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 @pytest.mark.mnist
 @pytest.mark.parametrize("name", ["cnn", "binary_cnn", "substitute"])
 def test_published_weights_read_mnist(name, published, mnist_test):
-    model = BUILDERS[name](ModelFiles((published / KINDS[name].published,))).eval()
+    model = BUILDERS[name](ModelFiles((published / KINDS[name].published[0],))).eval()
     images, labels = mnist_test
     with torch.no_grad():
         accuracy = (model(images).argmax(dim=1) == labels).float().mean()
@@ -100,6 +100,6 @@ def test_published_weights_read_mnist(name, published, mnist_test):
 @pytest.mark.published
 def test_published_binary_weights_are_not_the_vanilla_ones(published):
     """The authors' own loader mixes them up."""
-    binary, vanilla = (read_state(published / KINDS[name].published) for name in ("binary_cnn", "cnn"))
+    binary, vanilla = (read_state(published / KINDS[name].published[0]) for name in ("binary_cnn", "cnn"))
     assert binary.keys() == vanilla.keys()
     assert not torch.equal(binary["conv_0.weight"], vanilla["conv_0.weight"])

@@ -179,3 +179,24 @@ def test_an_attack_may_name_models_that_are_left_out():
 
 def test_settings_of_certificates_are_those_of_the_config():
     assert Settings(**plan().config["certificates"]) == Settings()
+
+
+def test_released_weights_go_before_those_of_another_run():
+    both = plan(published_weights="released", trained_weights="results/other/models")
+    assert both.weight_sources("cnn") == {"models/cnn/weights.pt": "released/vanilla_cnn.net"}
+    assert both.weight_sources("substitute") == {"models/substitute/weights.pt": "released/transfer_cnn.net"}
+    assert both.weight_sources("madry") == {
+        "models/madry/weights.pt": "results/other/models/madry/weights.pt"
+    }
+    assert both.weight_sources("binary_abs")["models/abs/vae_7.pt"] == "released/ABS_7.net"
+    taken = plan(trained_weights="results/other/models")
+    assert taken.weight_sources("abs")["models/abs/vae_7.pt"] == "results/other/models/abs/vae_7.pt"
+    assert taken.weight_sources("nearest_neighbor") == {}
+    assert plan().weight_sources("cnn") == {}
+
+
+def test_a_run_cannot_take_its_own_weights():
+    with pytest.raises(
+        InputError, match="trained_weights: found results/mine/models, allowed is that of another"
+    ):
+        plan(run="mine", trained_weights="results/mine/models")

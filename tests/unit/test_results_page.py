@@ -378,6 +378,12 @@ def test_weights_of_a_run_of_its_own():
     assert weights_of(config) == f"trained in the run ({names})"
 
 
+def test_weights_of_a_run_that_takes_another_s():
+    config = checked(published_weights="/released", trained_weights="/other", models={"binary_abs": None})
+    released = "released by the authors (CNN, Binary CNN, ABS, Substitute)"
+    assert weights_of(config) == f"{released}, trained in another run (Madry et al.)"
+
+
 @pytest.mark.parametrize(
     ("distances", "median", "share"),
     [

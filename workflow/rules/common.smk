@@ -12,7 +12,6 @@ from absynth.contents import SECTIONS, figure_entries
 from absynth.errors import InputError
 from absynth.imports import modules_behind
 from absynth.models.registry import LABELS as VAE_LABELS
-from absynth.models.registry import PUBLISHED_VAE
 from absynth.plan import Plan
 from absynth.scheduling import drop_default_rate_limit
 
@@ -93,17 +92,13 @@ def attack_modules(attack):
     return [builder_module(builder) for builder in builders]
 
 
-PUBLISHED = config["published_weights"]
-IMPORTED = [name for name in [*PLAN.models, "substitute"] if PUBLISHED and planned(name).kind.published]
-TRAINED = [
-    name
-    for name in [*PLAN.models, "substitute"]
-    if planned(name).kind.trainer == "classifier" and name not in IMPORTED
-]
-
-
-def published_file(name):
-    return f"{PUBLISHED}/{name}"
+WITH_WEIGHTS = [name for name in [*PLAN.models, "substitute"] if planned(name).kind.trainer]
+# Where files of weights come from that are not trained, by their paths within the run.
+SOURCES = {path: source for name in WITH_WEIGHTS for path, source in PLAN.weight_sources(name).items()}
+VAES_IMPORTED = "models/abs/vae_0.pt" in SOURCES
+CLASSIFIERS = [name for name in WITH_WEIGHTS if planned(name).kind.trainer == "classifier"]
+IMPORTED = [name for name in CLASSIFIERS if f"models/{name}/weights.pt" in SOURCES]
+TRAINED = [name for name in CLASSIFIERS if name not in IMPORTED]
 
 
 def uncalibrated_inputs(name):
@@ -158,7 +153,7 @@ ATTACK_TITLES = {
 }
 CURVES = [name for name in PLAN.models if name in TRAINED]
 UNREFINED = "models/abs/unrefined" if config["vae"]["refine"] else "models/abs"
-VAE_CURVES = list(VAE_LABELS) if GENERATIVE and not PUBLISHED else []
+VAE_CURVES = list(VAE_LABELS) if GENERATIVE and not VAES_IMPORTED else []
 
 
 def shown_norm(models):

@@ -1,8 +1,8 @@
-if PUBLISHED:
+if VAES_IMPORTED:
 
     rule import_vae:
         input:
-            weights=published_file(PUBLISHED_VAE),
+            weights=lambda wildcards: SOURCES[f"models/abs/vae_{wildcards.label}.pt"],
             code=package("models.vae", "models.weights", "log"),
         output:
             weights=run("models/abs/vae_{label}.pt"),
@@ -12,23 +12,6 @@ if PUBLISHED:
             "../../envs/absynth.yaml"
         script:
             "../../scripts/import_vae.py"
-
-    rule import_classifier:
-        input:
-            weights=lambda wildcards: published_file(planned(wildcards.model).kind.published),
-            code=package("models.cnn", "log"),
-        output:
-            weights=run("models/{model}/weights.pt"),
-        log:
-            run("logs/import_classifier/{model}.log"),
-        wildcard_constraints:
-            model="|".join(IMPORTED) or "none",
-        conda:
-            "../../envs/absynth.yaml"
-        params:
-            network=lambda wildcards: planned(wildcards.model).network,
-        script:
-            "../../scripts/import_classifier.py"
 
 else:
 
@@ -79,6 +62,24 @@ else:
                 settings=config["vae"]["refine"],
                 seed=config["seed"],
                 checkpoint=lambda wildcards: run(f"checkpoints/refined_vae_{wildcards.label}.pt"),
+
+
+rule import_classifier:
+    input:
+        weights=lambda wildcards: SOURCES[f"models/{wildcards.model}/weights.pt"],
+        code=package("models.cnn", "log"),
+    output:
+        weights=run("models/{model}/weights.pt"),
+    log:
+        run("logs/import_classifier/{model}.log"),
+    wildcard_constraints:
+        model="|".join(IMPORTED) or "none",
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        network=lambda wildcards: planned(wildcards.model).network,
+    script:
+        "../../scripts/import_classifier.py"
 
 
 rule train_classifier:

@@ -20,7 +20,7 @@ class ModelKind:
     tuned: whether calibration also finds γ, which the builder then needs
     gradients: whether the model is differentiable
     latents: whether it classifies by latents that it infers for each class (`ABS.infer`)
-    published: its file among the authors' released weights
+    published: its files among the authors' released weights, in the order of `weights`; none if there are none
     certificate: whether absynth.certificates bounds it from below
     """
 
@@ -33,17 +33,19 @@ class ModelKind:
     tuned: bool = False
     gradients: bool = True
     latents: bool = False
-    published: str | None = None
+    published: tuple[str, ...] = ()
     certificate: bool = False
 
 
 LABELS = tuple(range(10))
 _VAES = tuple(f"abs/vae_{label}.pt" for label in LABELS)
-PUBLISHED_VAE = "ABS_{label}.net"
+_PUBLISHED_VAES = tuple(f"ABS_{label}.net" for label in LABELS)
 
 KINDS: dict[str, ModelKind] = {
-    "cnn": ModelKind("absynth.models.cnn:build_cnn", "CNN", published="vanilla_cnn.net"),
-    "binary_cnn": ModelKind("absynth.models.cnn:build_binary_cnn", "Binary CNN", published="binary_cnn.net"),
+    "cnn": ModelKind("absynth.models.cnn:build_cnn", "CNN", published=("vanilla_cnn.net",)),
+    "binary_cnn": ModelKind(
+        "absynth.models.cnn:build_binary_cnn", "Binary CNN", published=("binary_cnn.net",)
+    ),
     "nearest_neighbor": ModelKind(
         "absynth.models.nearest_neighbor:build_nearest_neighbor",
         "Nearest Neighbor",
@@ -60,11 +62,20 @@ KINDS: dict[str, ModelKind] = {
         "vae",
         tuned=True,
         latents=True,
+        published=_PUBLISHED_VAES,
         certificate=True,
     ),
-    "abs": ModelKind("absynth.models.abs:build_abs", "ABS", _VAES, "vae", latents=True, certificate=True),
+    "abs": ModelKind(
+        "absynth.models.abs:build_abs",
+        "ABS",
+        _VAES,
+        "vae",
+        latents=True,
+        published=_PUBLISHED_VAES,
+        certificate=True,
+    ),
     "substitute": ModelKind(
-        "absynth.models.cnn:build_substitute", "Substitute", published="transfer_cnn.net"
+        "absynth.models.cnn:build_substitute", "Substitute", published=("transfer_cnn.net",)
     ),
     "custom": ModelKind(
         "absynth.models.custom:build_custom",
