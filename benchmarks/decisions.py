@@ -1,6 +1,7 @@
-"""What foreseeing decisions saves the attacks by decisions on ABS: each attack with it, and with every query inferred.
+"""What foreseeing decisions saves attacks by decisions on ABS: each with it, and with every query inferred.
 
-    python benchmarks/decisions.py --weights DIR --data DIR [--images 20] [--attacks boundary …] [--threads 1] [--binary]
+    python benchmarks/decisions.py --weights DIR --data DIR [--images 20] [--attacks boundary …] [--binary]
+        [--threads 1]
 
 DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints a line of
 JSON an attack: of either side the median and mean distance, queries and CPU seconds an image, verdict included, and

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from absynth.attacks.following import RADIUS, Following
+from absynth.inference.foresight import latest
 from absynth.inference.latents import Inferred
 from absynth.models.abs import ABS, build_abs
 from absynth.models.files import ModelFiles
@@ -84,6 +85,23 @@ def test_a_row_not_asked_for_yet_is_inferred_from_nothing():
     following(x, torch.tensor([0]))
     following(x, torch.tensor([1]))
     assert (model.cold, model.warm) == ([1, 1], [])
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [([0, 1, 2], [1, 1, 1]), ([2, 0, 2, 0], [0, 0, 1, 1]), ([1, 1, 1], [0, 0, 1]), ([], [])],
+)
+def test_of_a_row_s_queries_the_last_is_the_latest(rows, expected):
+    found = latest(torch.tensor(rows, dtype=torch.int64), 3)
+    assert found.tolist() == [bool(value) for value in expected]
+
+
+def test_of_several_queries_of_a_row_the_last_is_remembered():
+    following = made(Recorder(), 2)
+    x = torch.stack([torch.full((1, 28, 28), value) for value in (0.1, 0.2, 0.6, 0.7)])
+    following(x, torch.tensor([0, 1, 0, 1]))
+    torch.testing.assert_close(following.last, x[2:].flatten(1))
+    torch.testing.assert_close(following.found.latents[:, 0, 0], torch.tensor([0.6, 0.7]))
 
 
 @pytest.fixture(scope="module")

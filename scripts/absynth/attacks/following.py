@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from absynth.inference.foresight import Foresight
+from absynth.inference.foresight import Foresight, latest
 from absynth.inference.latents import Inferred, energies
 
 RADIUS = 1.5  # l2 distance, as the model sees images, within which a query starts from its row's last one
-REACH = 4.0  # l2 distance within which its decision may be foreseen
+REACH = 3.0  # l2 distance from that within which its decision may be foreseen
+CHAIN = 16  # decisions on end that may rest on latents that were not searched from nothing
 MARGIN = 6.0  # a class whose energy exceeds the best one's by more, within RADIUS, is no rival of it
 _DOUBT = (2.0, 0.02)  # what a rival's energy may fall by: so many times what is foreseen, and so much besides
 
@@ -26,12 +27,11 @@ class Following(nn.Module):
         self.model, self.labels = model, labels
         self.found = model.infer(clean).copy()
         rows = torch.arange(len(labels), device=labels.device)
-        self.home = Inferred(
-            self.found.latents[rows, labels], self.found.images[rows, labels]
-        )  # (n, 8), (n, 784)
-        self.last = torch.full_like(
-            self.home.images, torch.nan
-        )  # queries as the model sees them; none so far
+        # The label's explanation of the clean image: latents (n, 8) and image (n, 784).
+        self.home = Inferred(self.found.latents[rows, labels], self.found.images[rows, labels])
+        # The last queries inferred, as the model sees them, NaN before the first; decisions since one from nothing.
+        self.last = torch.full_like(self.home.images, torch.nan)
+        self.decided = torch.zeros_like(labels)
         self.foresight = Foresight(self.found)
 
     def forward(self, queries: Tensor, rows: Tensor) -> Tensor:
@@ -44,13 +44,17 @@ class Following(nn.Module):
 
         A query within REACH of its row's last one is not inferred, and not remembered, where no rival can be
         expected to overtake the class that is best at the last latents. Elsewhere only latents that bear on the
-        decision are searched.
+        decision are searched. After CHAIN such decisions the next is made from nothing, lest a rival's better
+        explanation is missed for long.
         """
         seen = self.model.seen(queries)
-        distance = self._distance(seen, rows)
-        classes, doubtful = self._foresee(seen, rows, distance)
-        warm = (doubtful.any(dim=1) & (distance < RADIUS)).nonzero().squeeze(1)
-        cold = (~(distance < REACH) | (doubtful.any(dim=1) & ~(distance < RADIUS))).nonzero().squeeze(1)
+        distance = (seen - self.last[rows]).norm(dim=1)
+        reached = (distance < REACH) & (self.decided[rows] < CHAIN)
+        classes, doubtful = self._foresee(seen, rows, distance, reached.nonzero().squeeze(1))
+        open_, near = doubtful.any(dim=1), distance < RADIUS
+        warm = (reached & open_ & near).nonzero().squeeze(1)
+        cold = (~reached | (open_ & ~near)).nonzero().squeeze(1)
+        self.decided.index_add_(0, rows, reached.to(self.decided.dtype))
         if len(warm):
             pairs = doubtful[warm].scatter(1, classes[warm, None], True)
             start, _ = self._start(seen[warm], rows[warm])
@@ -64,6 +68,7 @@ class Following(nn.Module):
             classes[cold], rivalled = self._best(seen[cold], inferred)
             searched = cold[rivalled]  # to the end, and thus a start for others
             self._remember(seen[searched], rows[searched], inferred[rivalled])
+            self.decided[rows[searched]] = 0
         return classes
 
     def _best(self, seen: Tensor, inferred: Inferred) -> tuple[Tensor, Tensor]:
@@ -71,29 +76,28 @@ class Following(nn.Module):
         least = (self.model.gamma * inferred.energies(seen)).topk(2, dim=1, largest=False)
         return least.indices[:, 0], least.values[:, 1] - least.values[:, 0] < MARGIN
 
-    def _foresee(self, seen: Tensor, rows: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+    def _foresee(self, seen: Tensor, rows: Tensor, distance: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """The best class (q,) of images (q, 784) at their rows' last latents, and which (q, C) may overtake it.
 
-        Tells nothing of images that are out of REACH.
+        Tells nothing of images that are not at the chosen positions.
         """
         classes = torch.zeros_like(rows)
         doubtful = torch.zeros(len(rows), self.found.latents.shape[1], dtype=torch.bool, device=rows.device)
-        near = (distance < REACH).nonzero().squeeze(1)
-        if not len(near):
+        if not len(chosen):
             return classes, doubtful
-        seen, rows = seen[near], rows[near]
+        seen, rows = seen[chosen], rows[chosen]
         start, moved = self._start(seen, rows)
         energy = self.model.gamma * start.energies(seen)  # (q, C)
         least, best = energy.min(dim=1)
         gap = energy - least[:, None]
-        margin = MARGIN * (distance[near, None] / RADIUS).clamp(min=1)
+        margin = MARGIN * (distance[chosen, None] / RADIUS).clamp(min=1)
         query, rival = (gap < margin).scatter(1, best[:, None], False).nonzero(as_tuple=True)  # pairs (P,)
         residual, z = start.images[query, rival] - seen[query], start.latents[query, rival]
         foreseen = self.model.gamma[rival] * self.foresight.decrease(rows[query], rival, residual, z)
         share, besides = _DOUBT
         foreseen[moved[query] & (rival == self.labels[rows[query]])] = torch.inf  # known of other latents
-        doubtful[near[query], rival] = gap[query, rival] <= share * foreseen + besides
-        classes[near] = best
+        doubtful[chosen[query], rival] = gap[query, rival] <= share * foreseen + besides
+        classes[chosen] = best
         return classes, doubtful
 
     def infer(self, queries: Tensor, rows: Tensor, *, without: Tensor | None = None) -> Inferred:
@@ -102,7 +106,7 @@ class Following(nn.Module):
         without: a class (q,) of each query whose rivals are searched for too, as if it were none
         """
         seen = self.model.seen(queries).detach()
-        near, watch = self._distance(seen, rows) < RADIUS, self.foresight.watch
+        near, watch = (seen - self.last[rows]).norm(dim=1) < RADIUS, self.foresight.watch
         if near.all():
             inferred = self.model.infer_near(queries, self._start(seen, rows)[0], watch=watch(rows))
         else:
@@ -116,11 +120,8 @@ class Following(nn.Module):
         if without is not None:
             inferred = self.model.infer_near(queries, inferred, without, watch=watch(rows))
         self._remember(seen, rows, inferred)
+        self.decided[rows[~near]] = 0
         return inferred
-
-    def _distance(self, seen: Tensor, rows: Tensor) -> Tensor:
-        """From each image (q, 784) to its row's last one: (q,), NaN where there is none."""
-        return (seen - self.last[rows]).norm(dim=1)
 
     def _start(self, seen: Tensor, rows: Tensor) -> tuple[Inferred, Tensor]:
         """What a warm search for images (q, 784) starts from, and where (q,) the label's class starts from home."""
@@ -133,6 +134,9 @@ class Following(nn.Module):
         return start, moved
 
     def _remember(self, seen: Tensor, rows: Tensor, inferred: Inferred) -> None:
+        """Keep the last image (q, 784) of each row."""
+        kept = latest(rows, len(self.labels))
+        seen, rows, inferred = seen[kept], rows[kept], inferred[kept]
         self.last[rows] = seen
         self.found.latents[rows] = inferred.latents
         self.found.images[rows] = inferred.images

@@ -7,6 +7,13 @@ from absynth.inference.fast import Watcher, gauss_newton
 from absynth.inference.latents import Inferred
 
 
+def latest(rows: Tensor, n: int) -> Tensor:
+    """Which of `rows` (q,), each below n, do not come again after their place: (q,) bool."""
+    place = torch.arange(len(rows), device=rows.device)
+    last = rows.new_zeros(n).scatter_reduce(0, rows, place, "amax")
+    return last[rows] == place
+
+
 class Foresight:
     """The Jacobians that the last inferences of n rows, shaped like `inferred`, stepped with, for each class.
 
@@ -24,11 +31,13 @@ class Foresight:
         self.known = torch.zeros(latents.shape[:2], dtype=torch.bool, device=latents.device)
 
     def watch(self, rows: Tensor) -> Watcher:
-        """What an inference of images that belong to `rows` (q,) shows its Jacobians."""
+        """What an inference of images that belong to `rows` (q,) shows its Jacobians; a row's last image counts."""
+        kept = latest(rows, len(self.known))
 
         def keep(images: Tensor, classes: Tensor, jacobian: Tensor) -> None:
-            self.jacobians[rows[images], classes] = jacobian
-            self.known[rows[images], classes] = True
+            chosen = kept[images]
+            row, label = rows[images[chosen]], classes[chosen]
+            self.jacobians[row, label], self.known[row, label] = jacobian[chosen], True
 
         return keep
 
