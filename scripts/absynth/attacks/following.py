@@ -8,7 +8,7 @@ from absynth.inference.latents import Inferred, energies
 
 RADIUS = 1.5  # l2 distance, as the model sees images, within which a query starts from its row's last one
 REACH = 3.0  # l2 distance from that within which its decision may be foreseen
-CHAIN = 16  # decisions on end that may rest on latents that were not searched from nothing
+CHAIN = 16  # decisions for the label on end that may rest on latents not searched from nothing
 MARGIN = 6.0  # a class whose energy exceeds the best one's by more, within RADIUS, is no rival of it
 _DOUBT = (2.0, 0.02)  # what a rival's energy may fall by: so many times what is foreseen, and so much besides
 
@@ -29,7 +29,7 @@ class Following(nn.Module):
         rows = torch.arange(len(labels), device=labels.device)
         # The label's explanation of the clean image: latents (n, 8) and image (n, 784).
         self.home = Inferred(self.found.latents[rows, labels], self.found.images[rows, labels])
-        # The last queries inferred, as the model sees them, NaN before the first; decisions since one from nothing.
+        # The last queries inferred, as the model sees them, NaN before the first, and decisions for the label on end.
         self.last = torch.full_like(self.home.images, torch.nan)
         self.decided = torch.zeros_like(labels)
         self.foresight = Foresight(self.found)
@@ -44,17 +44,16 @@ class Following(nn.Module):
 
         A query within REACH of its row's last one is not inferred, and not remembered, where no rival can be
         expected to overtake the class that is best at the last latents. Elsewhere only latents that bear on the
-        decision are searched. After CHAIN such decisions the next is made from nothing, lest a rival's better
-        explanation is missed for long.
+        decision are searched. After CHAIN such decisions for the label the next is made from nothing, lest a rival's
+        better explanation is missed for long.
         """
         seen = self.model.seen(queries)
         distance = (seen - self.last[rows]).norm(dim=1)
         reached = (distance < REACH) & (self.decided[rows] < CHAIN)
         classes, doubtful = self._foresee(seen, rows, distance, reached.nonzero().squeeze(1))
-        open_, near = doubtful.any(dim=1), distance < RADIUS
-        warm = (reached & open_ & near).nonzero().squeeze(1)
-        cold = (~reached | (open_ & ~near)).nonzero().squeeze(1)
-        self.decided.index_add_(0, rows, reached.to(self.decided.dtype))
+        unsure, near = doubtful.any(dim=1), distance < RADIUS
+        warm = (reached & unsure & near).nonzero().squeeze(1)
+        cold = (~reached | (unsure & ~near)).nonzero().squeeze(1)
         if len(warm):
             pairs = doubtful[warm].scatter(1, classes[warm, None], True)
             start, _ = self._start(seen[warm], rows[warm])
@@ -67,8 +66,12 @@ class Following(nn.Module):
             inferred = self.model.infer(queries[cold], decide=True, watch=watch)
             classes[cold], rivalled = self._best(seen[cold], inferred)
             searched = cold[rivalled]  # to the end, and thus a start for others
+            self.foresight.forget(rows[cold[~rivalled]])
             self._remember(seen[searched], rows[searched], inferred[rivalled])
-            self.decided[rows[searched]] = 0
+        correct = classes == self.labels[rows]
+        self.decided.index_add_(0, rows, correct.to(self.decided.dtype))
+        self.decided[rows[~correct]] = 0
+        self.decided[rows[cold]] = 0
         return classes
 
     def _best(self, seen: Tensor, inferred: Inferred) -> tuple[Tensor, Tensor]:

@@ -19,8 +19,7 @@ class Foresight:
 
     An image that moves by δ drags its latents along the eight tangents of G alone, so next to nothing of most δ
     tells on them. One matrix product with the last Jacobian foresees the decrease, a thousandth of the work of
-    a decoder. On the published weights, under attack, energies fell by more than 2 · foreseen + 0.05 for one
-    pair in a hundred, and then by some hundredths.
+    a decoder. It is of first order: who asks must allow for more.
 
     Memory: 25 kB a row and class.
     """
@@ -40,6 +39,10 @@ class Foresight:
             self.jacobians[row, label], self.known[row, label] = jacobian[chosen], True
 
         return keep
+
+    def forget(self, rows: Tensor) -> None:
+        """Of rows whose last inference is not what others start from."""
+        self.known[rows] = False
 
     def decrease(self, rows: Tensor, classes: Tensor, residual: Tensor, z: Tensor) -> Tensor:
         """By how much a Gauss–Newton step promises to lower the energies of pairs of a row and a class.
