@@ -58,9 +58,10 @@ def read_plan(config: Path, model: str, images: int) -> Plan:
 def released_model(plan: Plan, name: str, folder: Path) -> nn.Module:
     """A model of the run, built from the released weights themselves."""
     kind = KINDS[name]
-    files = kind.published
     spec = plan.model_spec(name)
-    model = resolve(spec["builder"])(ModelFiles(tuple(folder / file for file in files)), **spec["options"])
+    model = resolve(spec["builder"])(
+        ModelFiles(tuple(folder / file for file in kind.published)), **spec["options"]
+    )
     return model.eval().requires_grad_(False)
 
 

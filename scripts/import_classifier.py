@@ -1,4 +1,4 @@
-"""Take the authors' released weights of a CNN."""
+"""Take weights of a classifier: the authors' released ones, or another run's."""
 
 import os
 

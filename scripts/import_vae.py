@@ -1,4 +1,4 @@
-"""Take the authors' released weights of one class's variational autoencoder."""
+"""Take weights of one class's variational autoencoder: the authors' released ones, or another run's."""
 
 import os
 

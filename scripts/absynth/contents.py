@@ -76,7 +76,7 @@ def figure_entries(
     norms: those in which any model was attacked; bracketed: whether any such has a certificate
     climbed: whether any model has a gradient to climb
     generative: whether any model draws samples; explained: whether any such was attacked
-    trained: whether any training left its curve, as none does where released weights replace them all
+    trained: whether any training left its curve, as none does where other weights replace them all
     """
     wanted = {
         "bracket": bracketed,

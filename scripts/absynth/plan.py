@@ -280,7 +280,7 @@ class Plan:
     def _check_weights(self) -> None:
         own = Path("results", self.config["run"], "models")
         trained = self.config["trained_weights"]
-        if trained and Path(trained) == own:
+        if trained and Path(trained).resolve() == own.resolve():
             raise InputError(f"config key trained_weights: found {trained}, allowed is that of another run")
 
 

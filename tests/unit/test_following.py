@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from absynth.attacks.following import RADIUS, Following
-from absynth.inference.foresight import latest
+from absynth.attacks.following import CHAIN, RADIUS, Following
+from absynth.inference.foresight import Foresight, latest
 from absynth.inference.latents import Inferred
 from absynth.models.abs import ABS, build_abs
 from absynth.models.files import ModelFiles
@@ -27,7 +27,7 @@ class Recorder(nn.Module):
     def infer(self, x, without=None, **_):
         self.cold.append(len(x))
         mean = x.flatten(1).mean(dim=1)
-        return Inferred(mean[:, None, None].expand(-1, 10, 8), mean[:, None, None].expand(-1, 10, 784))
+        return Inferred(mean[:, None, None].repeat(1, 10, 8), mean[:, None, None].repeat(1, 10, 784))
 
     def at(self, x, inferred):
         return inferred.latents[:, :, 0]
@@ -128,35 +128,75 @@ def test_decisions_near_the_boundary_are_foreseen(model, boundary, monkeypatch):
     x, y, middle = boundary
     following, rows = Following(model, x, y), torch.arange(6)
     following.decide(middle, rows)
+    generator = torch.Generator().manual_seed(0)
+    steps = torch.randn(20, *middle.shape, generator=generator)
+    queries = (middle + 0.3 * steps / steps.flatten(2).norm(dim=2)[..., None, None, None]).clamp(0, 1)
+    with torch.no_grad():
+        expected = model(queries.flatten(0, 1)).argmax(dim=1).view(20, 6)
     inferred = 0
 
-    def counted(queries, *arguments, **options):
-        nonlocal inferred
-        inferred += len(queries)
-        return ABS.infer_near(model, queries, *arguments, **options)
+    def counted(inference):
+        def count(images, *arguments, **options):
+            nonlocal inferred
+            inferred += len(images)
+            return inference(model, images, *arguments, **options)
 
-    monkeypatch.setattr(model, "infer_near", counted)
-    generator = torch.Generator().manual_seed(0)
-    agreed, changed = [], []
-    for _ in range(20):
-        step = torch.randn(middle.shape, generator=generator)
-        queries = (middle + 0.3 * step / step.flatten(1).norm(dim=1)[:, None, None, None]).clamp(0, 1)
-        with torch.no_grad():
-            expected = model(queries).argmax(dim=1)
-        agreed.append(following.decide(queries, rows) == expected)
-        changed.append(expected == y)
-    assert torch.stack(agreed).float().mean() > 0.95
-    assert 0.1 < torch.stack(changed).float().mean() < 0.9
+        return count
+
+    for name in ("infer", "infer_near"):
+        monkeypatch.setattr(model, name, counted(getattr(ABS, name)))
+    found = torch.stack([following.decide(step, rows) for step in queries])
+    assert (found == expected).float().mean() > 0.95
+    assert 0.1 < (expected == y).float().mean() < 0.9
     assert inferred < 60  # of 120
 
 
-def test_a_foreseen_query_is_not_remembered(model, boundary):
+def forbidden(*arguments, **options):
+    raise AssertionError("inferred")
+
+
+def test_a_foreseen_query_is_not_inferred_until_the_chain_is_long(model, boundary, monkeypatch):
     x, y, _ = boundary
     following, rows = Following(model, x, y), torch.arange(6)
     following.infer(x, rows)
     before = following.last.clone()
-    assert torch.equal(following.decide((x + 0.001).clamp(0, 1), rows), y)
-    assert torch.equal(following.last, before)
+    with monkeypatch.context() as patched:
+        for name in ("infer", "infer_near"):
+            patched.setattr(model, name, forbidden)
+        for _ in range(CHAIN):
+            assert torch.equal(following.decide((x + 0.001).clamp(0, 1), rows), y)
+        assert torch.equal(following.last, before)
+        with pytest.raises(AssertionError, match="inferred"):
+            following.decide(x, rows)
+    assert torch.equal(following.decide(x, rows), y)
+    assert following.decided.tolist() == [0] * 6
+
+
+def test_the_decrease_of_a_linear_decoder_is_foreseen_exactly():
+    """E(z) = ‖z J - x‖² + ½‖z‖², from latents z to its minimum."""
+    generator = torch.Generator().manual_seed(0)
+    jacobian = torch.randn(2, 3, 8, 784, dtype=torch.float64, generator=generator)
+    z = torch.randn(2, 3, 8, dtype=torch.float64, generator=generator)
+    x = torch.rand(2, 784, dtype=torch.float64, generator=generator)
+    foresight = Foresight(Inferred(z, z.new_zeros(2, 3, 784)))
+    rows, classes = torch.tensor([1, 0]), torch.tensor([2, 1])
+    foresight.watch(rows)(torch.tensor([0, 1]), classes, jacobian[rows, classes])
+
+    def energy(latents):
+        residual = torch.einsum("pk,pkd->pd", latents, jacobian[rows, classes]) - x[rows]
+        return residual.square().sum(dim=1) + 0.5 * latents.square().sum(dim=1), residual
+
+    start = z[rows, classes]
+    hessian = 2 * jacobian[rows, classes] @ jacobian[rows, classes].mT + torch.eye(8, dtype=torch.float64)
+    target = 2 * (jacobian[rows, classes] @ x[rows, :, None])
+    least = torch.linalg.solve(hessian, target).squeeze(2)
+    before, residual = energy(start)
+    torch.testing.assert_close(
+        foresight.decrease(rows, classes, residual, start), before - energy(least)[0], rtol=1e-9, atol=1e-6
+    )
+    assert foresight.decrease(rows, torch.tensor([0, 0]), residual, start).tolist() == [torch.inf] * 2
+    foresight.forget(torch.tensor([1]))
+    assert foresight.decrease(rows, classes, residual, start).isinf().tolist() == [True, False]
 
 
 def test_a_lost_explanation_by_the_label_is_found_again_at_home(model, boundary):

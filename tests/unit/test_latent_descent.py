@@ -32,7 +32,7 @@ class Prototypes(nn.Module):
 
     def infer(self, x, without=None, **_):
         self.asked += len(x)
-        return Inferred(torch.zeros(len(x), len(self.images), 8), self.images.expand(len(x), -1, -1))
+        return Inferred(torch.zeros(len(x), len(self.images), 8), self.images.repeat(len(x), 1, 1))
 
     def infer_near(self, x, start, without=None, **_):
         if without is None:
@@ -88,7 +88,8 @@ def test_rivals_are_inferred_without_the_label_at_each_step():
     target = attacked(clean(0.2, 0.8), [0, 1], model, bisections=4, refine_steps=3)
     descent = (target.queries - 4 - 3).tolist()
     assert [model.left_out.count(label) for label in (0, 1)] == descent
-    assert 0.9 * target.queries.sum() < model.asked - 2 <= target.queries.sum()  # some decisions are foreseen
+    foreseen = target.queries.sum() - (model.asked - 2)  # the clean images are asked first of all
+    assert 0 < foreseen < 10
 
 
 def test_only_images_still_read_rightly_go_on():

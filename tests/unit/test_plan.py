@@ -195,8 +195,10 @@ def test_released_weights_go_before_those_of_another_run():
     assert plan().weight_sources("cnn") == {}
 
 
-def test_a_run_cannot_take_its_own_weights():
-    with pytest.raises(
-        InputError, match="trained_weights: found results/mine/models, allowed is that of another"
-    ):
-        plan(run="mine", trained_weights="results/mine/models")
+@pytest.mark.parametrize(
+    "folder", ["results/mine/models", "results/x/../mine/models/", ROOT / "results/mine/models"]
+)
+def test_a_run_cannot_take_its_own_weights(folder, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match="allowed is that of another run"):
+        plan(run="mine", trained_weights=str(folder))

@@ -16,7 +16,7 @@ _SPHERICAL_WINDOW = 50  # steps after which its success rate is judged, on ten t
 _SOURCE_WINDOW = 20  # steps after which the success rate of whole steps is judged
 _BLEND_DOUBLINGS = 5
 _BLEND_BISECTIONS = 10
-_TINY = 1e-12  # a walk that ends at the clean image itself stays there
+_TINY = 1e-12  # keeps directions finite where a walk has come within rounding of the clean image
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Foresight:
     """The Jacobians that the last inferences of n rows, shaped like `inferred`, stepped with, for each class.
 
     An image that moves by δ drags its latents along the eight tangents of G alone, so next to nothing of most δ
-    tells on them. One matrix product with the last Jacobian foresees the decrease, a thousandth of the work of
+    tells on them. Products with the last Jacobian foresee the decrease, at a twentieth of the work of
     a decoder. It is of first order: who asks must allow for more.
 
     Memory: 25 kB a row and class.
@@ -29,9 +29,14 @@ class Foresight:
         self.jacobians = latents.new_empty(*latents.shape, pixels)  # (n, C, 8, 784)
         self.known = torch.zeros(latents.shape[:2], dtype=torch.bool, device=latents.device)
 
-    def watch(self, rows: Tensor) -> Watcher:
-        """What an inference of images that belong to `rows` (q,) shows its Jacobians; a row's last image counts."""
+    def watch(self, rows: Tensor, part: Tensor | None = None) -> Watcher:
+        """What an inference of images that belong to `rows` (q,), or of a part of them, shows its Jacobians.
+
+        part: positions within rows; of all of a row's images the last counts
+        """
         kept = latest(rows, len(self.known))
+        if part is not None:
+            kept, rows = kept[part], rows[part]
 
         def keep(images: Tensor, classes: Tensor, jacobian: Tensor) -> None:
             chosen = kept[images]
@@ -41,7 +46,7 @@ class Foresight:
         return keep
 
     def forget(self, rows: Tensor) -> None:
-        """Of rows whose last inference is not what others start from."""
+        """Forget the Jacobians of rows: they were taken at other latents than those that come now."""
         self.known[rows] = False
 
     def decrease(self, rows: Tensor, classes: Tensor, residual: Tensor, z: Tensor) -> Tensor:

@@ -27,12 +27,6 @@ class Inferred:
         """E_c(x, z_c): x (n, 784) to (n, C); differentiable in x at fixed latents (envelope theorem)."""
         return energies(self.images, x[:, None], self.latents)
 
-    def copy(self) -> "Inferred":
-        """With memory of its own, which may be written to."""
-        return Inferred(
-            *(part.clone(memory_format=torch.contiguous_format) for part in (self.latents, self.images))
-        )
-
     def __getitem__(self, rows: Tensor | slice) -> "Inferred":
         return Inferred(self.latents[rows], self.images[rows])
 
