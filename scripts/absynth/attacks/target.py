@@ -96,9 +96,9 @@ class Target(nn.Module):
         with torch.no_grad():
             if self.following:
                 prediction = self.following.decide(queries, rows)
+                self._count(queries, prediction)
             else:
-                prediction = self.model(queries).argmax(dim=1)
-        self._count(queries, prediction)
+                prediction = self(queries).argmax(dim=1)
         return prediction != self.y[rows]
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
