@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from absynth import load_model
-from absynth.models.cnn import NETWORKS
+from absynth.models.cnn import build_substitute
 from absynth.models.constants import read_calibration
-from absynth.models.weights import load_weights
+from absynth.models.files import ModelFiles
 
 WEIGHTS = Path(__file__).parents[2] / "docs" / "weights"
 RUN = WEIGHTS / "mnist-small"
@@ -26,8 +26,12 @@ def test_they_read_the_first_test_images_as_well_as_all(name, mnist_test):
     )
 
 
-def test_the_substitute_has_its_shape():
-    load_weights(RUN / "models" / "substitute" / "weights.pt", NETWORKS["substitute"]())
+@pytest.mark.mnist
+def test_the_substitute_reads_them_too(mnist_test):
+    x, y = (part[:500] for part in mnist_test)
+    model = build_substitute(ModelFiles((RUN / "models" / "substitute" / "weights.pt",))).eval()
+    with torch.no_grad():
+        assert (model(x).argmax(dim=1) == y).double().mean() >= 0.98
 
 
 @pytest.mark.parametrize("name", MODELS)
