@@ -6,21 +6,17 @@ lower minima now and then, but there the reference would disagree. It leaves out
 longer win and pairs whose next step promises next to nothing.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from absynth.inference.decoders import Decoders
-from absynth.inference.latents import Inferred, energies
+from absynth.inference.latents import Inferred, Watcher, energies, gauss_newton
 from absynth.inference.prior import Prototypes, clip_radius
 from absynth.inference.reference import RADIUS
 
 _BATCH = 128  # images inferred at a time; the Jacobian of a pair takes 25 kB
-
-# Shown the Jacobian of each step: images (P,) and classes (P,) of the pairs, ∂G/∂z (P, 8, 784).
-Watcher = Callable[[Tensor, Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -95,16 +91,6 @@ def _shifted(watch: Watcher | None, first: int) -> Watcher | None:
     if watch is None or first == 0:
         return watch
     return lambda images, classes, jacobian: watch(images + first, classes, jacobian)
-
-
-def gauss_newton(jacobian: Tensor, residual: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient and Gauss–Newton Hessian of the energy E(z) = ‖residual‖² + ½‖z‖².
-
-    With residual r = G(z) - x and J = ∂G/∂z (P, 8, 784) they are 2Jr + z (P, 8) and 2JJᵀ + 1 (P, 8, 8).
-    """
-    gradient = 2 * (jacobian @ residual[:, :, None]).squeeze(2) + z
-    hessian = 2 * jacobian @ jacobian.mT + torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
-    return gradient, hessian
 
 
 class _Search:

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from absynth.inference.fast import Watcher, gauss_newton
-from absynth.inference.latents import Inferred
+from absynth.inference.latents import Inferred, Watcher, gauss_newton
 
 
 def latest(rows: Tensor, n: int) -> Tensor:

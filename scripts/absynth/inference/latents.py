@@ -1,10 +1,13 @@
 """What inference finds, and the energy it minimises."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+# Shown the Jacobian of each step: images (P,) and classes (P,) of the pairs, ∂G/∂z (P, 8, 784).
+Watcher = Callable[[Tensor, Tensor, Tensor], None]
 
 
 def energies(images: Tensor, x: Tensor, z: Tensor) -> Tensor:
@@ -14,6 +17,16 @@ def energies(images: Tensor, x: Tensor, z: Tensor) -> Tensor:
     Returns (…)
     """
     return (images - x).square().sum(dim=-1) + 0.5 * z.square().sum(dim=-1)
+
+
+def gauss_newton(jacobian: Tensor, residual: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient and Gauss–Newton Hessian of the energy E(z) = ‖residual‖² + ½‖z‖².
+
+    With residual r = G(z) - x and J = ∂G/∂z (P, 8, 784) they are 2Jr + z (P, 8) and 2JJᵀ + 1 (P, 8, 8).
+    """
+    gradient = 2 * (jacobian @ residual[:, :, None]).squeeze(2) + z
+    hessian = 2 * jacobian @ jacobian.mT + torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
+    return gradient, hessian
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from absynth.errors import InputError
 from absynth.inference.decoders import PIXELS, Decoders
-from absynth.inference.fast import Fast, Watcher
-from absynth.inference.latents import Inferred
+from absynth.inference.fast import Fast
+from absynth.inference.latents import Inferred, Watcher
 from absynth.inference.prior import Prototypes
 from absynth.inference.reference import Reference
 from absynth.models.binarize import THRESHOLD, binarize
