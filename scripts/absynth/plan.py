@@ -135,9 +135,13 @@ class Plan:
         chosen = self.config["attacks"][attack]["start_from"]
         return [name for name in chosen if self.applies(name, model, norm)]
 
+    def planned(self, name: str) -> PlannedModel:
+        """A model under attack, or the substitute."""
+        return self.substitute if name == "substitute" else self.models[name]
+
     def model_spec(self, name: str) -> dict[str, Any]:
         """What `absynth.models.files.build` needs to build a model of this run."""
-        model = self.substitute if name == "substitute" else self.models[name]
+        model = self.planned(name)
         options = {key: model.entry[key] for key in model.kind.options if key in model.entry}
         if model.kind.trainer == "vae":
             options |= self.config["inference"]
@@ -154,7 +158,7 @@ class Plan:
 
         The authors' released weights go before those of another run; empty where the run trains, or nothing is.
         """
-        model = self.substitute if name == "substitute" else self.models[name]
+        model = self.planned(name)
         published, trained = self.config["published_weights"], self.config["trained_weights"]
         if published and model.kind.published:
             return dict(

@@ -22,6 +22,7 @@ except InputError as error:
 
 
 SHARDS = range(config["shards"])
+planned = PLAN.planned
 
 
 wildcard_constraints:
@@ -47,10 +48,6 @@ def package(*modules):
 def builder_module(path):
     """The module within the library of a registry's "absynth.module:function"."""
     return path.partition(":")[0].removeprefix("absynth.")
-
-
-def planned(name):
-    return PLAN.substitute if name == "substitute" else PLAN.models[name]
 
 
 def model_inputs(name):
