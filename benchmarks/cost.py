@@ -2,9 +2,10 @@
 
     python benchmarks/cost.py results/mnist-small [--config config/config.yaml] [--more measured.json …]
 
-Prints Markdown: CPU hours (of one thread) a model, by stage, and the attacks that could not be estimated. The run's
-CPU seconds an image (its `benchmarks/`) are scaled to the config's images and budgets: time is taken to be in
-proportion to an attack's steps, repetitions, restarts, step sizes and epsilons. Where an attack did not run on a
+Prints Markdown: core hours a model, by stage, and what could not be estimated. A job holds its cores while it runs,
+so its core seconds are its running time (in the run's `benchmarks/`) times its threads; the CPU time beside it lags
+by up to half a minute. The run's seconds an image are scaled to the config's images and budgets: time is taken to be
+in proportion to an attack's steps, repetitions, restarts, step sizes and epsilons. Where an attack did not run on a
 model, its queries an image on another, scaled alike, are taken at the seconds per query of the attacks that did;
 --more adds such measurements, files that `benchmarks/attacks.py --out` wrote.
 """
@@ -47,29 +48,32 @@ def effort(budget: Mapping[str, Any]) -> float:
     return math.prod(len(size) if isinstance(size, list) else size for size in sizes)
 
 
-def cpu_seconds(path: Path) -> float:
-    """Of one job, as Snakemake measured it; NaN where it was too short to be looked at."""
-    with path.open(newline="", encoding="utf-8") as file:
-        (job,) = csv.DictReader(file, delimiter="\t")
-    return math.nan if job["cpu_time"] in ("-", "NA") else float(job["cpu_time"])
+class Jobs:
+    """Running times of a finished run's jobs."""
 
+    def __init__(self, plan: Plan, run: Path):
+        self.threads, self.folder = plan.config["threads"], run / "benchmarks"
 
-def total(folder: Path, pattern: str) -> float:
-    """CPU seconds of a stage's jobs, of those that were measured."""
-    return sum(value for path in folder.glob(pattern) if not math.isnan(value := cpu_seconds(path)))
+    def seconds(self, stage: str, pattern: str) -> float:
+        """Core seconds of the jobs whose files fit; stage: a key of `threads`. NaN: no such job ran here."""
+        times = [self._running_time(path) for path in self.folder.glob(pattern)]
+        return self.threads[stage] * sum(times) if times else math.nan
+
+    @staticmethod
+    def _running_time(path: Path) -> float:
+        with path.open(newline="", encoding="utf-8") as file:
+            (job,) = csv.DictReader(file, delimiter="\t")
+        return float(job["s"])
 
 
 def measured(plan: Plan, run: Path) -> dict[Key, Measured]:
     """Every attack of a finished run whose jobs all have their measurements."""
     table = pd.read_csv(run / "tables" / "attacks.csv").set_index(["model", "norm", "attack"])["queries"]
-    found = {}
+    jobs, found = Jobs(plan, run), {}
     for model, norm, attack in table.index:
-        files = [
-            run / "benchmarks" / "attack" / f"{model}-{norm}-{attack}-{shard}.tsv"
-            for shard in range(plan.config["shards"])
-        ]
-        if all(path.is_file() for path in files):
-            seconds = sum(map(cpu_seconds, files)) / plan.config["n_samples"]
+        files = [f"attack/{model}-{norm}-{attack}-{shard}.tsv" for shard in range(plan.config["shards"])]
+        seconds = sum(jobs.seconds("attack", file) for file in files) / plan.config["n_samples"]
+        if not math.isnan(seconds):
             queries = float(table[model, norm, attack])
             found[model, norm, attack] = Measured(seconds, queries, plan.budget(attack, model))
     return found
@@ -88,7 +92,7 @@ def more(paths: Sequence[Path]) -> dict[Key, Measured]:
 
 
 class Estimate:
-    """CPU seconds by model and stage, and the attacks, by title, of which nothing is known."""
+    """Core seconds by model and stage, and what is not known, by title, with its models."""
 
     def __init__(self, target: Plan, known: Mapping[Key, Measured]):
         self.seconds: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(STAGES, 0.0))
@@ -130,38 +134,50 @@ class Estimate:
 
 def stages(estimate: Estimate, target: Plan, source: Plan, run: Path) -> None:
     """Add what is no attack: of the models of both runs, from the jobs of the finished one."""
-    folder = run / "benchmarks"
+    jobs = Jobs(source, run)
     images = target.config["n_samples"] / source.config["n_samples"]
     draws = [1 + plan.config["certificates"]["seeds"] for plan in (target, source)]
     for name, model in target.models.items():
         if name not in source.models:
             estimate.unknown["all but attacks"].append(name)
             continue
-        row, old = estimate.seconds[name], source.models[name].training
-        passes = [
-            math.prod((training.get("epochs", 1), 1 + training.get("steps", 0)))
-            for training in (model.training, old)
-        ]
-        row["training"] += total(folder, f"train_classifier/{name}.tsv") * passes[0] / passes[1]
+        old = source.models[name]
+        seconds = {
+            "calibration": jobs.seconds("calibrate", f"calibrate/{name}.tsv"),
+            "verification": images * jobs.seconds("attack", f"reevaluate/{name}-*.tsv"),
+        }
+        if model.kind.trainer == "classifier":
+            passes = [
+                math.prod((training.get("epochs", 1), 1 + training.get("steps", 0)))
+                for training in (model.training, old.training)
+            ]
+            trained = jobs.seconds("train", f"train_classifier/{name}.tsv")
+            seconds["training"] = trained * passes[0] / passes[1]
         if name == "abs":
             wanted, known = target.config["vae"], source.config["vae"]
-            row["training"] += total(folder, "train_vae/*.tsv") * wanted["epochs"] / known["epochs"]
+            seconds["training"] = (
+                jobs.seconds("train", "train_vae/*.tsv") * wanted["epochs"] / known["epochs"]
+            )
             if wanted["refine"] and known["refine"]:
                 scale = wanted["refine"]["epochs"] / known["refine"]["epochs"]
-                row["training"] += total(folder, "refine_vae/*.tsv") * scale
+                seconds["training"] += jobs.seconds("train", "refine_vae/*.tsv") * scale
             elif wanted["refine"]:
                 estimate.unknown["refinement"].append(name)
-        row["calibration"] += total(folder, f"calibrate/{name}.tsv")
-        row["verification"] += images * total(folder, f"reevaluate/{name}-*.tsv")
-        bounds = total(folder, f"bounds/{name}-*.tsv")
-        row["certificates"] += images * bounds * (draws[0] / draws[1] if model.generative else 1)
+        if name in target.certified:
+            bounds = images * jobs.seconds("attack", f"bounds/{name}-*.tsv")
+            seconds["certificates"] = bounds * (draws[0] / draws[1] if model.generative else 1)
+        for stage, value in seconds.items():
+            if math.isnan(value):
+                estimate.unknown[stage].append(name)
+            else:
+                estimate.seconds[name][stage] += value
 
 
 def markdown(estimate: Estimate) -> str:
     """Hours by model and stage, their sums, and what is missing."""
     rows = {name: [row[stage] / 3600 for stage in STAGES] for name, row in estimate.seconds.items()}
     rows["together"] = [sum(values) for values in zip(*rows.values(), strict=True)]
-    lines = [("CPU hours", *STAGES, "all"), (":--", *["--:"] * (len(STAGES) + 1))]
+    lines = [("core hours", *STAGES, "all"), (":--", *["--:"] * (len(STAGES) + 1))]
     lines += [(name, *(f"{v:.2f}" for v in values), f"{sum(values):.1f}") for name, values in rows.items()]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     missing = "; ".join(f"{attack} on {', '.join(models)}" for attack, models in estimate.unknown.items())

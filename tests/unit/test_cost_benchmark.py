@@ -10,9 +10,11 @@ from absynth.errors import InputError
 from absynth.plan import Plan
 from configs import ROOT, SCHEMAS, overlaid, shipped
 
+THREADS = 2
 SMALL = {
     "n_samples": 10,
     "shards": 2,
+    "threads": dict.fromkeys(("train", "calibrate", "attack"), THREADS),
     "norms": ["l2"],
     "certificates": {"seeds": 1},
     "vae": {"epochs": 60, "refine": {"epochs": 12}},
@@ -33,9 +35,10 @@ def small() -> dict:
     return config
 
 
-def job(path, seconds: float | str) -> None:
+def job(path, seconds: float) -> None:
+    """A job's measurements, held for so many core seconds; its CPU time is always behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"s\tcpu_time\n1.0\t{seconds}\n", encoding="utf-8")
+    path.write_text(f"s\tcpu_time\n{seconds / THREADS}\t0.1\n", encoding="utf-8")
 
 
 @pytest.fixture
@@ -55,7 +58,9 @@ def run(tmp_path):
         job(tmp_path / "benchmarks" / "train_vae" / f"{label}.tsv", 6.0)
         job(tmp_path / "benchmarks" / "refine_vae" / f"{label}.tsv", 2.0)
     job(tmp_path / "benchmarks" / "train_classifier" / "cnn.tsv", 50)
-    job(tmp_path / "benchmarks" / "calibrate" / "cnn.tsv", "-")
+    job(tmp_path / "benchmarks" / "calibrate" / "abs.tsv", 7)
+    for model in ("abs", "cnn"):
+        job(tmp_path / "benchmarks" / "reevaluate" / f"{model}-l2.tsv", 3)
     job(tmp_path / "benchmarks" / "bounds" / "abs-l2-0.tsv", 20)
     return tmp_path
 
@@ -81,8 +86,8 @@ def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
     assert abs_["attacks by queries"] == pytest.approx(100 * 400 * (30 / 5) / 300)
     assert (cnn["training"], abs_["training"]) == (50, 10 * (6 * 120 / 60 + 2 * 48 / 12))
     assert abs_["certificates"] == pytest.approx(20 * 10 * (1 + 10) / (1 + 1))
-    assert cnn["calibration"] == 0  # too short to be measured
-    assert estimate.unknown == {"bim_ge (l2)": ["cnn", "abs"]}
+    assert (abs_["calibration"], abs_["verification"]) == (7, 3 * 10)
+    assert estimate.unknown == {"bim_ge (l2)": ["cnn", "abs"], "calibration": ["cnn"]}
 
 
 def test_other_measurements_fill_in(run, target, tmp_path):
@@ -91,7 +96,7 @@ def test_other_measurements_fill_in(run, target, tmp_path):
     path = tmp_path / "more.json"
     path.write_text(json.dumps({"settings": {"model": "binary_cnn"}, "results": {"bim_ge/l2": result}}))
     text = cost.main(run, target, [path])
-    assert "Not estimated: nothing." in text
+    assert "Not estimated: calibration on cnn." in text
     known = {**cost.more([path]), **cost.measured(Plan(small(), SCHEMAS), run)}
     cnn = cost.Estimate(plan, known).seconds["cnn"]
     assert cnn["attacks by queries"] == pytest.approx(100 * 200 * (3 / 5 + 2 / 5) / (600 + 400))
@@ -100,6 +105,12 @@ def test_other_measurements_fill_in(run, target, tmp_path):
 def test_effort_is_what_multiplies():
     assert cost.effort({"steps": 20, "step_sizes": [0.1, 0.2], "restarts": 3, "bisections": 6}) == 120
     assert cost.effort({}) == 1
+
+
+def test_training_is_not_known_of_weights_from_elsewhere(run, target):
+    for path in run.glob("benchmarks/train_*/*.tsv"):
+        path.unlink()
+    assert "training on cnn, abs" in cost.main(run, target, [])
 
 
 def test_refinement_that_the_run_lacks_is_named(run, target):
