@@ -14,14 +14,14 @@ from absynth.models.registry import KINDS
 from absynth.plan import Plan, kind_of
 
 ROOT = Path(__file__).parents[1]
-PATHS = ("data_dir", "published_weights", "trained_weights")  # config keys that hold a path of the machine
+PATHS = ("data_dir", "published_weights", "trained_weights")  # config keys
 
 
 def command_of(config: Mapping[str, Any]) -> str:
     """The command that runs these settings, as Markdown: of the configs that ship, from that with fewest changes.
 
-    What --config cannot hold stands in a file, changes.yaml, whose content follows. Paths of the machine are
-    replaced by DIR.
+    What --config cannot hold stands in a file, changes.yaml, whose content follows. Absolute paths, which other
+    machines lack, are replaced by DIR.
     """
     candidates = []
     for path in sorted((ROOT / "config").glob("*.yaml"), key=lambda path: path.stem != "config"):
@@ -71,7 +71,8 @@ def _fits_command_line(value: Any) -> bool:
 
 
 def _argument(key: str, value: Any) -> str:
-    return f"{key}=DIR" if key in PATHS else shlex.quote(f"{key}={value}")
+    elsewhere = key in PATHS and Path(value).is_absolute()
+    return f"{key}=DIR" if elsewhere else shlex.quote(f"{key}={value}")
 
 
 def weights_of(config: Mapping[str, Any]) -> str:

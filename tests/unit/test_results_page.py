@@ -356,6 +356,10 @@ def test_damaged_tables_are_named(run, write, name, content, message):
     [
         (("config", {}), "`snakemake --cores all`"),
         (("config", {"run": "a", "seed": 3}), "`snakemake --cores all --config run=a seed=3`"),
+        (
+            ("config", {"published_weights": "/here/only", "trained_weights": "docs/weights"}),
+            "`snakemake --cores all --config published_weights=DIR trained_weights=docs/weights`",
+        ),
         (("mnist-small", {}), "`snakemake --cores all --configfile config/mnist-small.yaml`"),
         (
             ("mnist-small", {"run": "7", "models": {"madry": {"epochs": 3}, "abs": None}, "norms": ["l2"]}),
