@@ -77,6 +77,33 @@ def test_a_pixel_approaches_to_where_the_decision_falls():
     assert values[2] == 0
 
 
+class Forgets(nn.Module):
+    """Allows an image that is within a step of the last that it allowed, at every third call."""
+
+    def __init__(self, start: Tensor):
+        super().__init__()
+        self.last, self.calls = start, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        allowed = ((x.flatten(1) - self.last).abs().amax(dim=1) < 0.005) & (self.calls % 3 == 0)
+        if allowed[0]:
+            self.last = x.flatten(1)
+        return torch.stack([~allowed, allowed], dim=1).float()
+
+
+def test_pixels_that_creep_are_given_up():
+    """Twenty white pixels of which each may move by one step a visit: 5,120 steps to the end."""
+    x, y = black(1)
+    start = torch.zeros(1, SIZE)
+    start[0, :20] = 1
+    target = Target(Forgets(start), x, y, "l2")
+    random = SampleRandom(0, "test", [0], x.device)
+    left = approach_clean(target, random, start, block=1, resolution=1 / 256)
+    assert 0.9 < left[0, :20].min() < 1
+    assert target.queries[0] < 20 * 20
+
+
 def test_resetting_keeps_the_pixels_that_decide():
     """Ten of 200 white pixels are all that counts, and all ten are needed."""
     x, y = black(2)

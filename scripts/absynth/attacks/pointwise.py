@@ -12,6 +12,8 @@ from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 
+GAIN = 0.01  # the least share of its distance by which a turn of its queue must bring an image nearer
+
 
 @dataclass(frozen=True)
 class Pointwise:
@@ -144,18 +146,21 @@ def _requeue(place: Tensor, failed: Tensor, perturbed: Tensor) -> Tensor:
 def approach_clean(
     target: Target, random: SampleRandom, start: Tensor, *, block: int, resolution: float
 ) -> Tensor:
-    """Move single pixels of adversarials `start` (m, d) towards clean until no step of `resolution` does.
+    """Move single pixels of adversarials `start` (m, d) towards clean until none can by `resolution`.
 
     Each call tries a step of `block` pixels of a random queue, each by itself. The first that can move is
-    brought, by bisection, as near to its clean value as the image stays adversarial.
+    brought, by bisection, as near to its clean value as the image stays adversarial. An image ends too if a turn
+    of its queue brought it nearer by less than a share GAIN: where a model's answers to one image vary, as with
+    inference that goes on from what it found last, its pixels may creep by a step a turn.
     """
     clean = target.active[0].flatten(1)
     current = start.clone()
     place = _shuffle(random, target.rows, start != clean)
-    kept = torch.zeros_like(place[:, 0])
+    kept = torch.zeros_like(place[:, 0])  # (m,) pixels that could not move since one last did
+    turns = _Turns(current - clean)
     while True:
         left = (current != clean).sum(dim=1)
-        pending = (kept < left).nonzero().squeeze(1)
+        pending = ((kept < left) & ~turns.in_vain(current - clean)).nonzero().squeeze(1)
         if not len(pending):
             return current
         tried = left[pending].clamp(max=block)
@@ -170,8 +175,31 @@ def approach_clean(
                 current[moved] = _approach(target, clean[moved], current[moved], pixel, resolution)
         kept[pending] = torch.where(first < tried, 0, kept[pending] + tried)
         last = (first + 1).minimum(tried)  # the pixel that moved stands at its boundary, and queues again too
+        turns.visited[pending] += last
         turned = _between(place[pending], torch.zeros_like(last), last)
         place[pending] = _requeue(place[pending], turned, current[pending] != clean[pending])
+
+
+class _Turns:
+    """What the turns of m images' queues bring, by their perturbations (m, d).
+
+    visited (m,): pixels of the turn that were tried; whoever tries them counts them here
+    """
+
+    def __init__(self, perturbation: Tensor):
+        self.length = (perturbation != 0).sum(dim=1)  # of the turn, in pixels
+        self.before = perturbation.norm(dim=1)  # the distance as it began
+        self.visited = torch.zeros_like(self.length)
+        self._ended = torch.zeros_like(self.length, dtype=torch.bool)
+
+    def in_vain(self, perturbation: Tensor) -> Tensor:
+        """Whether a turn has ended that brought the image nearer by less than GAIN: (m,) bool."""
+        over, distance = self.visited >= self.length, perturbation.norm(dim=1)
+        self._ended |= over & (distance > (1 - GAIN) * self.before)
+        self.length = torch.where(over, (perturbation != 0).sum(dim=1), self.length)
+        self.before = torch.where(over, distance, self.before)
+        self.visited[over] = 0
+        return self._ended
 
 
 def _first_movable(
