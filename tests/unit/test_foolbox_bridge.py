@@ -97,26 +97,28 @@ class Scripted(MinimizationAttack):
 
     distance = l2
 
-    def __init__(self, query, brightest=1.0):
+    def __init__(self, query, brightest=1.0, refusal=None):
         self.query, self.brightest = query, brightest
+        self.refusal = refusal or ValueError("too bright")
 
     def run(self, model, inputs, criterion, *, early_stop=None):
         if (inputs[:, 0, 0, 0] > self.brightest).any():
-            raise ValueError("too bright")
+            raise self.refusal
         warnings.warn("compiling", stacklevel=1)  # fatal unless silenced
         model(self.query(inputs))
         return self.query(inputs)
 
 
-def test_one_image_refused_does_not_harm_the_others(caplog):
+@pytest.mark.parametrize(("refusal", "told"), [(None, "too bright"), (AssertionError(), "AssertionError")])
+def test_one_image_refused_does_not_harm_the_others(caplog, refusal, told):
     target = target_of(two_class(), "l2")
     brightness = target.x[:, 0, 0, 0]
-    attack = Scripted(lambda x: 1 - x, brightest=brightness.sort().values[-2].item())
+    attack = Scripted(lambda x: 1 - x, brightest=brightness.sort().values[-2].item(), refusal=refusal)
     with caplog.at_level(logging.WARNING, logger="absynth"):
         logging.getLogger("absynth").propagate = True
         FoolboxMinimization(attack, refine_steps=0)(target, draws())
     assert target.best_distance.isinf().tolist() == (brightness == brightness.max()).tolist()
-    assert f"image {brightness.argmax().item()} of the batch left out: too bright" in caplog.text
+    assert f"image {brightness.argmax().item()} of the batch left out: {told}" in caplog.text
 
 
 def test_errors_that_are_no_refusals_are_raised():

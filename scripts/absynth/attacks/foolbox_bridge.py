@@ -73,7 +73,7 @@ def isolate(target: Target, run: Callable[[], None]) -> None:
     except _REFUSALS as error:
         if len(target.rows) == 1:
             LOGGER.warning(
-                "image %d of the batch left out: %s", target.rows.item(), error or type(error).__name__
+                "image %d of the batch left out: %s", target.rows.item(), str(error) or type(error).__name__
             )
             return
         first = torch.arange(len(target.rows), device=target.rows.device) < len(target.rows) // 2
@@ -180,7 +180,7 @@ def check_foolbox(class_path: str, arguments: dict, norm: str) -> AttackWithDist
             attack = kind(**arguments)
     except Exception as error:  # whatever a constructor raises for a value it cannot use
         raise InputError(
-            f"{class_path}: arguments {arguments} refused ({error or type(error).__name__})"
+            f"{class_path}: arguments {arguments} refused ({str(error) or type(error).__name__})"
         ) from None
     if attack.distance is not DISTANCES[norm]:
         raise InputError(f"{class_path}: minimises the {attack.distance}, which is not the norm {norm!r}")
