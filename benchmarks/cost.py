@@ -2,11 +2,12 @@
 
     python benchmarks/cost.py results/mnist-small [--config config/config.yaml] [--more measured.json …]
 
-Prints Markdown: core hours a model, by stage, and what could not be estimated. A job holds its cores while it runs,
-so its core seconds are its running time (in the run's `benchmarks/`) times its threads; the CPU time beside it lags
-by up to half a minute. The run's seconds an image are scaled to the config's images and budgets: time is taken to be
-in proportion to an attack's steps, repetitions, restarts, step sizes and epsilons. Where an attack did not run on a
-model, its queries an image on another, scaled alike, are taken at the seconds per query of the attacks that did;
+Prints Markdown: core hours a model, by stage, and what could not be estimated. A job holds its cores while it runs:
+its core seconds are its running time (in the run's `benchmarks/`) times its threads; where other work on the cores
+made it wait, its CPU time and half a minute a thread, by which that may lag. The run's seconds an image are scaled to
+the config's images and budgets: time is taken to be in proportion to an attack's steps, repetitions, restarts, step
+sizes and epsilons. Where an attack did not run on a model, its queries an image on another, scaled alike, are taken
+at the seconds per query of the attacks that did;
 --more adds such measurements, files that `benchmarks/attacks.py --out` wrote.
 """
 
@@ -31,6 +32,7 @@ from absynth.plan import Plan
 # Budget keys that time is proportional to.
 EFFORT = ("steps", "repetitions", "restarts", "step_sizes", "epsilons")
 STAGES = ("training", "calibration", "attacks run", "attacks by queries", "verification", "certificates")
+POLLING = 30  # seconds between Snakemake's readings of a job's CPU time
 Key = tuple[str, str, str]  # model, norm, attack
 
 
@@ -49,21 +51,24 @@ def effort(budget: Mapping[str, Any]) -> float:
 
 
 class Jobs:
-    """Running times of a finished run's jobs."""
+    """What a finished run's jobs took."""
 
     def __init__(self, plan: Plan, run: Path):
         self.threads, self.folder = plan.config["threads"], run / "benchmarks"
 
     def seconds(self, stage: str, pattern: str) -> float:
         """Core seconds of the jobs whose files fit; stage: a key of `threads`. NaN: no such job ran here."""
-        times = [self._running_time(path) for path in self.folder.glob(pattern)]
-        return self.threads[stage] * sum(times) if times else math.nan
+        times = [self._core_seconds(path, self.threads[stage]) for path in self.folder.glob(pattern)]
+        return sum(times) if times else math.nan
 
     @staticmethod
-    def _running_time(path: Path) -> float:
+    def _core_seconds(path: Path, threads: int) -> float:
         with path.open(newline="", encoding="utf-8") as file:
             (job,) = csv.DictReader(file, delimiter="\t")
-        return float(job["s"])
+        held = threads * float(job["s"])
+        if job["cpu_time"] == "NA":  # ended before it was first read
+            return held
+        return min(held, float(job["cpu_time"]) + threads * POLLING)
 
 
 def measured(plan: Plan, run: Path) -> dict[Key, Measured]:

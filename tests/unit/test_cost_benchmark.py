@@ -35,10 +35,10 @@ def small() -> dict:
     return config
 
 
-def job(path, seconds: float) -> None:
-    """A job's measurements, held for so many core seconds; its CPU time is always behind."""
+def job(path, seconds: float, cpu="0.1") -> None:
+    """A job's measurements, held for so many core seconds; its CPU time is behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"s\tcpu_time\n{seconds / THREADS}\t0.1\n", encoding="utf-8")
+    path.write_text(f"s\tcpu_time\n{seconds / THREADS}\t{cpu}\n", encoding="utf-8")
 
 
 @pytest.fixture
@@ -74,6 +74,16 @@ def target(tmp_path):
     path = tmp_path / "target.yaml"
     path.write_text(json.dumps(config), encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize(
+    ("held", "cpu", "taken"),
+    [(50, "0", 50), (50, "NA", 50), (500, "480", 500), (500, "100", 100 + THREADS * cost.POLLING)],
+)
+def test_a_job_costs_what_it_held_but_for_what_it_waited(tmp_path, held, cpu, taken):
+    job(tmp_path / "benchmarks" / "bounds" / "abs-l2-0.tsv", held, cpu)
+    jobs = cost.Jobs(Plan(small(), SCHEMAS), tmp_path)
+    assert jobs.seconds("attack", "bounds/abs-*.tsv") == taken
 
 
 def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
