@@ -1,10 +1,12 @@
 """What foreseeing decisions saves attacks by decisions on ABS: each with it, and with every query inferred.
 
-    python benchmarks/decisions.py --weights DIR --data DIR [--images 20] [--attacks boundary …] [--threads 1]
+    python benchmarks/decisions.py --weights DIR --data DIR [--images 20] [--attacks boundary …] [--nothing]
+        [--threads 1]
 
 DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints a line of
 JSON an attack: of either side the median and mean distance of what was found, queries and CPU seconds an image,
-verdict included, and how many failed; and the ratio of the seconds. Some minutes of one core an attack.
+verdict included, and how many failed; and the ratio of the seconds. --nothing: on a third side every query is
+inferred from nothing, whatever was found before. Some minutes of one core an attack, with it a minute an image.
 """
 
 import argparse
@@ -43,6 +45,13 @@ class Inferring(Following):
         return self(queries, rows).argmax(dim=1)
 
 
+class FromNothing(Following):
+    """Infers every query as if it were the first."""
+
+    def decide(self, queries: Tensor, rows: Tensor) -> Tensor:
+        return self.model(queries).argmax(dim=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -51,6 +60,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS))
+    parser.add_argument("--nothing", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -60,7 +70,10 @@ def main() -> None:
     for name in options.attacks:
         build, norm, budget = ATTACKS[name]
         found = {}
-        for side, following in (("foreseen", Following), ("inferred", Inferring)):
+        sides = {"foreseen": Following, "inferred": Inferring}
+        if options.nothing:
+            sides["nothing"] = FromNothing
+        for side, following in sides.items():
             with patch.object(target, "Following", following):
                 found[side] = summarised(measure(build(norm, **budget), model, x, y, norm), len(x))
         ratio = round(found["inferred"]["seconds"] / found["foreseen"]["seconds"], 2)
