@@ -209,3 +209,15 @@ def test_a_lost_explanation_by_the_label_is_found_again_at_home(model, boundary)
     following.found.images[rows, y] = 1.0
     with torch.no_grad():
         assert torch.equal(following(x, rows).argmax(dim=1), y)
+
+
+def test_a_lost_explanation_by_the_rival_is_found_again_where_it_won(model, boundary):
+    x, y, points = boundary
+    following, rows = Following(model, x, y), torch.arange(6)
+    won = following.decide(points, rows)
+    assert (won != y).all()
+    for again in (following.last, torch.full_like(following.last, torch.nan)):  # warm, and from nothing
+        following.last = again
+        following.found.latents[rows, won] = 0.0
+        following.found.images[rows, won] = 1.0  # an explanation that no image has
+        assert torch.equal(following.decide(points, rows), won)

@@ -23,9 +23,11 @@ class Following(nn.Module):
 
     Each row, a clean image (n, 1, 28, 28) with its label (n,), remembers one of its last queries and what was
     inferred for it. A query within RADIUS of that starts from there, others from nothing; many decisions need no
-    inference (`decide`). A chain of warm inferences can lose the label's best explanation, and then lead on to the
-    clean image itself: where the clean image's explains a query better, the search starts from that. Other errors
-    are the verdict's to find.
+    inference (`decide`). Inference, warm or from nothing, can miss an explanation that was found before: the label's,
+    and decisions then lead on to the clean image itself; or a rival's, and then nothing near a misread image is
+    misread any more. So what explains the clean image for the label is kept, and what won at the nearest image
+    decided otherwise; where they explain a query better, the search starts from them. Other errors are the verdict's
+    to find.
     """
 
     def __init__(self, model: nn.Module, clean: Tensor, labels: Tensor):
@@ -38,6 +40,10 @@ class Following(nn.Module):
         # The remembered queries, as the model sees them, NaN before the first, and decisions for the label on end.
         self.last = torch.full_like(self.home.images, torch.nan)
         self.decided = torch.zeros_like(labels)
+        # What won at the nearest image decided otherwise: its class and explanation; the label's before the first.
+        self.rival, self.away = labels.clone(), Inferred(self.home.latents.clone(), self.home.images.clone())
+        self.nearest = torch.full_like(self.home.images[:, 0], torch.inf)
+        self.clean = self.model.seen(clean).detach()
         self.foresight = Foresight(self.found)
 
     def forward(self, queries: Tensor, rows: Tensor) -> Tensor:
@@ -67,11 +73,14 @@ class Following(nn.Module):
             inferred = self.model.infer_near(queries[warm], start, pairs=pairs, watch=watch)
             self._remember(seen[warm], rows[warm], inferred)
             classes[warm], _ = self._best(seen[warm], inferred)
+            self._depart(seen[warm], rows[warm], inferred, classes[warm])
         if len(cold):
             self.foresight.forget(rows[cold])
             watch = self.foresight.watch(rows, cold)
             inferred = self.model.infer(queries[cold], decide=True, watch=watch)
+            inferred = self._known(queries[cold], rows[cold], inferred)
             classes[cold], rivalled = self._best(seen[cold], inferred)
+            self._depart(seen[cold], rows[cold], inferred, classes[cold])
             self.foresight.forget(rows[cold[~rivalled]])  # not searched to the end, so no start for others
             self._remember(seen[cold[rivalled]], rows[cold[rivalled]], inferred[rivalled])
         correct = classes == self.labels[rows]
@@ -122,7 +131,8 @@ class Following(nn.Module):
         if len(far):
             self.foresight.forget(rows[far])
             left_out = None if without is None else without[far]
-            parts.append(self.model.infer(queries[far], left_out, watch=self.foresight.watch(rows, far)))
+            found = self.model.infer(queries[far], left_out, watch=self.foresight.watch(rows, far))
+            parts.append(self._known(queries[far], rows[far], found))
             self.decided[rows[far]] = 0
         inferred = Inferred.cat(parts)[torch.cat([near, far]).argsort()]
         if without is not None:
@@ -135,15 +145,43 @@ class Following(nn.Module):
         return (seen - self.last[rows]).norm(dim=1)
 
     def _start(self, seen: Tensor, rows: Tensor) -> Inferred:
-        """What a warm search for images (q, 784) starts from: the latents remembered, or the label's from home."""
-        start, home, label = self.found[rows], self.home[rows], self.labels[rows]
-        which = torch.arange(len(rows), device=rows.device)
-        own = energies(start.images[which, label], seen, start.latents[which, label])
-        moved = energies(home.images, seen, home.latents) < own
-        which, label = which[moved], label[moved]
-        start.latents[which, label], start.images[which, label] = home.latents[moved], home.images[moved]
-        self.foresight.known[rows[moved], label] = False  # of other latents
+        """What a warm search for images (q, 784) starts from: what was remembered, or known elsewhere and better."""
+        start = self.found[rows]
+        self._improve(seen, rows, start)
         return start
+
+    def _known(self, queries: Tensor, rows: Tensor, inferred: Inferred) -> Inferred:
+        """What was inferred from nothing, but where what is known explains a query better, searched from that."""
+        better = self._improve(self.model.seen(queries).detach(), rows, inferred)
+        moved = better.any(dim=1).nonzero().squeeze(1)
+        if len(moved):
+            found = self.model.infer_near(queries[moved], inferred[moved], pairs=better[moved])
+            inferred.latents[moved], inferred.images[moved] = found.latents, found.images
+        return inferred
+
+    def _improve(self, seen: Tensor, rows: Tensor, inferred: Inferred) -> Tensor:
+        """Put the label's and the rival's kept explanations where they are better for images (q, 784): (q, C)."""
+        which = torch.arange(len(rows), device=rows.device)
+        better = torch.zeros(inferred.latents.shape[:2], dtype=torch.bool, device=rows.device)
+        for known, label in ((self.home[rows], self.labels[rows]), (self.away[rows], self.rival[rows])):
+            own = energies(inferred.images[which, label], seen, inferred.latents[which, label])
+            moved = (energies(known.images, seen, known.latents) < own).nonzero().squeeze(1)
+            inferred.latents[moved, label[moved]] = known.latents[moved]
+            inferred.images[moved, label[moved]] = known.images[moved]
+            self.foresight.known[rows[moved], label[moved]] = False  # of other latents
+            better[moved, label[moved]] = True
+        return better
+
+    def _depart(self, seen: Tensor, rows: Tensor, inferred: Inferred, classes: Tensor) -> None:
+        """Keep what won at the nearest image of each row, of these (q, 784), that is not of its label."""
+        distance = (seen - self.clean[rows]).norm(dim=1)
+        nearer = ((classes != self.labels[rows]) & (distance < self.nearest[rows])).nonzero().squeeze(1)
+        nearer = nearer[distance[nearer].argsort(descending=True, stable=True)]
+        kept = nearer[latest(rows[nearer], len(self.labels))]
+        row, won = rows[kept], classes[kept]
+        self.nearest[row], self.rival[row] = distance[kept], won
+        self.away.latents[row] = inferred.latents[kept, won]
+        self.away.images[row] = inferred.images[kept, won]
 
     def _remember(self, seen: Tensor, rows: Tensor, inferred: Inferred) -> None:
         """Keep each row's last image of these (q, 784)."""
