@@ -78,7 +78,7 @@ class Following(nn.Module):
             self.foresight.forget(rows[cold])
             watch = self.foresight.watch(rows, cold)
             inferred = self.model.infer(queries[cold], decide=True, watch=watch)
-            inferred = self._known(queries[cold], rows[cold], inferred)
+            inferred = self._known(queries[cold], seen[cold], rows[cold], inferred)
             classes[cold], rivalled = self._best(seen[cold], inferred)
             self._depart(seen[cold], rows[cold], inferred, classes[cold])
             self.foresight.forget(rows[cold[~rivalled]])  # not searched to the end, so no start for others
@@ -132,7 +132,7 @@ class Following(nn.Module):
             self.foresight.forget(rows[far])
             left_out = None if without is None else without[far]
             found = self.model.infer(queries[far], left_out, watch=self.foresight.watch(rows, far))
-            parts.append(self._known(queries[far], rows[far], found))
+            parts.append(self._known(queries[far], seen[far], rows[far], found))
             self.decided[rows[far]] = 0
         inferred = Inferred.cat(parts)[torch.cat([near, far]).argsort()]
         if without is not None:
@@ -150,9 +150,9 @@ class Following(nn.Module):
         self._improve(seen, rows, start)
         return start
 
-    def _known(self, queries: Tensor, rows: Tensor, inferred: Inferred) -> Inferred:
+    def _known(self, queries: Tensor, seen: Tensor, rows: Tensor, inferred: Inferred) -> Inferred:
         """What was inferred from nothing, but where what is known explains a query better, searched from that."""
-        better = self._improve(self.model.seen(queries).detach(), rows, inferred)
+        better = self._improve(seen, rows, inferred)
         moved = better.any(dim=1).nonzero().squeeze(1)
         if len(moved):
             found = self.model.infer_near(queries[moved], inferred[moved], pairs=better[moved])
