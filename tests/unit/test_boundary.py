@@ -58,3 +58,24 @@ def test_step_sizes_adapt(option):
     fixed = run(boundary("l2", steps=1500, step_adaptation=1.0, **option), model, x, y, "l2").best_distance
     assert (adapted < 1.45 * least).all()
     assert (adapted < fixed).all()
+
+
+class Hasty(torch.nn.Module):
+    """Takes a hyperplane for half as far away in its first answers."""
+
+    def __init__(self, model: torch.nn.Module, shift: float, answers: int):
+        super().__init__()
+        self.model, self.shift, self.answers = model, shift, answers
+
+    def forward(self, x):
+        self.answers -= 1
+        logits = self.model(x)
+        return logits + torch.tensor([0.0, self.shift if self.answers >= 0 else 0.0])
+
+
+def test_a_walk_leaves_adversarials_that_are_none():
+    model, x, y, least = hyperplane()
+    hasty = Hasty(model, least / 2 * model.weight[1].norm().item(), answers=600)
+    found = run(boundary("l2", steps=2500), hasty, x, y, "l2").best_distance
+    assert (found >= least - 1e-5).all()
+    assert (found <= 1.35 * least).all()

@@ -7,10 +7,12 @@ from absynth.attacks.target import Target
 
 
 class Bright(torch.nn.Module):
-    """Class 1 for images whose first pixel is at least ½, else class 0."""
+    """Class 1 for images whose first pixel is at least the limit, else class 0."""
+
+    limit = 0.5
 
     def forward(self, x):
-        excess = x[:, 0, 0, 0] - 0.5 + 1e-9
+        excess = x[:, 0, 0, 0] - self.limit + 1e-9
         return torch.stack([torch.zeros_like(excess), excess], dim=1)
 
 
@@ -153,3 +155,22 @@ def test_trail_keeps_the_bests_that_were_beaten_by_a_fair_margin():
         for i in (0, 1)
     ]
     assert kept == [[0.595, 0.6, 0.8], [0.495, 0.5]]
+
+
+def test_bests_that_are_misread_no_more_are_withdrawn():
+    """Those before take their place, as far as they lie a twentieth further away; the others keep theirs."""
+    made = target()
+    for step in ((0.9, 0.9, 0.6), (0.8, 0.8, 0.4), (0.62, 0.76, 0.4), (0.6, 0.76, 0.4)):
+        made(queries(*step))
+    made.model.limit = 0.75
+    with made.only(torch.tensor([True, True, True])):
+        assert made.doubt().tolist() == [True, False, True]
+    assert made.best_distance.tolist() == pytest.approx([0.8, 0.76, torch.inf])
+    assert made.best[:, 0, 0, 0].tolist() == pytest.approx([0.8, 0.76, 0.0])
+    assert made.queries.tolist() == [5, 5, 5]
+    made.model.limit = 0.85
+    with made.only(torch.tensor([0])):
+        assert made.doubt().tolist() == [True]
+    assert made.best_distance.tolist() == pytest.approx([0.9, 0.76, torch.inf])
+    made(queries(0.86, 0.8, 0.87))
+    assert made.best_distance.tolist() == pytest.approx([0.86, 0.76, 0.87])

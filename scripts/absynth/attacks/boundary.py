@@ -14,6 +14,7 @@ from absynth.errors import InputError
 _SPHERICAL_EVERY = 5  # steps between two trials of the spherical step alone
 _SPHERICAL_WINDOW = 50  # steps after which its success rate is judged, on ten trials
 _SOURCE_WINDOW = 20  # steps after which the success rate of whole steps is judged
+_DOUBTED = 40  # failed steps on end after which the adversarial that a walk is at is asked for again
 _BLEND_DOUBLINGS = 5
 _BLEND_BISECTIONS = 10
 _TINY = 1e-12  # keeps directions finite where a walk has come within rounding of the clean image
@@ -26,7 +27,9 @@ class Boundary:
     Starts from the nearest adversarial that the target holds; images without one start from the nearest of a
     few noisy ones. Both step sizes are relative to the distance. Spherical steps that mostly stay adversarial
     say that the boundary is flat at their scale: both sizes then grow, and shrink in the opposite case. The
-    source step also follows the success of whole steps.
+    source step also follows the success of whole steps. Where step after step fails, the walk may stand on
+    an adversarial that is none (`Target.doubt`): if it is misread no more, the walk goes on from one before it, or
+    from a new start, with the initial sizes.
 
     steps: steps at most, each one query (every fifth two)
     spherical_step, source_step: initial sizes
@@ -43,11 +46,15 @@ class Boundary:
     trials: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
+        self._begin(target, random)
+        with target.only(target.best_distance[target.rows].isfinite()):
+            self._walk(target, random)
+
+    def _begin(self, target: Target, random: SampleRandom) -> None:
+        """Find adversarials to walk from where there are none."""
         with target.only(target.best_distance[target.rows].isinf()):
             if len(target.rows):
                 _start(target, random, self.trials)
-        with target.only(target.best_distance[target.rows].isfinite()):
-            self._walk(target, random)
 
     def _walk(self, target: Target, random: SampleRandom) -> None:
         spherical = torch.full(
@@ -55,6 +62,7 @@ class Boundary:
         )
         source = torch.full_like(spherical, self.source_step)
         on_sphere, nearer = torch.zeros_like(spherical), torch.zeros_like(source)  # successes in the window
+        failed = torch.zeros_like(target.rows)  # steps on end
         for step in range(1, self.steps + 1):
             walking = (source >= self.convergence).nonzero().squeeze(1)
             if not len(walking):
@@ -63,7 +71,18 @@ class Boundary:
                 whole, sphere = _propose(target, random, spherical[walking], source[walking])
                 if step % _SPHERICAL_EVERY == 0:
                     on_sphere[walking] += target.adversarial(sphere).to(on_sphere.dtype)
-                nearer[walking] += target.adversarial(whole).to(nearer.dtype)
+                success = target.adversarial(whole)
+                nearer[walking] += success.to(nearer.dtype)
+                failed[walking] = torch.where(success, 0, failed[walking] + 1)
+            doubted = (failed == _DOUBTED).nonzero().squeeze(1)
+            if len(doubted):
+                failed[doubted] = 0
+                with target.only(doubted):
+                    refuted = doubted[target.doubt()]
+                spherical[refuted], source[refuted] = self.spherical_step, self.source_step
+                with target.only(refuted):
+                    self._begin(target, random)
+                source[target.best_distance[target.rows].isinf()] = 0
             if step % _SPHERICAL_WINDOW == 0:
                 factor = self._factor(on_sphere * _SPHERICAL_EVERY / _SPHERICAL_WINDOW, 0.2, 0.5)
                 spherical, source, on_sphere = (

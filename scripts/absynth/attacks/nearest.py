@@ -45,6 +45,18 @@ class Nearest:
         self.best[rows] = images.to(self.best.dtype)
         self.distance[rows] = candidate
 
+    def withdraw(self, rows: Tensor) -> None:
+        """Give up the best of `rows` for the nearest of those that were it before and lie a step further away."""
+        former = torch.stack([self.measure(rows, images) for images in self.trail[:, rows]])  # (k, m)
+        former[former < self.distance[rows] / _STEP] = torch.inf
+        self.distance[rows], place = former.min(dim=0)
+        found = self.distance[rows].isfinite()
+        self.best[rows] = torch.where(found[:, None, None, None], self.trail[place, rows], self.x[rows])
+        self._recorded[rows] = self.distance[rows]
+        rows, place = rows[found], place[found]
+        self.trail[place, rows] = self.x[rows]
+        self._next[rows] = place
+
     def _record(self, rows: Tensor) -> None:
         """Put the best of `rows` into the trail before nearer ones take their place."""
         rows = rows[self.distance[rows].isfinite()]

@@ -15,8 +15,8 @@ class Target(nn.Module):
 
     Called like the model, on a multiple of the active images, image by image in the order of `rows`:
     (k · len(rows), 1, 28, 28). Each answer is held against its clean image, so that the nearest adversarial
-    over *all* queries is kept and not only the last that an attack returns. A model that can infer from what it
-    found nearby (it has a method `infer_near`) does so.
+    over *all* queries is kept, unless it is withdrawn (`doubt`), and not only the last that an attack returns. A
+    model that can infer from what it found nearby (it has a method `infer_near`) does so.
 
     rows (m,): which images are active, all at first; `only` narrows them for a while
     nearest: the nearest adversarials so far, for an attack to go on from (best, best_distance: its parts)
@@ -100,6 +100,22 @@ class Target(nn.Module):
             else:
                 prediction = self(queries).argmax(dim=1)
         return prediction != self.y[rows]
+
+    def doubt(self) -> Tensor:
+        """Ask for the active images' best adversarials again, and withdraw those that are misread no more.
+
+        What infers under attack may have missed the label's best explanation, and know it by now (`Following`).
+
+        Returns which are withdrawn (m,) bool; the nearest that was best before takes such a one's place, if any.
+        """
+        refuted = ~self.adversarial(self.best[self.rows])
+        rows = self.rows[refuted]
+        if len(rows):
+            for keeper in {self.nearest, self.record}:
+                keeper.withdraw(rows)
+            if self.following:
+                self.following.nearest[rows] = torch.inf
+        return refuted
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
         """Keep those queries (k · m, 1, 28, 28) that are misread and nearer than the best so far."""
