@@ -77,11 +77,8 @@ class Boundary:
             doubted = (failed == _DOUBTED).nonzero().squeeze(1)
             if len(doubted):
                 failed[doubted] = 0
-                with target.only(doubted):
-                    refuted = doubted[target.doubt()]
-                spherical[refuted], source[refuted] = self.spherical_step, self.source_step
-                with target.only(refuted):
-                    self._begin(target, random)
+                left = doubted[self._leave(target, random, doubted)]
+                spherical[left], source[left] = self.spherical_step, self.source_step
                 source[target.best_distance[target.rows].isinf()] = 0
             if step % _SPHERICAL_WINDOW == 0:
                 factor = self._factor(on_sphere * _SPHERICAL_EVERY / _SPHERICAL_WINDOW, 0.2, 0.5)
@@ -93,6 +90,14 @@ class Boundary:
             if step % _SOURCE_WINDOW == 0:
                 source = source * self._factor(nearer / _SOURCE_WINDOW, 0.1, 0.25)
                 nearer = torch.zeros_like(nearer)
+
+    def _leave(self, target: Target, random: SampleRandom, doubted: Tensor) -> Tensor:
+        """Leave adversarials that are none, at positions (k,) within the active rows; returns which are left (k,)."""
+        with target.only(doubted):
+            refuted = target.doubt()
+            with target.only(refuted):
+                self._begin(target, random)
+        return refuted
 
     def _factor(self, rate: Tensor, low: float, high: float) -> Tensor:
         """By how much (m,) a step size changes: up above the success rate `high`, down below `low`."""

@@ -111,7 +111,7 @@ class Target(nn.Module):
         refuted = ~self.adversarial(self.best[self.rows])
         rows = self.rows[refuted]
         if len(rows):
-            for keeper in {self.nearest, self.record}:
+            for keeper in self._keepers:
                 keeper.withdraw(rows)
             if self.following:
                 self.following.nearest[rows] = torch.inf
@@ -119,10 +119,15 @@ class Target(nn.Module):
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
         """Keep those queries (k · m, 1, 28, 28) that are misread and nearer than the best so far."""
-        y, keepers = self.y[self.rows], {self.nearest, self.record}
+        y = self.y[self.rows]
         for block, predicted in zip(queries.split(len(y)), prediction.split(len(y)), strict=True):
-            for keeper in keepers:
+            for keeper in self._keepers:
                 keeper.offer(self.rows, block, predicted != y)
+
+    @property
+    def _keepers(self) -> set[Nearest]:
+        """Those that keep adversarials; one, unless the model binarises its input."""
+        return {self.nearest, self.record}
 
     def _count(self, queries: Tensor, prediction: Tensor) -> None:
         self.queries[self.rows] += self._blocks(queries)
