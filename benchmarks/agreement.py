@@ -6,7 +6,7 @@ Near the boundary: adversarials that DeepFool finds under fast inference, bisect
     python benchmarks/agreement.py --weights DIR --data DIR [--images 1000] [--adversarials 100] [--seed 3]
 
 Prints one line of JSON: accuracy of both on clean images, the share on which they agree, and for each push
-the share of adversarials that both inferences misread.
+the share of adversarials that both inferences misclassified.
 """
 
 import argparse
@@ -14,16 +14,16 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from inference import load_images, load_labels, load_vaes
 
+from absynth.attacks.confirm import predict_labels
 from absynth.attacks.gradient import deepfool
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
-from absynth.attacks.verdict import predict_labels
-from absynth.models.abs import ABS
+from absynth.models.abs.model import ABS
 
 PUSHES = (0.0, 0.005, 0.01, 0.02)
 

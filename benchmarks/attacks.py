@@ -4,8 +4,8 @@
         [--config config/mnist-small.yaml] [--norms l2 l0] [--attacks ddn fmn] [--out results.json]
 
 Prints a Markdown table. The attacks run as in the workflow on the first test images, with the budgets and the seed
-of the config (laid over config/config.yaml), in one process. Time includes the verdict of the reference and, for
-Brendel & Bethge, numba's compilation. Queries and gradients are means over the images that the model reads rightly;
+of the config (laid over config/config.yaml), in one process. Time includes the confirmation of the reference and, for
+Brendel & Bethge, numba's compilation. Queries and gradients are means over the images that the model classifies correctly;
 an attack holds a minimum where no other found a nearer adversarial. With --out, what is finished is written after
 each attack and not run again.
 """
@@ -20,7 +20,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
 import torch
@@ -30,17 +30,17 @@ from snakemake.utils import update_config
 from torch import Tensor, nn
 
 from absynth import __version__
-from absynth.atomic import write_text
+from absynth.attacks.confirm import predict_labels
 from absynth.attacks.run import attack_images
-from absynth.attacks.verdict import predict_labels
 from absynth.data.sources import find_dataset
 from absynth.data.splits import load_dataset
 from absynth.errors import InputError
-from absynth.log import LOGGER, start_log
-from absynth.models.files import ModelFiles, resolve
+from absynth.io.atomic import write_text
+from absynth.io.log import LOGGER, start_log
+from absynth.models.building import ModelFiles, resolve
 from absynth.models.loading import with_inference
 from absynth.models.registry import KINDS
-from absynth.plan import Plan
+from absynth.workflow.plan import Plan
 
 # Those whose weights were released and that need nothing besides.
 MODELS = ("cnn", "binary_cnn", "abs")

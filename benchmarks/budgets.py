@@ -7,8 +7,8 @@
 Each budget is laid over that of the config (itself over config/config.yaml); the run's first test images, the seed
 of the config; transfer attacks take the run's substitute. --unprocessed counts adversarials of a model that binarises
 its input as they were asked for, not moved to the nearest image that the model cannot tell from them. Prints a line
-of JSON for each budget: median distance, accuracy at the config's threshold (misread images count as 0), queries an
-image, and CPU seconds an image, verdict included.
+of JSON for each budget: median distance, accuracy at the config's threshold (misclassified images count as 0), queries an
+image, and CPU seconds an image, confirmation included.
 """
 
 import argparse
@@ -16,22 +16,22 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
 import torch
 import yaml
 from attack_table import distances_of
-from attacks import Session, read_plan
 from laid_over import ROOT, SCHEMAS
 from snakemake.utils import update_config
 
 from absynth import load_model
 from absynth.data.splits import read_split
 from absynth.errors import InputError
-from absynth.models.files import build
-from absynth.plan import Plan
-from absynth.reduction import summarise
+from absynth.evaluation.minima import summarise
+from absynth.models.building import build
+from absynth.workflow.plan import Plan
+from attacks import Session, read_plan
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def with_budget(options: argparse.Namespace, budget: dict) -> Plan:
 def measure(session: Session, attack: str, norm: str) -> dict[str, float]:
     """What the docstring of this file says of one budget."""
     found = session.measure(attack, norm)
-    summary = summarise(distances_of(found), session.plan.config["thresholds"][norm])
+    summary = summarise(distances_of(found), session.plan.config["epsilons"][norm])
     return {
         **{key: round(value, 4) for key, value in summary.items()},
         "queries": round(float(np.mean(found["queries"])), 1),

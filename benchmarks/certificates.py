@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import pandas as pd
 import torch
@@ -27,9 +27,9 @@ from torch import nn
 from absynth.certificates import search
 from absynth.certificates.certify import bound_rows, certify
 from absynth.certificates.settings import Settings
-from absynth.certificates.summary import summarise_bounds
 from absynth.data.idx import read_idx
-from absynth.models.abs import ABS
+from absynth.evaluation.lower_bounds import summarise_bounds
+from absynth.models.abs.model import ABS
 from absynth.models.nearest_neighbor import NearestNeighbor
 
 GAMMA = (1, 0.96, 1.001, 1.06, 0.98, 0.96, 1.03, 1, 1, 1)  # appendix A.5

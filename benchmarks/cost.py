@@ -21,13 +21,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import pandas as pd
 from laid_over import ROOT, SCHEMAS, read_config
 
 from absynth.errors import InputError
-from absynth.plan import Plan
+from absynth.workflow.plan import Plan
 
 # Budget keys that time is proportional to.
 EFFORT = ("steps", "repetitions", "restarts", "step_sizes", "epsilons")

@@ -5,7 +5,7 @@
 
 DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints a line of
 JSON an attack: of either side the median and mean distance of what was found, queries and CPU seconds an image,
-verdict included, and how many failed; and the ratio of the seconds. --nothing: on a third side every query is
+confirmation included, and how many failed; and the ratio of the seconds. --nothing: on a third side every query is
 inferred from nothing, whatever was found before. Some minutes of one core an attack, with it a minute an image.
 """
 
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from unittest.mock import patch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from estimation import measure
@@ -24,10 +24,10 @@ from torch import Tensor
 
 from absynth.attacks import target
 from absynth.attacks.boundary import boundary
-from absynth.attacks.following import Following
 from absynth.attacks.noise import gaussian_noise, salt_pepper
 from absynth.attacks.pointwise import pointwise
-from absynth.models.abs import ABS
+from absynth.models.abs.model import ABS
+from absynth.models.abs.session import WarmStartSession
 
 ATTACKS = {
     "boundary": (boundary, "l2", {"steps": 1000}),
@@ -38,14 +38,14 @@ ATTACKS = {
 }
 
 
-class Inferring(Following):
+class Inferring(WarmStartSession):
     """Infers every query, as where a gradient is wanted."""
 
     def decide(self, queries: Tensor, rows: Tensor) -> Tensor:
         return self(queries, rows).argmax(dim=1)
 
 
-class FromNothing(Following):
+class FromNothing(WarmStartSession):
     """Infers every query as if it were the first."""
 
     def decide(self, queries: Tensor, rows: Tensor) -> Tensor:
@@ -70,11 +70,11 @@ def main() -> None:
     for name in options.attacks:
         build, norm, budget = ATTACKS[name]
         found = {}
-        sides = {"foreseen": Following, "inferred": Inferring}
+        sides = {"foreseen": WarmStartSession, "inferred": Inferring}
         if options.nothing:
             sides["nothing"] = FromNothing
-        for side, following in sides.items():
-            with patch.object(target, "Following", following):
+        for side, session in sides.items():
+            with patch.object(target, "WarmStartSession", session):
                 found[side] = summarised(measure(build(norm, **budget), model, x, y, norm), len(x))
         ratio = round(found["inferred"]["seconds"] / found["foreseen"]["seconds"], 2)
         print(json.dumps({"attack": name, "images": len(x), **found, "ratio": ratio}), flush=True)

@@ -13,14 +13,14 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from inference import load_images, load_labels, load_vaes
 
 from absynth.attacks import estimation, gradient
 from absynth.attacks.run import Attack, attack_images
-from absynth.models.abs import ABS
+from absynth.models.abs.model import ABS
 
 BUDGETS = {
     ("fgsm", "linf"): {},

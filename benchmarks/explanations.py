@@ -17,17 +17,17 @@ from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 import torch.nn.functional as F
 from inference import load_images, load_labels, load_vaes
 from torch import Tensor
 
-from absynth.calibration import predict
-from absynth.inference.decoders import PIXELS
-from absynth.models.abs import ABS
-from absynth.models.vae import LATENT, VAE, negative_elbo
+from absynth.evaluation.calibration import predict
+from absynth.models.abs.decoders import PIXELS
+from absynth.models.abs.model import ABS
+from absynth.models.abs.vae import LATENT, VAE, negative_elbo
 
 BATCH = 500
 MOVES = {  # scale and shift (right, down; in half widths) of the map from places in the result to the image's

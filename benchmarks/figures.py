@@ -18,21 +18,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from pictures import THRESHOLDS, ascents, curve, distances, explained, images, minimal, statistics
 
 from absynth.attacks.registry import ATTACKS
-from absynth.bracket import curves, intervals
-from absynth.figures.accuracy_distortion import accuracy_distortion
-from absynth.figures.adversarials import adversarials, quantiles
-from absynth.figures.attacks import attacks
-from absynth.figures.bracket import draw_bracket
-from absynth.figures.distal import distal
-from absynth.figures.distribution import distribution
-from absynth.figures.style import save
-from absynth.figures.synthesis import reconstructions, samples
-from absynth.figures.training import training
+from absynth.evaluation.bracket import curves, intervals
+from absynth.evaluation.minima import accuracy_curve
 from absynth.models.registry import KINDS
-from absynth.reduction import accuracy_curve
-from pictures import THRESHOLDS, ascents, curve, distances, explained, images, minimal, statistics
+from absynth.reporting.figures.accuracy_distortion import accuracy_distortion
+from absynth.reporting.figures.adversarials import adversarials, quantiles
+from absynth.reporting.figures.attacks import attacks
+from absynth.reporting.figures.bracket import draw_bracket
+from absynth.reporting.figures.distal import distal
+from absynth.reporting.figures.distribution import distribution
+from absynth.reporting.figures.style import save
+from absynth.reporting.figures.synthesis import reconstructions, samples
+from absynth.reporting.figures.training import training
 
 NORMS = ("l2", "linf", "l0")
 
@@ -72,10 +72,10 @@ def drawings(n: int) -> dict[str, Callable[[], Figure]]:
     losses = {c: curve(120, loss=40, kl=10) for c in range(10)}
     return {
         "accuracy_distortion": partial(
-            accuracy_distortion, attacked, certified=certificates, models=models, norms=NORMS, thresholds=THRESHOLDS
+            accuracy_distortion, attacked, certified=certificates, models=models, norms=NORMS, epsilons=THRESHOLDS
         ),
         "distribution": partial(
-            distribution, distances(columns), models=models, norms=NORMS, thresholds=THRESHOLDS
+            distribution, distances(columns), models=models, norms=NORMS, epsilons=THRESHOLDS
         ),
         "adversarials": partial(adversarials, in_norm["l2"], images(n), models=models, norm="l2", seed=0),
         **{

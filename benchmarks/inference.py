@@ -20,16 +20,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from torch import Tensor
 
 from absynth.data.idx import read_idx
-from absynth.inference.prior import clip_radius
-from absynth.inference.reference import RADIUS
-from absynth.models.abs import ABS
-from absynth.models.vae import VAE
+from absynth.models.abs.model import ABS
+from absynth.models.abs.prior import clip_radius
+from absynth.models.abs.reference import RADIUS
+from absynth.models.abs.vae import VAE
 from absynth.models.weights import load_weights
 
 CHANGE = 0.02

@@ -3,7 +3,7 @@
     python benchmarks/pgd.py results/mnist-small [--model madry] [--images 10000] [--epsilon 0.3] [--steps 40]
         [--step-size 0.01] [--restarts 1] [--seed 0] [--device cpu]
 
-Foolbox's PGD with a random start, on the run's first test images; an image counts as read rightly only if clean and
+Foolbox's PGD with a random start, on the run's first test images; an image counts as correctly classified only if clean and
 after every restart. Prints one line of JSON.
 """
 
@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from foolbox import PyTorchModel

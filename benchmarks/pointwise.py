@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from absynth.attacks.distances import distance
 from absynth.attacks.pointwise import pointwise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.data.idx import read_idx
 from absynth.models.cnn import CNN
 from absynth.models.weights import load_weights
+from absynth.norms import distance
 
 
 class Counted(nn.Module):

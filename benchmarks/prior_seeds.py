@@ -3,7 +3,7 @@
     python benchmarks/prior_seeds.py --weights DIR --data DIR [--seeds 7] [--images 5000]
 
 Looks at the last training images, which no VAE of a run is trained on. Prints a line of JSON for each seed: the
-mean energy of the image's own class, that of the class decided for, and the share read rightly. DIR is what
+mean energy of the image's own class, that of the class decided for, and the share correctly classified. DIR is what
 inference.py takes.
 """
 
@@ -12,14 +12,14 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from inference import load_vaes
 
 from absynth.data.idx import read_idx
-from absynth.inference.decoders import PIXELS
-from absynth.models.abs import ABS
+from absynth.models.abs.decoders import PIXELS
+from absynth.models.abs.model import ABS
 
 
 def main() -> None:

@@ -17,21 +17,21 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from laid_over import ROOT, read_config
 from torch import Tensor
 
 from absynth import load_model
+from absynth.attacks.epsilon_search import search_line
 from absynth.attacks.gradient import fgm, fgsm, steepest, steepest_direction
-from absynth.attacks.search import search_line
 from absynth.attacks.target import Target
-from absynth.calibration import log_confidence
 from absynth.data.splits import read_split
 from absynth.errors import InputError
-from absynth.models.constants import read_calibration
-from absynth.reduction import summarise
+from absynth.evaluation.calibration import log_confidence
+from absynth.evaluation.minima import summarise
+from absynth.models.calibration_file import read_calibration
 
 ATTACKS = {"l2": fgm, "linf": fgsm}
 
@@ -63,12 +63,12 @@ def main() -> None:
         "cross_entropy": partial(downhill, score=lambda logits: logits.log_softmax(dim=1)),
         "confidence": partial(downhill, score=lambda logits: log_confidence(logits, alpha, eta)),
     }
-    thresholds = read_config(ROOT / "config" / "config.yaml")["thresholds"]
+    epsilons = read_config(ROOT / "config" / "config.yaml")["epsilons"]
     for norm, attack in ATTACKS.items():
         for loss, direction in directions.items():
             target = Target(model, x, y, norm)
             search_line(target, direction(target), **asdict(attack(norm)))
-            found = summarise(target.best_distance.cpu().numpy(), thresholds[norm])
+            found = summarise(target.best_distance.cpu().numpy(), epsilons[norm])
             constants = {"alpha": alpha, "eta": eta} if loss == "confidence" else {}
             print(json.dumps({"model": options.model, "norm": norm, "loss": loss, **constants, **found}))
 

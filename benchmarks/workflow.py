@@ -29,13 +29,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
 import yaml
 
-from absynth.plan import Plan
-from absynth.records import SHARD, write_record
+from absynth.io.records import SHARD, write_record
+from absynth.workflow.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 # What a job's Python imports: its script, and what that is told to import by the config.
@@ -48,7 +48,7 @@ STARTS = {
     "attack, salt & pepper noise": "import attack, absynth.attacks.noise",
     "attack, FGM": "import attack, absynth.attacks.gradient",
 }
-CHECKOUT = ("Snakefile", "config", "workflow", "scripts", "envs")
+CHECKOUT = ("Snakefile", "config", "workflow", "scripts", "src", "envs")
 MODEL, NORM, RUN = "cnn", "l2", "growth"
 _IDENTITY = {"run": RUN, "model": MODEL, "norm": NORM}
 _NO_WORK = """
@@ -78,7 +78,7 @@ def measure(command: Sequence[str], folder: Path) -> tuple[Row, str]:
 
     Raises RuntimeError with the end of its stderr if it fails.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
@@ -177,7 +177,7 @@ def dags(folder: Path, shards: Sequence[int]) -> list[Row]:
 
 
 def write_shards(folder: Path, attacks: int, shards: int, images: int) -> dict[str, list[str]]:
-    """Write shards of random adversarials; each attack is nearest on its share of the images, a tenth is misread.
+    """Write shards of random adversarials; each attack is nearest on its share of the images, a tenth is misclassified.
 
     Returns the paths of all shards, attack by attack, and of their benchmark files, as Snakemake writes them
     """

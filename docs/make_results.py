@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from absynth.atomic import write_text
 from absynth.attacks.registry import ATTACKS
 from absynth.errors import InputError
-from absynth.log import LOGGER
+from absynth.io.atomic import write_text
+from absynth.io.log import LOGGER
 from absynth.models.registry import KINDS
 from absynth.norms import MEDIAN_FORMATS, TITLES
-from absynth.provenance import machine
+from absynth.workflow.provenance import machine
 from results_data import (
     ACCURACY_LIMIT,
     CHANCE,
@@ -67,7 +67,7 @@ SECTIONS = {
     "bracket": (
         "Between certificate and attacks",
         "Medians over images of the certified lower bound, of the nearest adversarial and of the gap between them. "
-        "Numbers of images: *closed*, where the two differ by 1 % of the bound at most, those misread among them; "
+        "Numbers of images: *closed*, where the two differ by 1 % of the bound at most, those misclassified among them; "
         "*open*, by more than 10 %; *disagreeing*, where the two halves of the search's starts do so by more than "
         "1 %.",
     ),
@@ -185,7 +185,7 @@ def table1(run: Run, paper: Paper, _) -> list[str]:
     models, rows, section = models_of(run, paper), [], "clean"
     for norm, attack in rows_of(run, paper):
         if norm != section:
-            threshold = number(run.config.get("thresholds", {}).get(norm), "{:g}")
+            threshold = number(run.config.get("epsilons", {}).get(norm), "{:g}")
             rows.append([f"**{TITLES[norm]}** (ε = {threshold})", *[""] * len(models)])
             section = norm
         rows.append(
@@ -310,11 +310,11 @@ def _verdict(source: Paper | Run, norm: str, model: str, extreme) -> str:
     known = ordering(source.cells, norm, model, extreme)
     if known is None:
         return "–"
-    verdict, rival, n = known
+    confirmation, rival, n = known
     own, other = (
         number(source.cells[norm, "all", name].median, MEDIAN_FORMATS[norm]) for name in (model, rival)
     )
-    return f"{verdict}: {own}; {model_label(rival)} {other}; of {n} models"
+    return f"{confirmation}: {own}; {model_label(rival)} {other}; of {n} models"
 
 
 TOGETHER = {"runs": runs, "orderings": orderings}

@@ -13,10 +13,10 @@ import pandas as pd
 import yaml
 
 from absynth.errors import InputError
-from absynth.log import LOGGER
-from absynth.models.constants import read_calibration
+from absynth.io.log import LOGGER
+from absynth.io.records import MINIMAL, SHARD, read_record
+from absynth.models.calibration_file import read_calibration
 from absynth.norms import MEDIAN_FORMATS
-from absynth.records import MINIMAL, SHARD, read_record
 
 MEDIAN_LIMIT, ACCURACY_LIMIT = 15, 10  # per cent of the paper's median; percentage points
 OPEN = "*open question*"
@@ -116,7 +116,7 @@ def ordering(
 ) -> tuple[str, str, int] | None:
     """Whether a model's median over all attacks is the extreme (max or min) of all models'.
 
-    Returns the verdict, the other model that comes nearest to it, and the number of models; None where the model
+    Returns the confirmation, the other model that comes nearest to it, and the number of models; None where the model
     or any other is missing
     """
     medians = {name: cell.median for (n, attack, name), cell in cells.items() if (n, attack) == (norm, "all")}
@@ -124,8 +124,8 @@ def ordering(
     if own is None or not medians:
         return None
     rival = extreme(medians, key=medians.get)
-    verdict = "holds" if extreme(own, medians[rival]) == own else "**does not hold**"
-    return "tie" if own == medians[rival] else verdict, rival, len(medians) + 1
+    confirmation = "holds" if extreme(own, medians[rival]) == own else "**does not hold**"
+    return "tie" if own == medians[rival] else confirmation, rival, len(medians) + 1
 
 
 class Paper:

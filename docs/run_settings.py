@@ -11,7 +11,7 @@ from snakemake.utils import update_config
 
 from absynth.attacks.registry import ATTACKS
 from absynth.models.registry import KINDS
-from absynth.plan import Plan, kind_of
+from absynth.workflow.plan import Plan, kind_of
 
 ROOT = Path(__file__).parents[1]
 PATHS = ("data_dir", "published_weights", "trained_weights")  # config keys

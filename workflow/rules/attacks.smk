@@ -1,23 +1,16 @@
-rule attack:
+rule run_attack:
     input:
         images=run("data/test.h5"),
         model=lambda wildcards: model_inputs(wildcards.model),
         starts=attack_starts,
         substitute=lambda wildcards: substitute_inputs(wildcards.attack),
-        code=lambda wildcards: model_package(
-            wildcards.model,
-            "attacks.run",
-            "records",
-            "data.splits",
-            "devices",
-            *attack_modules(wildcards.attack),
-        ),
+        code=lambda wildcards: sources("attacks/run_attack", model=wildcards.model, attack=wildcards.attack),
     output:
         shard=run("attacks/{model}/{norm}/{attack}/{shard}.h5"),
     log:
-        run("logs/attack/{model}-{norm}-{attack}-{shard}.log"),
+        run("logs/run_attack/{model}-{norm}-{attack}-{shard}.log"),
     benchmark:
-        run("benchmarks/attack/{model}-{norm}-{attack}-{shard}.tsv")
+        run("benchmarks/run_attack/{model}-{norm}-{attack}-{shard}.tsv")
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["attack"]
@@ -38,18 +31,18 @@ rule attack:
         seed=config["seed"],
         checkpoint=attack_checkpoint,
     script:
-        "../../scripts/attack.py"
+        "../../scripts/attacks/run_attack.py"
 
 
-rule reduce:
+rule gather_minima:
     input:
         shards=attack_shards,
-        code=package("reduction", "records", "log"),
+        code=sources("attacks/gather_minima"),
     output:
         minimal=run("minimal/{model}/{norm}.h5"),
         summary=run("minimal/{model}/{norm}.csv"),
     log:
-        run("logs/reduce/{model}-{norm}.log"),
+        run("logs/gather_minima/{model}-{norm}.log"),
     conda:
         "../../envs/absynth.yaml"
     resources:
@@ -60,6 +53,6 @@ rule reduce:
         model="{model}",
         norm="{norm}",
         attacks=lambda wildcards: PLAN.attacks_on(wildcards.model, wildcards.norm),
-        threshold=lambda wildcards: config["thresholds"][wildcards.norm],
+        threshold=lambda wildcards: config["epsilons"][wildcards.norm],
     script:
-        "../../scripts/reduce.py"
+        "../../scripts/attacks/gather_minima.py"

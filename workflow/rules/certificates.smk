@@ -1,17 +1,15 @@
-rule bounds:
+rule compute_lower_bounds:
     input:
         images=run("data/test.h5"),
         model=lambda wildcards: certified_inputs(wildcards.model),
-        code=lambda wildcards: model_package(
-            wildcards.model, "certificates.certify", "certificates.summary", "data.splits", "devices"
-        ),
+        code=lambda wildcards: sources("certificates/compute_lower_bounds", model=wildcards.model),
     output:
         bounds=run("bounds/{model}/{norm}/{shard}.csv"),
         draws=run("bounds/{model}/{norm}/{shard}_draws.csv"),
     log:
-        run("logs/bounds/{model}-{norm}-{shard}.log"),
+        run("logs/compute_lower_bounds/{model}-{norm}-{shard}.log"),
     benchmark:
-        run("benchmarks/bounds/{model}-{norm}-{shard}.tsv")
+        run("benchmarks/compute_lower_bounds/{model}-{norm}-{shard}.tsv")
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["attack"]
@@ -26,19 +24,19 @@ rule bounds:
         settings=config["certificates"],
         span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
     script:
-        "../../scripts/bounds.py"
+        "../../scripts/certificates/compute_lower_bounds.py"
 
 
-rule reduce_bounds:
+rule gather_lower_bounds:
     input:
         shards=expand(run("bounds/{{model}}/{{norm}}/{shard}.csv"), shard=SHARDS),
         draws=expand(run("bounds/{{model}}/{{norm}}/{shard}_draws.csv"), shard=SHARDS),
-        code=package("certificates.summary", "log", "atomic"),
+        code=sources("certificates/gather_lower_bounds"),
     output:
         bounds=run("bounds/{model}/{norm}.csv"),
         summary=run("bounds/{model}/{norm}_summary.csv"),
     log:
-        run("logs/reduce_bounds/{model}-{norm}.log"),
+        run("logs/gather_lower_bounds/{model}-{norm}.log"),
     conda:
         "../../envs/absynth.yaml"
     resources:
@@ -47,41 +45,39 @@ rule reduce_bounds:
     params:
         n_samples=config["n_samples"],
     script:
-        "../../scripts/reduce_bounds.py"
+        "../../scripts/certificates/gather_lower_bounds.py"
 
 
-rule bounds_table:
+rule summarize_lower_bounds:
     input:
-        parts=[run(f"bounds/{model}/{norm}_summary.csv") for model, norm in CERTIFIED],
-        code=package("log", "atomic"),
+        parts=[run(f"compute_lower_bounds/{model}/{norm}_summary.csv") for model, norm in CERTIFIED],
+        code=sources("certificates/summarize_lower_bounds"),
     output:
         table=run("tables/bounds.csv"),
     log:
-        run("logs/bounds_table.log"),
+        run("logs/summarize_lower_bounds.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         columns=["model", "norm", "bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n"],
     script:
-        "../../scripts/gather.py"
+        "../../scripts/certificates/summarize_lower_bounds.py"
 
 
-rule confront:
+rule compare_bounds:
     input:
         images=run("data/test.h5"),
         bounds=run("bounds/{model}/{norm}.csv"),
         minimal=run("minimal/{model}/{norm}.h5"),
         model=lambda wildcards: certified_inputs(wildcards.model),
-        code=lambda wildcards: model_package(
-            wildcards.model, "bracket", "certificates.certify", "records", "data.splits", "devices"
-        ),
+        code=lambda wildcards: sources("certificates/compare_bounds", model=wildcards.model),
     output:
         bracket=run("bracket/{model}/{norm}.csv"),
-        refutations=run("bracket/{model}/{norm}_refutations.csv"),
+        violations=run("bracket/{model}/{norm}_refutations.csv"),
         middle=run("bracket/{model}/{norm}_medians.csv"),
         curve=run("bracket/{model}/{norm}_curves.csv"),
     log:
-        run("logs/confront/{model}-{norm}.log"),
+        run("logs/compare_bounds/{model}-{norm}.log"),
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["attack"]
@@ -96,24 +92,24 @@ rule confront:
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         settings=config["certificates"],
     script:
-        "../../scripts/confront.py"
+        "../../scripts/certificates/compare_bounds.py"
 
 
-rule bracket:
+rule gather_brackets:
     input:
         bracket=[run(f"bracket/{model}/{norm}.csv") for model, norm in BRACKETED],
-        refutations=[run(f"bracket/{model}/{norm}_refutations.csv") for model, norm in BRACKETED],
+        violations=[run(f"bracket/{model}/{norm}_refutations.csv") for model, norm in BRACKETED],
         medians=[run(f"bracket/{model}/{norm}_medians.csv") for model, norm in BRACKETED],
         curves=[run(f"bracket/{model}/{norm}_curves.csv") for model, norm in BRACKETED],
-        code=package("bracket", "log", "atomic"),
+        code=sources("certificates/gather_brackets"),
     output:
         bracket=run("tables/bracket.csv"),
-        refutations=run("tables/refutations.csv"),
+        violations=run("tables/violations.csv"),
         medians=run("tables/bracket_medians.csv"),
         curves=run("tables/bracket_curves.csv"),
     log:
-        run("logs/bracket.log"),
+        run("logs/gather_brackets.log"),
     conda:
         "../../envs/absynth.yaml"
     script:
-        "../../scripts/bracket.py"
+        "../../scripts/certificates/gather_brackets.py"

@@ -5,15 +5,17 @@ import sys
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+SRC = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SRC))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SRC), os.environ.get("PYTHONPATH")]))
 
-from absynth.contents import FIGURES as KNOWN_FIGURES
-from absynth.contents import SECTIONS, figure_entries
+from absynth.reporting.contents import FIGURES as KNOWN_FIGURES
+from absynth.reporting.contents import SECTIONS, figure_entries
 from absynth.errors import InputError
-from absynth.imports import modules_behind
+from absynth.workflow.imports import imported_files, module_file
 from absynth.models.registry import LABELS as VAE_LABELS
-from absynth.plan import Plan
-from absynth.scheduling import drop_default_rate_limit
+from absynth.workflow.plan import Plan
+from absynth.workflow.scheduling import drop_default_rate_limit
 
 try:
     PLAN = Plan(config, Path(workflow.basedir) / "workflow" / "schemas")
@@ -39,15 +41,27 @@ def run(path):
 
 
 @cache
-def package(*modules):
-    """Files of library modules and of all that they import: the code that a rule's output depends on."""
-    library = Path(workflow.basedir) / "scripts" / "absynth"
-    return tuple(os.path.relpath(path) for path in modules_behind(modules, library))
+def sources(script, model=None, attack=None):
+    """The library modules that a script's result depends on: what it imports, and what registries name for it.
+
+    script (its path within scripts/, without suffix); model, attack: those that it builds
+    """
+    named = PLAN.builders(model=model, attack=attack)
+    files = [
+        Path(workflow.basedir, "scripts", f"{script}.py"),
+        *(module_file(SRC, module) for module in named),
+    ]
+    found = [os.path.relpath(path) for path in imported_files(files, SRC)]
+    return [path for path in found if path != os.path.relpath(SRC / "absynth" / "__init__.py")] + own_sources(
+        model
+    )
 
 
-def builder_module(path):
-    """The module within the library of a registry's "absynth.module:function"."""
-    return path.partition(":")[0].removeprefix("absynth.")
+def own_sources(model):
+    """The file of a user's own model class, if it lies here."""
+    imported = planned(model).entry.get("class", "") if model else ""
+    file = module_file(".", imported.replace(":", ".").rpartition(".")[0]) if imported else None
+    return [str(path) for path in imported_files([file], ".")] if file else []
 
 
 def model_inputs(name):
@@ -67,26 +81,9 @@ def certified_inputs(name):
     return model_inputs(name)
 
 
-@cache
-def model_package(name, *modules):
-    """`package` of the modules named and of those behind a model, with a user's own module if it lies here."""
-    imported = planned(name).entry.get("class", "").replace(":", ".").rpartition(".")[0]
-    own = Path(*imported.split(".")).with_suffix(".py") if imported else None
-    found = (str(own),) if own and own.is_file() else ()
-    return package(*modules, builder_module(planned(name).kind.builder)) + found
-
-
 def substitute_inputs(attack):
     """All files of this run that building the substitute reads, for an attack that needs it."""
     return model_inputs("substitute") if PLAN.attacks[attack].substitute else []
-
-
-def attack_modules(attack):
-    """Library modules behind an attack, with those behind the substitute if it needs that."""
-    builders = [PLAN.attacks[attack].builder]
-    if PLAN.attacks[attack].substitute:
-        builders.append(PLAN.substitute.kind.builder)
-    return [builder_module(builder) for builder in builders]
 
 
 WITH_WEIGHTS = [name for name in [*PLAN.models, "substitute"] if planned(name).kind.trainer]
@@ -200,16 +197,16 @@ def benchmarks():
     paths = [f"train_vae/{label}" for label in VAE_CURVES]
     paths += [f"refine_vae/{label}" for label in VAE_CURVES if config["vae"]["refine"]]
     paths += [f"train_classifier/{model}" for model in CURVES]
-    paths += [f"calibrate/{model}" for model in PLAN.models]
+    paths += [f"calibrate_model/{model}" for model in PLAN.models]
     paths += [
-        f"attack/{model}-{norm}-{attack}-{shard}"
+        f"run_attack/{model}-{norm}-{attack}-{shard}"
         for model, norm in ATTACKED
         for attack in PLAN.attacks_on(model, norm)
         for shard in SHARDS
     ]
-    paths += [f"bounds/{model}-{norm}-{shard}" for model, norm in CERTIFIED for shard in SHARDS]
-    paths += [f"reevaluate/{model}-{norm}" for model, norm in ATTACKED]
-    paths += [f"distal/{model}" for model in CLIMBED]
+    paths += [f"compute_lower_bounds/{model}-{norm}-{shard}" for model, norm in CERTIFIED for shard in SHARDS]
+    paths += [f"verify_records/{model}-{norm}" for model, norm in ATTACKED]
+    paths += [f"generate_distal/{model}" for model in CLIMBED]
     return [run(f"benchmarks/{path}.tsv") for path in paths]
 
 

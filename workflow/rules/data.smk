@@ -1,6 +1,6 @@
 rule prepare_data:
     input:
-        code=package("data.splits", "log"),
+        code=sources("data/prepare_data"),
     output:
         train=run("data/train.h5"),
         calibration=run("data/calibration.h5"),
@@ -19,4 +19,4 @@ rule prepare_data:
         cache="results/downloads",
         n_calibration=config["n_calibration"],
     script:
-        "../../scripts/prepare_data.py"
+        "../../scripts/data/prepare_data.py"

@@ -1,33 +1,33 @@
-rule accuracy_distortion:
+rule plot_accuracy_distortion:
     input:
         curves=run("tables/accuracy_distortion.csv"),
         brackets=run("tables/bracket_curves.csv"),
-        code=package("figures.accuracy_distortion", "log"),
+        code=sources("figures/plot_accuracy_distortion"),
     output:
         png=drawn("accuracy_distortion"),
         svg=run("figures/accuracy_distortion.svg"),
     log:
-        run("logs/accuracy_distortion.log"),
+        run("logs/plot_accuracy_distortion.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         models=LABELS,
         norms=PLAN.norms,
-        thresholds=config["thresholds"],
+        epsilons=config["epsilons"],
     script:
-        "../../scripts/accuracy_distortion.py"
+        "../../scripts/figures/plot_accuracy_distortion.py"
 
 
-rule adversarials:
+rule plot_adversarials:
     input:
         images=run("data/test.h5"),
         minimal=lambda wildcards: minima_in(shown_norm(PLAN.models)),
-        code=package("figures.adversarials", "data.splits", "records", "log"),
+        code=sources("figures/plot_adversarials"),
     output:
         png=drawn("adversarials"),
         svg=run("figures/adversarials.svg"),
     log:
-        run("logs/adversarials.log"),
+        run("logs/plot_adversarials.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
@@ -37,18 +37,18 @@ rule adversarials:
         n_samples=config["n_samples"],
         seed=config["seed"],
     script:
-        "../../scripts/adversarials.py"
+        "../../scripts/figures/plot_adversarials.py"
 
 
-rule quantiles:
+rule plot_quantiles:
     input:
         minimal=lambda wildcards: minima_in(wildcards.norm),
-        code=package("figures.adversarials", "records", "log"),
+        code=sources("figures/plot_quantiles"),
     output:
         png=drawn("quantiles", "quantiles_{norm}"),
         svg=run("figures/quantiles_{norm}.svg"),
     log:
-        run("logs/quantiles/{norm}.log"),
+        run("logs/plot_quantiles/{norm}.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
@@ -57,91 +57,91 @@ rule quantiles:
         n=config["figures"]["per_quantile"],
         seed=config["seed"],
     script:
-        "../../scripts/quantiles.py"
+        "../../scripts/figures/plot_quantiles.py"
 
 
-rule distribution:
+rule plot_distribution:
     input:
         distances=run("tables/distances.csv"),
-        code=package("figures.distribution", "log"),
+        code=sources("figures/plot_distribution"),
     output:
         png=drawn("distribution"),
         svg=run("figures/distribution.svg"),
     log:
-        run("logs/distribution.log"),
+        run("logs/plot_distribution.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         models=LABELS,
         norms=PLAN.norms,
-        thresholds=config["thresholds"],
+        epsilons=config["epsilons"],
     script:
-        "../../scripts/distribution.py"
+        "../../scripts/figures/plot_distribution.py"
 
 
-rule distal_figure:
+rule plot_distal:
     input:
-        distal=[run(f"distal/{model}.h5") for model in CLIMBED],
+        distal=[run(f"generate_distal/{model}.h5") for model in CLIMBED],
         table=run("tables/distal.csv"),
-        code=package("figures.distal", "records", "log"),
+        code=sources("figures/plot_distal"),
     output:
         png=drawn("distal"),
         svg=run("figures/distal.svg"),
     log:
-        run("logs/distal_figure.log"),
+        run("logs/plot_distal.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
         models=LABELS,
     script:
-        "../../scripts/distal_figure.py"
+        "../../scripts/figures/plot_distal.py"
 
 
-rule samples:
+rule plot_samples:
     input:
         samples=run("synthesis/samples.h5"),
-        code=package("figures.synthesis", "records", "log"),
+        code=sources("figures/plot_samples"),
     output:
         png=drawn("samples"),
         svg=run("figures/samples.svg"),
     log:
-        run("logs/samples.log"),
+        run("logs/plot_samples.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
     script:
-        "../../scripts/samples.py"
+        "../../scripts/figures/plot_samples.py"
 
 
-rule reconstructions:
+rule plot_reconstructions:
     input:
         reconstructions=[run(f"synthesis/reconstructions/{model}.h5") for model in EXPLAINED],
-        code=package("figures.synthesis", "records", "log"),
+        code=sources("figures/plot_reconstructions"),
     output:
         png=drawn("reconstructions"),
         svg=run("figures/reconstructions.svg"),
     log:
-        run("logs/reconstructions.log"),
+        run("logs/plot_reconstructions.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
         models=LABELS,
     script:
-        "../../scripts/reconstructions.py"
+        "../../scripts/figures/plot_reconstructions.py"
 
 
-rule attacks_figure:
+rule plot_attacks:
     input:
         statistics=run("tables/attacks.csv"),
-        code=package("figures.attacks", "log"),
+        code=sources("figures/plot_attacks"),
     output:
         png=drawn("attacks"),
         svg=run("figures/attacks.svg"),
     log:
-        run("logs/attacks_figure.log"),
+        run("logs/plot_attacks.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
@@ -149,19 +149,19 @@ rule attacks_figure:
         norms=NORMS_ATTACKED,
         titles=ATTACK_TITLES,
     script:
-        "../../scripts/attacks_figure.py"
+        "../../scripts/figures/plot_attacks.py"
 
 
-rule training:
+rule plot_training:
     input:
         classifiers=[run(f"models/{model}/curve.csv") for model in CURVES],
         vaes=[run(f"models/abs/vae_{label}.csv") for label in VAE_CURVES],
-        code=package("figures.training", "log"),
+        code=sources("figures/plot_training"),
     output:
         png=drawn("training"),
         svg=run("figures/training.svg"),
     log:
-        run("logs/training.log"),
+        run("logs/plot_training.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
@@ -169,23 +169,23 @@ rule training:
         trained=CURVES,
         labels=VAE_CURVES,
     script:
-        "../../scripts/training.py"
+        "../../scripts/figures/plot_training.py"
 
 
-rule draw_bracket:
+rule plot_bracket:
     input:
         intervals=run("tables/bracket.csv"),
         curves=run("tables/bracket_curves.csv"),
-        code=package("figures.bracket", "log"),
+        code=sources("figures/plot_bracket"),
     output:
         png=drawn("bracket"),
         svg=run("figures/bracket.svg"),
     log:
-        run("logs/draw_bracket.log"),
+        run("logs/plot_bracket.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         models=LABELS,
         norms=PLAN.norms,
     script:
-        "../../scripts/draw_bracket.py"
+        "../../scripts/figures/plot_bracket.py"

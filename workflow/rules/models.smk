@@ -3,7 +3,7 @@ if VAES_IMPORTED:
     rule import_vae:
         input:
             weights=lambda wildcards: SOURCES[f"models/abs/vae_{wildcards.label}.pt"],
-            code=package("models.vae", "models.weights", "log"),
+            code=sources("models/import_vae"),
         output:
             weights=run("models/abs/vae_{label}.pt"),
         log:
@@ -11,14 +11,14 @@ if VAES_IMPORTED:
         conda:
             "../../envs/absynth.yaml"
         script:
-            "../../scripts/import_vae.py"
+            "../../scripts/models/import_vae.py"
 
 else:
 
     rule train_vae:
         input:
             images=run("data/train.h5"),
-            code=package("training.vae", "models.weights", "data.splits", "devices"),
+            code=sources("models/train_vae"),
         output:
             weights=run(f"{UNREFINED}/vae_{{label}}.pt"),
             curve=run(f"{UNREFINED}/vae_{{label}}.csv"),
@@ -40,16 +40,16 @@ else:
             seed=config["seed"],
             checkpoint=lambda wildcards: run(f"checkpoints/vae_{wildcards.label}.pt"),
         script:
-            "../../scripts/train_vae.py"
+            "../../scripts/models/train_vae.py"
 
     if config["vae"]["refine"]:
 
-        use rule train_vae as refine_vae with:
+        rule refine_vae:
             input:
                 images=run("data/train.h5"),
                 unrefined=run(f"{UNREFINED}/vae_{{label}}.pt"),
                 unrefined_curve=run(f"{UNREFINED}/vae_{{label}}.csv"),
-                code=package("training.vae", "models.weights", "data.splits", "devices"),
+                code=sources("models/refine_vae"),
             output:
                 weights=run("models/abs/vae_{label}.pt"),
                 curve=run("models/abs/vae_{label}.csv"),
@@ -57,17 +57,27 @@ else:
                 run("logs/refine_vae/{label}.log"),
             benchmark:
                 run("benchmarks/refine_vae/{label}.tsv")
+            conda:
+                "../../envs/absynth.yaml"
+            threads: config["threads"]["train"]
+            resources:
+                gpu=1,
+                torch_threads=config["threads"]["train"],
+                mem_mb=scaled(4000),
+                runtime=scaled(120),
             params:
                 label=lambda wildcards: int(wildcards.label),
                 settings=config["vae"]["refine"],
                 seed=config["seed"],
                 checkpoint=lambda wildcards: run(f"checkpoints/refined_vae_{wildcards.label}.pt"),
+            script:
+                "../../scripts/models/refine_vae.py"
 
 
 rule import_classifier:
     input:
         weights=lambda wildcards: SOURCES[f"models/{wildcards.model}/weights.pt"],
-        code=package("models.cnn", "log"),
+        code=sources("models/import_classifier"),
     output:
         weights=run("models/{model}/weights.pt"),
     log:
@@ -79,13 +89,13 @@ rule import_classifier:
     params:
         network=lambda wildcards: planned(wildcards.model).network,
     script:
-        "../../scripts/import_classifier.py"
+        "../../scripts/models/import_classifier.py"
 
 
 rule train_classifier:
     input:
         images=run("data/train.h5"),
-        code=package("training.classifier", "models.cnn", "data.splits", "devices"),
+        code=sources("models/train_classifier"),
     output:
         weights=run("models/{model}/weights.pt"),
         curve=run("models/{model}/curve.csv"),
@@ -109,24 +119,22 @@ rule train_classifier:
         seed=config["seed"],
         checkpoint=lambda wildcards: run(f"checkpoints/{wildcards.model}.pt"),
     script:
-        "../../scripts/train_classifier.py"
+        "../../scripts/models/train_classifier.py"
 
 
-rule calibrate:
+rule calibrate_model:
     input:
         train=run("data/train.h5"),
         calibration=run("data/calibration.h5"),
         test=run("data/test.h5"),
         model=lambda wildcards: uncalibrated_inputs(wildcards.model),
-        code=lambda wildcards: model_package(
-            wildcards.model, "calibration", "models.files", "data.splits", "devices"
-        ),
+        code=lambda wildcards: sources("models/calibrate_model", model=wildcards.model),
     output:
         calibration=run("models/{model}/calibration.json"),
     log:
-        run("logs/calibrate/{model}.log"),
+        run("logs/calibrate_model/{model}.log"),
     benchmark:
-        run("benchmarks/calibrate/{model}.tsv")
+        run("benchmarks/calibrate_model/{model}.tsv")
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["calibrate"]
@@ -140,4 +148,4 @@ rule calibrate:
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         gamma_images=lambda wildcards: planned(wildcards.model).entry.get("gamma_images"),
     script:
-        "../../scripts/calibrate.py"
+        "../../scripts/models/calibrate_model.py"

@@ -1,49 +1,49 @@
-rule runtime:
+rule gather_runtime:
     input:
         tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES if stem != "runtime"],
         findings=[run(f"verification/{model}/{norm}.csv") for model, norm in ATTACKED],
-        code=package("log", "atomic"),
+        code=sources("report/gather_runtime"),
     output:
         table=run("tables/runtime.csv"),
     log:
-        run("logs/runtime.log"),
+        run("logs/gather_runtime.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         benchmarks=benchmarks(),
     script:
-        "../../scripts/runtime.py"
+        "../../scripts/report/gather_runtime.py"
 
 
-rule provenance:
+rule record_provenance:
     input:
         shards=ALL_SHARDS,
         calibrations=[run(f"models/{model}/calibration.json") for model in PLAN.models],
-        code=package("provenance", "records", "log", "atomic"),
+        code=sources("report/record_provenance"),
     output:
         provenance=run("tables/provenance.json"),
     log:
-        run("logs/provenance.log"),
+        run("logs/record_provenance.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         config=config,
     script:
-        "../../scripts/provenance.py"
+        "../../scripts/report/record_provenance.py"
 
 
-rule report:
+rule write_report:
     input:
         template=report_template(),
         captions=captions(),
         drawings=[run(f"figures/{figure.stem}.svg") for figure in FIGURES],
         tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES],
         provenance=run("tables/provenance.json"),
-        code=package("report", "report_tables", "norms", "provenance", "atomic", "log"),
+        code=sources("report/write_report"),
     output:
         report=run("report.html"),
     log:
-        run("logs/report.log"),
+        run("logs/write_report.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
@@ -56,4 +56,4 @@ rule report:
             for figure in FIGURES
         ],
     script:
-        "../../scripts/report.py"
+        "../../scripts/report/write_report.py"

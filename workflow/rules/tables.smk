@@ -1,27 +1,27 @@
-rule robustness:
+rule gather_robustness:
     input:
         parts=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
-        code=package("log", "atomic"),
+        code=sources("tables/gather_robustness"),
     output:
         table=run("tables/robustness.csv"),
     log:
-        run("logs/robustness.log"),
+        run("logs/gather_robustness.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         columns=["model", "norm", "attack", "median", "accuracy", "n"],
     script:
-        "../../scripts/gather.py"
+        "../../scripts/tables/gather_robustness.py"
 
 
-rule audit:
+rule audit_attacks:
     input:
         shards=ALL_SHARDS,
-        code=package("audit", "log", "atomic"),
+        code=sources("tables/audit_attacks"),
     output:
         table=run("tables/audit.csv"),
     log:
-        run("logs/audit.log"),
+        run("logs/audit_attacks.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
@@ -36,89 +36,89 @@ rule audit:
         },
         limits=config["audit"],
     script:
-        "../../scripts/audit.py"
+        "../../scripts/tables/audit_attacks.py"
 
 
-rule models:
+rule gather_models:
     input:
         calibrations=[run(f"models/{model}/calibration.json") for model in PLAN.models],
-        code=package("models.constants", "log", "atomic"),
+        code=sources("tables/gather_models"),
     output:
         table=run("tables/models.csv"),
     log:
-        run("logs/models.log"),
+        run("logs/gather_models.log"),
     conda:
         "../../envs/absynth.yaml"
     script:
-        "../../scripts/models.py"
+        "../../scripts/tables/gather_models.py"
 
 
-rule table1:
+rule format_table1:
     input:
         robustness=run("tables/robustness.csv"),
         summaries=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
         brackets=run("tables/bracket_medians.csv"),
-        code=package("tables", "log", "atomic"),
+        code=sources("tables/format_table1"),
     output:
         markdown=run("tables/table1.md"),
         csv=run("tables/table1.csv"),
         latex=run("tables/table1.tex"),
     log:
-        run("logs/table1.log"),
+        run("logs/format_table1.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         models=LABELS,
         attacks=ATTACK_TITLES,
-        thresholds=config["thresholds"],
+        epsilons=config["epsilons"],
     script:
-        "../../scripts/table1.py"
+        "../../scripts/tables/format_table1.py"
 
 
-rule distortion_curves:
+rule compute_distortion_curves:
     input:
         minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
-        code=package("reduction", "records", "log", "atomic"),
+        code=sources("tables/compute_distortion_curves"),
     output:
         curves=run("tables/accuracy_distortion.csv"),
     log:
-        run("logs/distortion_curves.log"),
+        run("logs/compute_distortion_curves.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
     script:
-        "../../scripts/distortion_curves.py"
+        "../../scripts/tables/compute_distortion_curves.py"
 
 
-rule distances:
+rule gather_distances:
     input:
         minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
-        code=package("records", "log", "atomic"),
+        code=sources("tables/gather_distances"),
     output:
         table=run("tables/distances.csv"),
     log:
-        run("logs/distances.log"),
+        run("logs/gather_distances.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
     script:
-        "../../scripts/distances.py"
+        "../../scripts/tables/gather_distances.py"
 
 
-rule attack_statistics:
+rule summarize_attacks:
     input:
         shards=ALL_SHARDS,
         minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
-        code=package("statistics", "records", "log", "atomic"),
+        code=sources("tables/summarize_attacks"),
     output:
         table=run("tables/attacks.csv"),
     log:
-        run("logs/attack_statistics.log"),
+        run("logs/summarize_attacks.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
     script:
-        "../../scripts/attack_statistics.py"
+        "../../scripts/tables/summarize_attacks.py"

@@ -1,18 +1,16 @@
-rule reevaluate:
+rule verify_records:
     input:
         images=run("data/test.h5"),
         model=lambda wildcards: model_inputs(wildcards.model),
         shards=attack_shards,
         minimal=run("minimal/{model}/{norm}.h5"),
-        code=lambda wildcards: model_package(
-            wildcards.model, "verification", "records", "data.splits", "devices", "models.loading"
-        ),
+        code=lambda wildcards: sources("verification/verify_records", model=wildcards.model),
     output:
         findings=run("verification/{model}/{norm}.csv"),
     log:
-        run("logs/reevaluate/{model}-{norm}.log"),
+        run("logs/verify_records/{model}-{norm}.log"),
     benchmark:
-        run("benchmarks/reevaluate/{model}-{norm}.tsv")
+        run("benchmarks/verify_records/{model}-{norm}.tsv")
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["attack"]
@@ -27,18 +25,18 @@ rule reevaluate:
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         spans=[PLAN.shard_range(shard) for shard in range(config["shards"])],
     script:
-        "../../scripts/reevaluate.py"
+        "../../scripts/verification/verify_records.py"
 
 
-rule verify:
+rule summarize_verification:
     input:
         findings=[run(f"verification/{model}/{norm}.csv") for model, norm in ATTACKED],
-        code=package("atomic", "log"),
+        code=sources("verification/summarize_verification"),
     output:
         table=run("tables/verification.csv"),
     log:
-        run("logs/verify.log"),
+        run("logs/summarize_verification.log"),
     conda:
         "../../envs/absynth.yaml"
     script:
-        "../../scripts/verify.py"
+        "../../scripts/verification/summarize_verification.py"

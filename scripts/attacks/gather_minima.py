@@ -1,0 +1,49 @@
+"""Reduce all attacks on a model in one norm to each sample's nearest adversarial."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from absynth.evaluation.minima import Minimum, summarise
+from absynth.io.atomic import write_csv
+from absynth.io.log import LOGGER, start_log
+from absynth.io.records import MINIMAL, write_record
+
+
+def main(
+    *,
+    shards: Sequence[str | os.PathLike],
+    minimal: str | os.PathLike,
+    summary: str | os.PathLike,
+    run: str,
+    model: str,
+    norm: str,
+    attacks: Sequence[str],
+    threshold: float,
+) -> None:
+    """Write the per-sample minimum and a row of statistics for each attack and for `all` of them.
+
+    shards: one file after another, each in a folder named after its attack
+    summary: columns of tables/robustness.csv, and clean, the accuracy on unperturbed images
+    """
+    best = Minimum({"run": run, "model": model, "norm": norm})
+    for path in shards:
+        best.add(Path(path).parent.name, path)
+    columns = best.columns()
+    write_record(minimal, columns, {"run": run, "model": model, "norm": norm}, MINIMAL)
+    distances = {name: np.array(best.distances[name]) for name in attacks} | {"all": columns["distance"]}
+    clean = float((columns["distance"] > 0).mean())
+    rows = [
+        {"model": model, "norm": norm, "attack": name, **summarise(values, threshold), "clean": clean}
+        for name, values in distances.items()
+    ]
+    write_csv(summary, rows)
+    LOGGER.info("%s %s: median %.4g over %d attacks", model, norm, rows[-1]["median"], len(attacks))
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(shards=job.input.shards, **dict(job.output.items()), **dict(job.params.items()))

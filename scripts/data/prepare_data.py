@@ -1,0 +1,51 @@
+"""Prepare a run's data: find or download the data set, split it, and write one HDF5 file a split."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from absynth.data.sources import find_dataset
+from absynth.data.splits import load_dataset, split_calibration, write_split
+from absynth.io.log import LOGGER, start_log
+
+
+def main(
+    *,
+    train: str | os.PathLike,
+    calibration: str | os.PathLike,
+    test: str | os.PathLike,
+    dataset: str,
+    description: Mapping | None,
+    data_dir: str | os.PathLike | None,
+    cache: str | os.PathLike,
+    n_calibration: int,
+) -> None:
+    """Write the splits of `dataset` to the paths `train`, `calibration` and `test`.
+
+    `description` is the config's own entry for `dataset`, None for one of `absynth.data.sources.DATASETS`;
+    `data_dir` is looked in first, downloads go to the folder `cache`; calibration is the last `n_calibration`
+    training images. Raises `InputError` for what `load_dataset` and `split_calibration` refuse.
+    """
+    train_images, train_labels, test_images, test_labels = load_dataset(
+        find_dataset(dataset, description), data_dir, cache
+    )
+    train_images, train_labels, calibration_images, calibration_labels = split_calibration(
+        train_images, train_labels, n_calibration
+    )
+    for split, path, images, labels in (
+        ("train", train, train_images, train_labels),
+        ("calibration", calibration, calibration_images, calibration_labels),
+        ("test", test, test_images, test_labels),
+    ):
+        write_split(path, images, labels, dataset, split)
+        counts = np.bincount(labels, minlength=10)
+        LOGGER.info(
+            "%s %s: %d images, by class %s, in %s", dataset, split, len(labels), counts.tolist(), path
+        )
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(**dict(job.output.items()), **dict(job.params.items()))

@@ -1,0 +1,20 @@
+"""Draw samples of the prior under every class."""
+
+import os
+
+from absynth.io.log import start_log
+from absynth.io.records import SAMPLES, read_record
+from absynth.reporting.figures.style import save
+from absynth.reporting.figures.synthesis import samples as draw
+
+
+def main(*, samples: str | os.PathLike, png: str | os.PathLike, svg: str | os.PathLike, run: str) -> None:
+    """Draw one column a class from the file `samples`."""
+    columns, _ = read_record(samples, SAMPLES, {"run": run})
+    save(draw(columns), [png, svg])
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(samples=job.input.samples, **dict(job.output.items()), run=job.params.run)

@@ -1,0 +1,40 @@
+"""Draw the curves of all trainings."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from absynth.io.log import start_log
+from absynth.reporting.figures.style import save
+from absynth.reporting.figures.training import training
+
+
+def main(
+    *,
+    classifiers: Sequence[str | os.PathLike],
+    vaes: Sequence[str | os.PathLike],
+    png: str | os.PathLike,
+    svg: str | os.PathLike,
+    models: Mapping[str, str],
+    trained: Sequence[str],
+    labels: Sequence[int],
+) -> None:
+    """Draw the curves in the files `classifiers`, of the models `trained`, and `vaes`, of the classes `labels`."""
+    figure = training(
+        dict(zip(trained, map(pd.read_csv, classifiers), strict=True)),
+        dict(zip(labels, map(pd.read_csv, vaes), strict=True)),
+        models=models,
+    )
+    save(figure, [png, svg])
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        classifiers=job.input.classifiers,
+        vaes=job.input.vaes,
+        **dict(job.output.items()),
+        **dict(job.params.items()),
+    )

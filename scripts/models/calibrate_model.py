@@ -1,0 +1,65 @@
+"""Find a model's α, η and, for Binary ABS, γ."""
+
+import json
+import os
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from absynth import __version__
+from absynth.data.splits import read_split
+from absynth.evaluation.calibration import calibrate, fit_gamma, predict
+from absynth.io.atomic import write_text
+from absynth.io.log import LOGGER, start_log
+from absynth.models.building import build
+from absynth.workflow.devices import acquire
+
+_BATCH = 500
+
+
+def main(
+    *,
+    train: str | os.PathLike,
+    calibration: str | os.PathLike,
+    test: str | os.PathLike,
+    output: str | os.PathLike,
+    folder: str | os.PathLike,
+    spec: Mapping,
+    gamma_images: int | None,
+    device: torch.device,
+) -> None:
+    """Write the constants, what they lead to on the calibration split, and the accuracy on all test images.
+
+    ABS and Binary ABS are evaluated with fast inference. γ, if the model has one, is searched on the first
+    `gamma_images` training images. The file also says how to build the model (see absynth.load_model).
+    """
+    model = build({**spec, "calibration": None}, folder).to(device)
+
+    def logits_of(path: str | os.PathLike, n: int | None = None) -> tuple[Tensor, Tensor]:
+        images, labels = map(torch.from_numpy, read_split(path, 0, n))
+        return predict(model, images, _BATCH, device), labels
+
+    gamma = fit_gamma(*logits_of(train, gamma_images)) if gamma_images else None
+    scale = torch.tensor(gamma or 1.0)
+    logits, labels = logits_of(calibration)
+    result = calibrate(logits * scale, labels)
+    test_logits, test_labels = logits_of(test)
+    result["test_accuracy"] = ((test_logits * scale).argmax(dim=1) == test_labels).double().mean().item()
+    result["n_test"] = len(test_labels)
+    LOGGER.info(", ".join(f"{key} {value:.6g}" for key, value in result.items()))
+    content = {**result, "gamma": gamma, "model": dict(spec), "absynth": __version__}
+    write_text(output, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        train=job.input.train,
+        calibration=job.input.calibration,
+        test=job.input.test,
+        output=job.output.calibration,
+        **dict(job.params.items()),
+        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
+    )

@@ -1,0 +1,58 @@
+"""Refine the trained variational autoencoder of one class."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from absynth.data.splits import read_split
+from absynth.io.atomic import write_csv
+from absynth.io.log import LOGGER, start_log
+from absynth.models.abs.vae import VAE
+from absynth.models.weights import load_weights, save_weights
+from absynth.training.vae import refine_vae
+from absynth.workflow.devices import acquire
+
+
+def main(
+    *,
+    images: str | os.PathLike,
+    unrefined: str | os.PathLike,
+    unrefined_curve: str | os.PathLike,
+    weights: str | os.PathLike,
+    curve: str | os.PathLike,
+    label: int,
+    settings: Mapping,
+    seed: int,
+    checkpoint: str | os.PathLike,
+    device: torch.device,
+) -> None:
+    """Refine the VAE `unrefined` on the images of class `label`; write the state dict and the curve (loss and KL).
+
+    The curve goes on where `unrefined_curve` ends.
+    Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
+    """
+    x, y = map(torch.from_numpy, read_split(images))
+    chosen = x[y == label]
+    LOGGER.info("class %d: %d images", label, len(chosen))
+    vae = VAE()
+    load_weights(unrefined, vae)
+    vae, refined = refine_vae(vae, chosen, **settings, seed=seed, device=device, checkpoint=checkpoint)
+    earlier = pd.read_csv(unrefined_curve).to_dict("records")
+    rows = earlier + [{**row, "epoch": len(earlier) + row["epoch"]} for row in refined]
+    save_weights(weights, vae)
+    write_csv(curve, rows)
+    Path(checkpoint).unlink(missing_ok=True)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        **{name: path for name, path in job.input.items() if name != "code"},
+        **dict(job.output.items()),
+        **dict(job.params.items()),
+        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
+    )

@@ -1,0 +1,63 @@
+"""Train a feed-forward classifier: CNN, Binary CNN, the substitute, or adversarially that of Madry et al."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from absynth.data.splits import read_split
+from absynth.io.atomic import write_csv
+from absynth.io.log import start_log
+from absynth.models.binarize import binarize
+from absynth.models.cnn import NETWORKS
+from absynth.models.weights import save_weights
+from absynth.training.classifier import Adversary, train_classifier
+from absynth.workflow.devices import acquire
+
+
+def main(
+    *,
+    images: str | os.PathLike,
+    weights: str | os.PathLike,
+    curve: str | os.PathLike,
+    network: str,
+    settings: Mapping,
+    seed: int,
+    checkpoint: str | os.PathLike,
+    device: torch.device,
+) -> None:
+    """Train `network` (a key of NETWORKS) and write its state dict and curve (loss and accuracy per epoch).
+
+    settings: epochs, batch_size, learning_rate, shift; epsilon, steps, step_size, warmup_epochs make it adversarial
+    Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
+    """
+    x, y = map(torch.from_numpy, read_split(images))
+    common = {key: settings[key] for key in ("epochs", "batch_size", "learning_rate", "shift")}
+    adversarial = {key: value for key, value in settings.items() if key not in common}
+    torch.manual_seed(seed)
+    model = NETWORKS[network]()
+    rows = train_classifier(
+        model,
+        binarize(x) if network == "binary_cnn" else x,
+        y,
+        **common,
+        seed=seed,
+        device=device,
+        adversary=Adversary(**adversarial) if adversarial else None,
+        checkpoint=checkpoint,
+    )
+    save_weights(weights, model)
+    write_csv(curve, rows)
+    Path(checkpoint).unlink(missing_ok=True)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        images=job.input.images,
+        **dict(job.output.items()),
+        **dict(job.params.items()),
+        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
+    )

@@ -1,0 +1,49 @@
+"""Train the variational autoencoder of one class."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from absynth.data.splits import read_split
+from absynth.io.atomic import write_csv
+from absynth.io.log import LOGGER, start_log
+from absynth.models.weights import save_weights
+from absynth.training.vae import train_vae
+from absynth.workflow.devices import acquire
+
+
+def main(
+    *,
+    images: str | os.PathLike,
+    weights: str | os.PathLike,
+    curve: str | os.PathLike,
+    label: int,
+    settings: Mapping,
+    seed: int,
+    checkpoint: str | os.PathLike,
+    device: torch.device,
+) -> None:
+    """Train on the images of class `label` and write the state dict and the curve (loss and KL per epoch).
+
+    Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
+    """
+    x, y = map(torch.from_numpy, read_split(images))
+    chosen = x[y == label]
+    LOGGER.info("class %d: %d images", label, len(chosen))
+    vae, rows = train_vae(chosen, **settings, seed=seed, device=device, checkpoint=checkpoint)
+    save_weights(weights, vae)
+    write_csv(curve, rows)
+    Path(checkpoint).unlink(missing_ok=True)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        images=job.input.images,
+        **dict(job.output.items()),
+        **dict(job.params.items()),
+        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
+    )

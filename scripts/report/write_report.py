@@ -1,0 +1,73 @@
+"""Write the report of a run."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from absynth.io.atomic import write_text
+from absynth.io.log import start_log
+from absynth.reporting.report import Figure, render, summary
+from absynth.reporting.report_tables import report_tables
+from absynth.workflow.provenance import machine
+
+
+def main(
+    *,
+    template: str | os.PathLike,
+    captions: Sequence[str | os.PathLike],
+    drawings: Sequence[str | os.PathLike],
+    tables: Mapping[str, str | os.PathLike],
+    provenance: str | os.PathLike,
+    report: str | os.PathLike,
+    config: Mapping,
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+    sections: Mapping[str, Mapping],
+    figures: Sequence[Mapping],
+) -> None:
+    """Write one self-contained page.
+
+    captions, drawings: reStructuredText and SVG of each of `figures`; tables: CSV files by stem
+    provenance: tables/provenance.json
+    sections: title and intro by key, left out if nothing is in them
+    figures: section, title and wildcards of the caption
+    """
+    about = json.loads(Path(provenance).read_text(encoding="utf-8"))
+    frames = {stem: pd.read_csv(path) for stem, path in tables.items()}
+    shown = [
+        Figure.read(drawing, text, config=config, **figure)
+        for figure, drawing, text in zip(figures, drawings, captions, strict=True)
+    ]
+    filled = report_tables(frames, models, attacks)
+    kept = {*filled, *(figure.section for figure in shown)}
+    page = render(
+        template,
+        config=config,
+        settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
+        models=models,
+        summary=summary(frames["robustness"], models),
+        sections={key: section for key, section in sections.items() if key in kept},
+        figures=shown,
+        tables=filled,
+        versions=about["versions"],
+        machine=machine(about),
+    )
+    write_text(report, page)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        template=job.input.template,
+        captions=job.input.captions,
+        drawings=job.input.drawings,
+        tables={Path(path).stem: path for path in job.input.tables},
+        provenance=job.input.provenance,
+        report=job.output.report,
+        **dict(job.params.items()),
+    )

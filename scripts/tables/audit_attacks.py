@@ -1,0 +1,37 @@
+"""Say where the attacks' results contradict one another."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+
+from absynth.evaluation.audit import COLUMNS, Limits, Role, audit, read_outcomes
+from absynth.io.atomic import write_csv
+from absynth.io.log import LOGGER, start_log
+
+
+def main(
+    *,
+    shards: Sequence[str | os.PathLike],
+    table: str | os.PathLike,
+    run: str,
+    roles: Mapping[str, Mapping],
+    limits: Mapping[str, float],
+) -> None:
+    """Write a row, and log a warning, for each finding; the header alone where nothing looks invalid.
+
+    roles: for each attack what `absynth.evaluation.audit.Role` holds; limits: what `absynth.evaluation.audit.Limits` holds
+    """
+    known = {name: Role(**role) for name, role in roles.items()}
+    rows = []
+    for (model, norm), outcomes in read_outcomes(shards, run).items():
+        for finding in audit(outcomes, known, Limits(**limits)):
+            LOGGER.warning("%s, %s: %s", model, norm, finding.message)
+            rows.append({"model": model, "norm": norm, **dataclasses.asdict(finding)})
+    write_csv(table, rows, COLUMNS)
+    LOGGER.info("%d findings", len(rows))
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(shards=job.input.shards, table=job.output.table, **dict(job.params.items()))

@@ -1,0 +1,50 @@
+"""Lay out the robustness table as the paper does."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from absynth.io.atomic import read_rows, replacing, write_text
+from absynth.io.log import start_log
+from absynth.reporting.tables import table1, to_latex, to_markdown
+
+
+def main(
+    *,
+    robustness: str | os.PathLike,
+    summaries: Sequence[str | os.PathLike],
+    brackets: str | os.PathLike,
+    markdown: str | os.PathLike,
+    csv: str | os.PathLike,
+    latex: str | os.PathLike,
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+    epsilons: Mapping[str, float],
+) -> None:
+    """Write Table 1 as Markdown, CSV and LaTeX. Accuracies on clean images are of the attacked samples."""
+    clean = {row["model"]: float(row["clean"]) for row in read_rows(summaries)}
+    table = table1(
+        pd.read_csv(robustness),
+        clean,
+        models=models,
+        attacks=attacks,
+        epsilons=epsilons,
+        brackets=pd.read_csv(brackets),
+    )
+    write_text(markdown, to_markdown(table))
+    write_text(latex, to_latex(table))
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        robustness=job.input.robustness,
+        summaries=job.input.summaries,
+        brackets=job.input.brackets,
+        **dict(job.output.items()),
+        **dict(job.params.items()),
+    )

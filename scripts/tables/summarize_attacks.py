@@ -1,0 +1,42 @@
+"""Say of every attack what it found and what it cost."""
+
+import os
+from collections.abc import Sequence
+
+from absynth.evaluation.statistics import AttackTotals
+from absynth.io.atomic import write_csv
+from absynth.io.log import start_log
+from absynth.io.records import MINIMAL, SHARD, read_record
+
+KEY = ("model", "norm", "attack")
+COLUMNS = (*KEY, *AttackTotals("").row())
+LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients")}
+
+
+def main(
+    *,
+    shards: Sequence[str | os.PathLike],
+    minimal: Sequence[str | os.PathLike],
+    table: str | os.PathLike,
+    run: str,
+) -> None:
+    """Write one row a model, norm and attack, in the order of `shards`; only the header where there are none."""
+    nearest = {}
+    for path in minimal:
+        columns, attributes = read_record(path, MINIMAL, {"run": run})
+        found_by = dict(zip(columns["index"].tolist(), columns["attack"], strict=True))
+        nearest[attributes["model"], attributes["norm"]] = found_by
+    totals: dict[tuple[str, ...], AttackTotals] = {}
+    for path in shards:
+        columns, attributes = read_record(path, LAYOUT, {"run": run})
+        model, norm, attack = key = tuple(attributes[name] for name in KEY)
+        total = totals.setdefault(key, AttackTotals(attack))
+        total.add(columns, float(attributes["seconds"]), attributes["device"], nearest[model, norm])
+    rows = [{**dict(zip(KEY, key, strict=True)), **total.row()} for key, total in totals.items()]
+    write_csv(table, rows, COLUMNS)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(shards=job.input.shards, minimal=job.input.minimal, table=job.output.table, run=job.params.run)

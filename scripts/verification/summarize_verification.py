@@ -1,0 +1,46 @@
+"""Gather what the re-evaluation of all records found, and fail if anything disagrees."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from absynth.errors import InputError
+from absynth.io.atomic import read_rows, write_csv
+from absynth.io.log import LOGGER, start_log
+
+COLUMNS = (
+    "model", "norm", "attack", "shard", "n", "checked", "ties", "disagreements", "first_row", "reason", "file",
+)  # fmt: skip
+
+
+def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
+    """Write the rows of all `findings`: one a shard, and one, attack `all`, a file of minima.
+
+    findings: verification/{model}/{norm}.csv in the folder of the run, from which they name their files
+
+    Raises InputError, once all is written and logged, that names the first file and row that disagree.
+    """
+    rows = read_rows(findings)
+    write_csv(table, rows, COLUMNS)
+    bad = [row for row in rows if int(row["disagreements"])]
+    folder = Path(findings[0]).parents[2] if bad else None
+    for row in bad:
+        LOGGER.error("%s (%s rows disagree)", _where(folder, row), row["disagreements"])
+    if bad:
+        raise InputError(
+            f"{_where(folder, bad[0])}; {len(bad)} of {len(rows)} files disagree with their model, "
+            f"listed under {folder / 'verification'}; delete those files and rerun"
+        )
+    count, ties = (sum(int(row[name]) for row in rows) for name in ("checked", "ties"))
+    LOGGER.info("%d files hold what they say: %d adversarials evaluated, %d ties", len(rows), count, ties)
+
+
+def _where(folder: Path, row: dict[str, str]) -> str:
+    place = f", row {row['first_row']}" if row["first_row"] else ""
+    return f"{folder / row['file']}{place}: {row['reason']}"
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(findings=job.input.findings, table=job.output.table)

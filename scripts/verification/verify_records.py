@@ -1,0 +1,100 @@
+"""Hold all attacks on one model in one norm, and their minimum, against the model itself."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from absynth.data.splits import read_split
+from absynth.errors import InputError
+from absynth.evaluation.verification import Clean, Findings, MinimumCheck, check_shard, unreadable
+from absynth.io.atomic import write_csv
+from absynth.io.log import LOGGER, start_log
+from absynth.io.records import MINIMAL, SHARD, Column, read_record
+from absynth.models.building import build
+from absynth.models.loading import with_inference
+from absynth.workflow.devices import acquire
+
+_BATCH = 256  # images that the model is asked for at a time
+
+
+def main(
+    *,
+    images: str | os.PathLike,
+    shards: Sequence[str | os.PathLike],
+    minimal: str | os.PathLike,
+    findings: str | os.PathLike,
+    folder: str | os.PathLike,
+    spec: Mapping,
+    run: str,
+    model: str,
+    norm: str,
+    spans: Sequence[tuple[int, int]],
+    device: torch.device,
+) -> None:
+    """Write a row of findings for each shard, and one for their minimum, as attack `all`.
+
+    shards: files named {attack}/{shard}.h5; spans: first and one past the last test image of each shard
+    findings: columns of tables/verification.csv; what disagrees is also logged, row by row
+    """
+    network = with_inference(build(spec, folder).to(device), "reference")
+    logits_of = partial(_logits, network, device)
+    x, y = read_split(images, spans[0][0], spans[-1][1])
+    clean = Clean(spans[0][0], x, y, logits_of(x))
+    expected = {"run": run, "model": model, "norm": norm}
+    columns, problem = _read(minimal, MINIMAL, expected)
+    minimum = MinimumCheck(columns, clean) if columns else None
+    rows = []
+    for path in map(Path, shards):
+        attack, shard = path.parent.name, int(path.stem)
+        columns, found = _read(path, SHARD, {**expected, "attack": attack})
+        if columns:
+            found = check_shard(columns, norm, clean.part(*spans[shard]), logits_of)
+            if minimum:
+                minimum.see(attack, spans[shard][0], columns)
+        rows.append(
+            {"model": model, "norm": norm, "attack": attack, "shard": shard, **_report(path, folder, found)}
+        )
+    found = minimum.findings() if minimum else problem
+    rows.append(
+        {"model": model, "norm": norm, "attack": "all", "shard": "", **_report(minimal, folder, found)}
+    )
+    write_csv(findings, rows)
+
+
+def _logits(network: torch.nn.Module, device: torch.device, images: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        parts = [network(part.to(device)) for part in torch.from_numpy(images).split(_BATCH)]
+    return torch.cat(parts).double().cpu().numpy()
+
+
+def _read(path, layout: Mapping[str, Column], expected: Mapping) -> tuple[dict | None, Findings]:
+    """The columns of a file, or None and why it cannot be read."""
+    try:
+        return read_record(path, layout, expected)[0], Findings()
+    except InputError as error:
+        return None, unreadable(str(error))
+
+
+def _report(path, folder, found: Findings) -> dict[str, str | int]:
+    """Log what is wrong with a file; return its columns of the table, named within the run's folder."""
+    for row, reason in found.faults:
+        LOGGER.error("%s%s: %s", path, "" if row is None else f", row {row}", reason)
+    return {"file": os.path.relpath(path, folder), **found.summary()}
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        images=job.input.images,
+        shards=job.input.shards,
+        minimal=job.input.minimal,
+        findings=job.output.findings,
+        **dict(job.params.items()),
+        **dict(job.wildcards.items()),
+        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
+    )

@@ -1,0 +1,69 @@
+"""The certificate as an attack: what bounds the distance from below also says where to go.
+
+The bound's minimiser is a rival explanation and the smallest perturbation δ with which it catches up with the own
+one. At x + δ both classes may find better explanations; fitted there, they call for another δ from x, and so on
+until δ stands still: on the decision boundary, at a point locally nearest to x.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from absynth.attacks.epsilon_search import bisect_to_clean, for_norm
+from absynth.attacks.randomness import SampleRandom
+from absynth.attacks.target import Target
+from absynth.certificates.certify import Certificate, certificate
+from absynth.certificates.class_pair import ClassPair, minimal_perturbation
+from absynth.certificates.settings import Settings
+
+_SURPLUS = 0.02  # energy by which the rival is to be preferred, at first and at least after a failure
+_MORE, _LESS = (
+    2.0,
+    0.5,
+)  # factors of it after an image that is correctly classified, and after one that is misclassified
+
+
+@dataclass(frozen=True)
+class CertificateAttack:
+    """Options as in `certificate_attack`."""
+
+    class_pairs: int
+    steps: int
+    settings: Settings
+    refine_steps: int
+
+    def __call__(self, target: Target, random: SampleRandom) -> None:
+        method = certificate(target.model, self.settings)
+        positions = torch.arange(len(target.rows), device=target.rows.device)
+        for part in positions.split(self.settings.batch_size):
+            with target.only(part):
+                for pair in method.class_pairs(*target.active, target.norm, self.class_pairs):
+                    self._pursue(target, method, pair)
+        bisect_to_clean(target, self.refine_steps)
+
+    def _pursue(self, target: Target, method: Certificate, pair: ClassPair) -> None:
+        """Follow one rival of each active image."""
+        x, y = target.active
+        perturbations = method.perturbations(x, target.norm)
+        rows = torch.arange(len(x), device=x.device)
+        surplus = torch.full_like(pair.own.offset, _SURPLUS)
+        for _ in range(self.steps):
+            delta = minimal_perturbation(perturbations, rows, pair.own, pair.rival, surplus).delta
+            images = perturbations.apply(rows, delta)
+            misclassified = target.adversarial(images.view_as(x))
+            surplus = torch.where(misclassified, _LESS * surplus, (_MORE * surplus).clamp_min(_SURPLUS))
+            pair = method.refit(pair, y, perturbations.see(images))
+
+
+def certificate_attack(
+    norm: str, *, class_pairs: int = 3, steps: int = 30, starts: int = 2, refine_steps: int = 10
+) -> CertificateAttack:
+    """The certificate's minimiser, l2, linf or l0; for models that offer a certificate.
+
+    class_pairs: rival classes pursued, those of the smallest bounds first
+    steps: queries for each; between them explanations are fitted anew, which counts as no query
+    starts: prior samples a half from which the bound's minimiser is searched (see config/README.md)
+    refine_steps: queries of a final bisection to the clean image; none in l0
+    """
+    for_norm(norm, l2=None, linf=None, l0=None)
+    return CertificateAttack(class_pairs, steps, Settings(starts=starts, own=1), refine_steps)

@@ -1,0 +1,70 @@
+"""Foolbox's projected gradient descent with an ε of each image's own, and random starts handed to it."""
+
+import eagerpy
+import torch
+from foolbox.attacks import (
+    L2BasicIterativeAttack,
+    LinfBasicIterativeAttack,
+    LinfMomentumIterativeFastGradientMethod,
+)
+from foolbox.attacks.gradient_descent_base import normalize_lp_norms
+from torch import Tensor
+
+from absynth.attacks.randomness import SampleRandom
+
+
+def misclassification_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """log Σ_{c≠y} exp(l_c) − l_y of logits (m, 10) with labels y (m,), summed over the images."""
+    rivals = logits.scatter(1, y[:, None], -torch.inf)
+    return (rivals.logsumexp(dim=1) - logits.gather(1, y[:, None]).squeeze(1)).sum()
+
+
+class _PerImageEpsilon:
+    """Foolbox's gradient descent with ε (m, 1, 1, 1), `misclassification_loss`, and a start handed to it.
+
+    start (m, 1, 28, 28): a point of the unit ball, or None to start at the clean image
+    """
+
+    def __init__(self, start: Tensor | None, **options):
+        super().__init__(random_start=start is not None, **options)
+        self.start = start
+
+    def get_random_start(self, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
+        return x0 + epsilon * self.start
+
+    def get_loss_fn(self, model, labels: eagerpy.Tensor):
+        return lambda inputs: eagerpy.astensor(misclassification_loss(model(inputs).raw, labels.raw))
+
+
+class L2Iterations(_PerImageEpsilon, L2BasicIterativeAttack):
+    def project(self, x: eagerpy.Tensor, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
+        return super().project(x, x0, epsilon.flatten())
+
+
+class _LinfBall:
+    def project(self, x: eagerpy.Tensor, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
+        return x0 + eagerpy.minimum(eagerpy.maximum(x - x0, -epsilon), epsilon)
+
+
+class LinfIterations(_LinfBall, _PerImageEpsilon, LinfBasicIterativeAttack):
+    pass
+
+
+class MomentumIterations(_LinfBall, _PerImageEpsilon, LinfMomentumIterativeFastGradientMethod):
+    """g ← μ g + ∇/‖∇‖₁, x ← x + α sign(g): equations 6 and 7 of Dong et al. (2018)."""
+
+    def normalize(self, gradients: eagerpy.Tensor, *, x, bounds) -> eagerpy.Tensor:
+        return normalize_lp_norms(gradients, p=1)
+
+
+def _ball_l2(random: SampleRandom, rows: Tensor) -> Tensor:
+    direction = random.normal(rows, 784)
+    radius = random.uniform(rows, 1) ** (1 / 784)
+    return (radius * direction / direction.norm(dim=1, keepdim=True)).view(-1, 1, 28, 28)
+
+
+def _ball_linf(random: SampleRandom, rows: Tensor) -> Tensor:
+    return 2 * random.uniform(rows, 1, 28, 28) - 1
+
+
+UNIT_BALL = {"l2": _ball_l2, "linf": _ball_linf}

@@ -1,0 +1,234 @@
+"""Attacks by estimated gradients ("w/ GE" in Table 1): they see a model's logits and never ask for its gradient.
+
+Each is an attack of `absynth.attacks.gradient` on a view of the target whose gradient is a coordinate-wise
+central difference (Schott et al. 2019, section 5, score-based attacks). What that assumes of a model whose
+inference can start from a neighbour's is in docs/attacks.md.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from absynth.attacks.gradient import bim, deepfool, fgm, fgsm, mim
+from absynth.attacks.randomness import SampleRandom
+from absynth.attacks.run import Attack
+from absynth.attacks.target import Target
+from absynth.models.abs.energy import Inferred
+from absynth.norms import distance
+
+_CHUNK = 1024  # neighbours asked for at a time; in ABS each takes some 0.1 MB
+
+LogitsNear = Callable[
+    [Tensor, Tensor], Tensor
+]  # images (q, 1, 28, 28) and which x each is near (q,), to (q, C)
+
+
+def pixel_ends(x: Tensor, step: float) -> Tensor:
+    """The changed pixel of each neighbour of x (m, 1, 28, 28) in [0, 1], a step down and a step up: (m, 2, 784).
+
+    At the edge of the box neighbours are clipped to it.
+    """
+    flat = x.flatten(1)
+    return torch.stack([(flat - step).clamp_min(0), (flat + step).clamp_max(1)], dim=1)
+
+
+def rises(logits_near: LogitsNear, x: Tensor, ends: Tensor) -> Tensor:
+    """By how much all logits rise from the lower to the upper neighbour in each pixel: (m, C, 784).
+
+    Neighbours that clipping leaves at x itself are asked for once, not once for each pixel.
+
+    ends (m, 2, 784): the neighbours of x (m, 1, 28, 28), as `pixel_ends` describes them
+    """
+    flat = x.flatten(1)  # (m, d)
+    moved = ends != flat[:, None]
+    still = (~moved).flatten(1).any(dim=1).nonzero().squeeze(1)  # images that serve as neighbours themselves
+    owner, side, pixel = moved.nonzero(as_tuple=True)
+    value = ends[owner, side, pixel]
+
+    def ask(rows: slice) -> Tensor:
+        neighbours = flat[owner[rows]]
+        neighbours.scatter_(1, pixel[rows, None], value[rows, None])
+        return logits_near(neighbours.view(-1, *x.shape[1:]), owner[rows])
+
+    asked = torch.cat([ask(slice(first, first + _CHUNK)) for first in range(0, len(owner), _CHUNK)])
+    logits = asked.new_zeros(*moved.shape, asked.shape[1])  # (m, 2, d, C)
+    if len(still):
+        logits[still] = logits_near(x[still], still)[:, None, None]
+    logits[owner, side, pixel] = asked
+    return (logits[:, 1] - logits[:, 0]).transpose(1, 2)
+
+
+def central_differences(rise: Tensor, ends: Tensor) -> Tensor:
+    """Estimates of the derivatives of all logits (m, C, 784), from their `rises` and `pixel_ends`.
+
+        (f(x + h e_i) − f(x − h e_i)) / 2h,  h = step
+
+    divided by how far apart the two neighbours are once they are clipped.
+    """
+    return rise / (ends[:, 1] - ends[:, 0])[:, None]
+
+
+class EstimatingTarget(Target):
+    """A view of a target, with the same bests and counts, whose gradients are central differences.
+
+    The model is never asked for a gradient. An estimate counts as one query for each of its neighbours
+    (1,568) and as no gradient. Estimates are made when a gradient is taken, for one query an active image, and
+    what they asked is kept: all logits at a point share it, and so do points between which a model that
+    binarises its input (it has an `input_threshold`) sees no difference, nor between their neighbours. A model
+    that can infer from what it found nearby infers the neighbours from the latents of their middle.
+
+    Each image's nearest misclassified neighbour waits for `offer_neighbours`. At once it would pass for the attack's
+    own result, whose last step is a bisection: a neighbour may be nearer, but lies in a worse direction.
+    """
+
+    def __init__(self, target: Target, step: float):
+        nn.Module.__init__(self)
+        self.__dict__.update(
+            target.__dict__
+        )  # bests and counts are changed in place, thus shared; rows are not
+        self.step = step
+        self.kept = _Kept(self._seen(self.x, pixel_ends(self.x, step)))
+        self.neighbour, self.neighbour_read = (
+            self.x.clone(),
+            self.y.clone(),
+        )  # misclassified where there is one
+        self.neighbour_distance = torch.full_like(self.best_distance, torch.inf)
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """As in `Target`; where a gradient is wanted, the queries are one for each active image."""
+        with torch.no_grad():
+            logits = super().forward(queries.detach())
+        if not (queries.requires_grad and torch.is_grad_enabled()):
+            return logits
+        if len(queries) != len(self.rows):
+            raise ValueError(f"gradients of {len(queries)} queries for {len(self.rows)} active images")
+        start = self.session.found[self.rows] if self.session else None
+        derivatives = partial(self._derivatives, queries.detach(), self.rows, start)
+        return _Estimated.apply(queries, logits, derivatives)
+
+    @torch.no_grad()
+    def _derivatives(self, queries: Tensor, rows: Tensor, start: Inferred | None) -> Tensor:
+        """Derivatives (m, C, 784) of the logits at queries (m, 1, 28, 28) that belong to `rows` (m,)."""
+        ends = pixel_ends(queries, self.step)
+        seen = self._seen(queries, ends)
+        fresh = self.kept.missing(seen, rows)  # positions within rows
+        if len(fresh):
+            start = start[fresh] if start else None
+            ask = partial(self._logits_near, rows=rows[fresh], start=start)
+            self.queries[rows[fresh]] += 2 * queries[0].numel()
+            self.kept.put(seen[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh]))
+        return central_differences(self.kept.get(seen, rows), ends)
+
+    def _seen(self, queries: Tensor, ends: Tensor) -> Tensor:
+        """What settles the logits of the neighbours of queries (m, 1, 28, 28), as rows (m, …)."""
+        threshold = getattr(self.model, "input_threshold", None)
+        if threshold is None:
+            return queries.flatten(1)
+        return torch.cat([queries.flatten(1)[:, None], ends], dim=1).flatten(1) >= threshold
+
+    def _logits_near(
+        self, neighbours: Tensor, middle: Tensor, rows: Tensor, start: Inferred | None
+    ) -> Tensor:
+        if start is None:
+            logits = self.model(neighbours)
+        else:
+            logits = self.model.at(neighbours, self.model.infer_near(neighbours, start[middle]))
+        self._set_aside(neighbours, logits.argmax(dim=1), rows[middle])
+        return logits
+
+    def _set_aside(self, images: Tensor, prediction: Tensor, rows: Tensor) -> None:
+        """Keep of images (q, 1, 28, 28) the nearest misclassified one for each of `rows` (q,)."""
+        misclassified = prediction != self.y[rows]
+        for row in rows[misclassified].unique():
+            mine = (misclassified & (rows == row)).nonzero().squeeze(1)
+            away, nearest = distance(self.x[row, None], images[mine], self.norm).min(dim=0)
+            if away < self.neighbour_distance[row]:
+                self.neighbour_distance[row] = away
+                self.neighbour[row] = images[mine[nearest]]
+                self.neighbour_read[row] = prediction[mine[nearest]]
+
+    def offer_neighbours(self) -> None:
+        """Hold the nearest misclassified neighbours of the active images against the bests so far."""
+        self.offer(self.neighbour[self.rows], self.neighbour_read[self.rows])
+
+
+class _Kept:
+    """Each image's `rises` at two points, to which attacks come back: the clean one and the last other.
+
+    clean (n, k): what a model sees of the clean images and their neighbours
+    """
+
+    def __init__(self, clean: Tensor):
+        self.clean = clean
+        self.points = torch.stack([clean, clean])
+        self.known = torch.zeros(self.points.shape[:2], dtype=torch.bool, device=clean.device)
+        self.rise: Tensor | None = None  # (2, n, C, 784)
+
+    def missing(self, seen: Tensor, rows: Tensor) -> Tensor:
+        """Positions of those points (m, k) for which `rows` (m,) have none."""
+        place = self._place(seen, rows)
+        same = (self.points[place, rows] == seen).all(dim=1)
+        return (~(same & self.known[place, rows])).nonzero().squeeze(1)
+
+    def put(self, seen: Tensor, rows: Tensor, rise: Tensor) -> None:
+        if self.rise is None:
+            self.rise = rise.new_zeros(*self.known.shape, *rise.shape[1:])
+        place = self._place(seen, rows)
+        self.points[place, rows] = seen
+        self.known[place, rows] = True
+        self.rise[place, rows] = rise
+
+    def get(self, seen: Tensor, rows: Tensor) -> Tensor:
+        return self.rise[self._place(seen, rows), rows]
+
+    def _place(self, seen: Tensor, rows: Tensor) -> Tensor:
+        return (seen != self.clean[rows]).any(dim=1).long()  # 0 is the clean image's, (m,)
+
+
+class _Estimated(torch.autograd.Function):
+    """Hand on logits (m, C), with derivatives (m, C, 784) that are made when they are asked for."""
+
+    @staticmethod
+    def forward(context, queries: Tensor, logits: Tensor, derivatives: Callable[[], Tensor]) -> Tensor:
+        context.shape, context.derivatives = queries.shape, derivatives
+        return logits.clone()
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:
+        at_queries = torch.einsum("mc,mcd->md", gradient, context.derivatives())
+        return at_queries.view(context.shape), None, None
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """An attack by estimated gradients, run once for each size of the difference; the nearest result counts."""
+
+    attack: Attack
+    differences: tuple[float, ...]
+
+    def __call__(self, target: Target, random: SampleRandom) -> None:
+        views = [EstimatingTarget(target, step) for step in self.differences]
+        for view in views:
+            self.attack(view, random)
+        for view in views:
+            view.offer_neighbours()
+
+
+def estimated(build: Callable[..., Attack]) -> Callable[..., Estimated]:
+    """The builder of an attack whose gradients are estimated, from that of an attack by gradients.
+
+    differences: steps h of the central difference (intensity in [0, 1]), each a run of its own. A model that
+        binarises its input is flat to steps that do not cross its threshold, 0.5 from black and from white.
+    Other options are those of the attack.
+    """
+
+    def build_estimated(norm: str, *, differences: Sequence[float] = (0.1, 0.6), **budget) -> Estimated:
+        return Estimated(build(norm, **budget), tuple(differences))
+
+    return build_estimated
+
+
+fgm_ge, fgsm_ge, deepfool_ge, bim_ge, mim_ge = map(estimated, (fgm, fgsm, deepfool, bim, mim))

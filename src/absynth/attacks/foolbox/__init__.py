@@ -1,0 +1,1 @@
+"""Attacks that Foolbox implements, made to ask a Target."""

@@ -1,0 +1,236 @@
+"""Foolbox's minimum-norm attacks: DDN, Carlini & Wagner, FMN, Brendel & Bethge and HopSkipJump.
+
+Where Foolbox lets the images of a batch, or their number, change one another's result, it is put right.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import eagerpy
+import torch
+from foolbox.attacks import (
+    DDNAttack,
+    HopSkipJumpAttack,
+    L0BrendelBethgeAttack,
+    L0FMNAttack,
+    L2BrendelBethgeAttack,
+    L2CarliniWagnerAttack,
+    LInfFMNAttack,
+    LinfinityBrendelBethgeAttack,
+)
+from foolbox.attacks.brendel_bethge import BrendelBethgeAttack
+from torch import Tensor
+
+from absynth.attacks.epsilon_search import bisect_to_clean, for_norm
+from absynth.attacks.foolbox.bridge import FoolboxMinimization, isolate, run_minimization
+from absynth.attacks.randomness import SampleRandom
+from absynth.attacks.target import Target
+
+_SIDE_BY_SIDE = 20  # HopSkipJump's decisions asked in one call; bounds the memory
+_CALLS_A_STEP = 200  # of HopSkipJump, besides those decisions; a step that takes more would never end
+
+
+def ddn(
+    norm: str, *, steps: int = 100, init_epsilon: float = 1.0, gamma: float = 0.05, refine_steps: int = 10
+) -> FoolboxMinimization:
+    """Decoupled Direction and Norm, l2 (Rony et al. 2019).
+
+    steps: gradients; init_epsilon: first radius; gamma: its relative change after each step
+    refine_steps: queries of a final bisection to the clean image
+    """
+    attack = for_norm(norm, l2=DDNAttack)(init_epsilon=init_epsilon, steps=steps, gamma=gamma)
+    return FoolboxMinimization(attack, refine_steps)
+
+
+def carlini_wagner(
+    norm: str,
+    *,
+    steps: int = 200,
+    binary_search_steps: int = 6,
+    stepsize: float = 0.05,
+    initial_const: float = 1.0,
+    refine_steps: int = 10,
+) -> FoolboxMinimization:
+    """Carlini & Wagner (2017), l2, without the early stop, which depends on the whole batch.
+
+    steps: gradients for each of `binary_search_steps` weights of the logits against the squared distance;
+        the weight starts at `initial_const`, grows tenfold until it succeeds, and is then bisected
+    stepsize: Adam's learning rate, in units of arctanh(2x − 1)
+    refine_steps: queries of a final bisection to the clean image
+    """
+    attack = for_norm(norm, l2=L2CarliniWagnerAttack)(
+        binary_search_steps=binary_search_steps,
+        steps=steps,
+        stepsize=stepsize,
+        initial_const=initial_const,
+        abort_early=False,
+    )
+    return FoolboxMinimization(attack, refine_steps)
+
+
+class _L0FMN(L0FMNAttack):
+    """Keeps `epsilon` pixels, where Foolbox's keeps one more and fails when all may change."""
+
+    def project(self, x: eagerpy.Tensor, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
+        delta = (x - x0).raw
+        place = delta.flatten(1).abs().argsort(dim=1, descending=True).argsort(dim=1)  # 0 the largest, (m, d)
+        kept = (place < epsilon.raw[:, None]).view_as(delta)
+        return x0 + eagerpy.astensor(delta * kept)
+
+
+_FMN_STEP = {"l0": 1.0, "linf": 10.0}
+
+
+def fmn(
+    norm: str,
+    *,
+    steps: int = 100,
+    max_stepsize: float | None = None,
+    gamma: float = 0.05,
+    refine_steps: int = 10,
+) -> FoolboxMinimization:
+    """Fast Minimum Norm, l0 or linf (Pintor et al. 2021).
+
+    Not l2, where its estimate of the distance ignores the box and it settles short of the boundary.
+
+    steps: gradients
+    max_stepsize: first step's l2 length, falling to a hundredth; by default 1 in l0, 10 in linf
+    gamma: first relative change of ε after a step, falling to 0.001
+    refine_steps: queries of a final bisection to the clean image; none in l0
+    """
+    kind = for_norm(norm, l0=_L0FMN, linf=LInfFMNAttack)
+    attack = kind(steps=steps, max_stepsize=max_stepsize or _FMN_STEP[norm], gamma=gamma)
+    return FoolboxMinimization(attack, refine_steps)
+
+
+@dataclass(frozen=True)
+class BrendelBethge:
+    """Walk along the decision boundary; options as in `brendel_bethge`."""
+
+    kind: type[BrendelBethgeAttack]
+    steps: int
+    lr: float
+    starts: int
+    refine_steps: int
+
+    def __call__(self, target: Target, random: SampleRandom) -> None:
+        from_adversarials(target, random, self.starts, lambda: self._walk(target))
+        bisect_to_clean(target, self.refine_steps)
+
+    def _walk(self, target: Target) -> None:
+        radius = self.lr / len(target.rows)  # Foolbox multiplies by the batch size
+        attack = self.kind(steps=self.steps, lr=radius)
+        run_minimization(target, attack, starting_points=target.best[target.rows])
+
+
+def brendel_bethge(
+    norm: str, *, steps: int = 200, lr: float = 1e-2, starts: int = 10, refine_steps: int = 10
+) -> BrendelBethge:
+    """Brendel & Bethge (2019), l0, l2 or linf; starts from the best adversarial known, or else from noise.
+
+    steps: gradients; lr: first radius of the trust region, in units of 784
+    starts: salt-and-pepper noises tried for an image without adversarial; it is left out if all fail
+    refine_steps: queries of a final bisection to the clean image; none in l0
+    """
+    kind = for_norm(
+        norm, l0=L0BrendelBethgeAttack, l2=L2BrendelBethgeAttack, linf=LinfinityBrendelBethgeAttack
+    )
+    return BrendelBethge(kind, steps, lr, starts, refine_steps)
+
+
+class _HopSkipJump(HopSkipJumpAttack):
+    """Estimates each image's gradient from its own noise and at its own scale; Foolbox's mixes the batch."""
+
+    def __init__(self, target: Target, random: SampleRandom, **options):
+        super().__init__(constraint=target.norm, **options)
+        self.target, self.random = target, random
+
+    def approximate_gradients(
+        self, is_adversarial: Callable, x_advs: eagerpy.Tensor, steps: int, delta: eagerpy.Tensor
+    ) -> eagerpy.Tensor:
+        boundary = x_advs.raw
+        radius = delta.raw.to(boundary.dtype).view(-1, 1, 1, 1)
+        signs, directions = [], []
+        for begin in range(0, steps, _SIDE_BY_SIDE):
+            noise = self._noise(min(_SIDE_BY_SIDE, steps - begin), boundary)  # (k, m, 1, 28, 28)
+            asked = (boundary + radius * noise).clamp(0, 1)
+            directions.append((asked - boundary) / radius)
+            signs.append(2.0 * self.target.adversarial(asked.flatten(0, 1)).view(asked.shape[:2]) - 1)
+        sign, direction = torch.cat(signs), torch.cat(directions)  # (steps, m), (steps, m, 1, 28, 28)
+        mean = sign.mean(dim=0)
+        weight = torch.where(mean.abs() == 1, sign, sign - mean).to(boundary.dtype)
+        gradient = torch.einsum("km,kmcij->mcij", weight, direction)
+        return eagerpy.astensor(gradient / _length(gradient))
+
+    def _noise(self, count: int, like: Tensor) -> Tensor:
+        draw = self.random.normal if self.constraint == "l2" else self.random.uniform
+        noise = draw(self.target.rows, count, *like.shape[1:]).to(like.dtype)
+        noise = noise if self.constraint == "l2" else 2 * noise - 1
+        return (noise / _length(noise)).transpose(0, 1)
+
+
+def _length(images: Tensor) -> Tensor:
+    return images.flatten(-3).norm(dim=-1).clamp_min(1e-12)[..., None, None, None]
+
+
+@dataclass(frozen=True)
+class HopSkipJump:
+    """Decisions only; options as in `hop_skip_jump`."""
+
+    steps: int
+    initial_gradient_eval_steps: int
+    max_gradient_eval_steps: int
+    starts: int
+    refine_steps: int
+
+    def __call__(self, target: Target, random: SampleRandom) -> None:
+        read = ~target.adversarial(target.active[0])  # Foolbox's loop does not end on a misclassified image
+        with target.only(read):
+            from_adversarials(target, random, self.starts, lambda: self._run(target, random))
+            bisect_to_clean(target, self.refine_steps)
+
+    def _run(self, target: Target, random: SampleRandom) -> None:
+        attack = _HopSkipJump(
+            target,
+            random,
+            steps=self.steps,
+            initial_gradient_eval_steps=self.initial_gradient_eval_steps,
+            max_gradient_eval_steps=self.max_gradient_eval_steps,
+        )
+        start = target.best[target.rows]
+        run_minimization(target, attack, max_calls=_CALLS_A_STEP * (self.steps + 1), starting_points=start)
+
+
+def hop_skip_jump(
+    norm: str,
+    *,
+    steps: int = 30,
+    initial_gradient_eval_steps: int = 100,
+    max_gradient_eval_steps: int = 1000,
+    starts: int = 10,
+    refine_steps: int = 10,
+) -> HopSkipJump:
+    """HopSkipJump, l2 or linf (Chen et al. 2020); starts from the best adversarial known, or else from noise.
+
+    steps: gradient estimates; the t-th takes initial_gradient_eval_steps · √t queries, but no more than
+        max_gradient_eval_steps
+    starts, refine_steps: as in `brendel_bethge`
+    """
+    for_norm(norm, l2=None, linf=None)
+    return HopSkipJump(steps, initial_gradient_eval_steps, max_gradient_eval_steps, starts, refine_steps)
+
+
+def from_adversarials(target: Target, random: SampleRandom, starts: int, run: Callable[[], None]) -> None:
+    """Run an attack where there is an adversarial to start from; images without one get `starts` noises.
+
+    The noises turn a share of the pixels white and as many black, a share that grows to all of them.
+    """
+    for start in range(1, starts + 1):
+        with target.only(target.best_distance[target.rows].isinf()):
+            if len(target.rows):
+                drawn = random.uniform(target.rows, *target.x.shape[1:]).to(target.x.dtype)
+                share = start / starts / 2
+                noisy = torch.where(drawn < share, 1.0, target.active[0])
+                target.adversarial(torch.where(drawn > 1 - share, 0.0, noisy))
+    with target.only(target.best_distance[target.rows].isfinite()):
+        isolate(target, run)

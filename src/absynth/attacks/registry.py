@@ -1,0 +1,186 @@
+"""The attacks there are, as data: what builds them, in which norms, and what they need of a model.
+
+Imported when a workflow starts, so it stays free of torch and Foolbox. An attack's budget stands in the
+config under its name; what an entry may hold is in workflow/schemas/attacks.schema.yaml.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AttackEntry:
+    """One attack.
+
+    builder: "module:function", called as builder(norm, **budget), and with the module `substitute` if it needs
+        that; what it returns is called with a Target and a SampleRandom
+    norms: those it can minimise, with its row title in the table
+    gradients: whether it needs a differentiable model
+    source: who proposed it
+    takes_start: whether it begins at the best adversarial that the target holds, if there is one
+    latents: whether it needs a model that infers latents (`Target.rivals`)
+    substitute: whether it needs the substitute, a differentiable model of the run that is never attacked itself
+    refines: attacks of a single step that it iterates, and should never be weaker than
+    estimates: the attack that it repeats with estimated gradients
+    certificate: whether it needs a model that offers a certificate
+    batch_free: whether an image's adversarial is the same in any batch and shard, whatever its companions, but for
+        the rounding of the model's own arithmetic; it then draws its random numbers from a SampleRandom
+    """
+
+    builder: str
+    norms: dict[str, str]
+    gradients: bool
+    source: str
+    takes_start: bool = False
+    latents: bool = False
+    substitute: bool = False
+    refines: tuple[str, ...] = ()
+    estimates: str | None = None
+    certificate: bool = False
+    batch_free: bool = True
+
+
+ATTACKS: dict[str, AttackEntry] = {
+    "transfer": AttackEntry(
+        "absynth.attacks.transfer:transfer",
+        dict.fromkeys(("l2", "linf"), "Transfer Attacks"),
+        False,
+        "Schott et al. 2019",
+        substitute=True,
+    ),
+    "gaussian_noise": AttackEntry(
+        "absynth.attacks.noise:gaussian_noise", {"l2": "Gaussian noise"}, False, "Schott et al. 2019"
+    ),
+    "boundary": AttackEntry(
+        "absynth.attacks.boundary:boundary",
+        {"l2": "Boundary attack"},
+        False,
+        "Brendel et al. 2018",
+        takes_start=True,
+    ),
+    "pointwise": AttackEntry(
+        "absynth.attacks.pointwise:pointwise",
+        {"l2": "Pointwise attack", "l0": "Pointwise attack"},
+        False,
+        "Schott et al. 2019",
+        takes_start=True,
+    ),
+    "fgm": AttackEntry("absynth.attacks.gradient:fgm", {"l2": "FGM"}, True, "Goodfellow et al. 2015"),
+    "fgm_ge": AttackEntry(
+        "absynth.attacks.estimation:fgm_ge",
+        {"l2": "FGM w/ GE"},
+        False,
+        "Schott et al. 2019",
+        estimates="fgm",
+    ),
+    "fgsm": AttackEntry("absynth.attacks.gradient:fgsm", {"linf": "FGSM"}, True, "Goodfellow et al. 2015"),
+    "fgsm_ge": AttackEntry(
+        "absynth.attacks.estimation:fgsm_ge",
+        {"linf": "FGSM w/ GE"},
+        False,
+        "Schott et al. 2019",
+        estimates="fgsm",
+    ),
+    "deepfool": AttackEntry(
+        "absynth.attacks.gradient:deepfool",
+        {"l2": "DeepFool", "linf": "L∞ DeepFool"},
+        True,
+        "Moosavi-Dezfooli et al. 2016",
+        refines=("fgm", "fgsm"),
+    ),
+    "deepfool_ge": AttackEntry(
+        "absynth.attacks.estimation:deepfool_ge",
+        {"l2": "DeepFool w/ GE", "linf": "L∞ DeepFool w/ GE"},
+        False,
+        "Schott et al. 2019",
+        refines=("fgm_ge", "fgsm_ge"),
+        estimates="deepfool",
+    ),
+    "bim": AttackEntry(
+        "absynth.attacks.gradient:bim",
+        {"l2": "L2 BIM", "linf": "BIM"},
+        True,
+        "Kurakin et al. 2017",
+        refines=("fgm", "fgsm"),
+    ),
+    "bim_ge": AttackEntry(
+        "absynth.attacks.estimation:bim_ge",
+        {"l2": "L2 BIM w/ GE", "linf": "BIM w/ GE"},
+        False,
+        "Schott et al. 2019",
+        refines=("fgm_ge", "fgsm_ge"),
+        estimates="bim",
+    ),
+    "mim": AttackEntry(
+        "absynth.attacks.gradient:mim", {"linf": "MIM"}, True, "Dong et al. 2018", refines=("fgsm",)
+    ),
+    "mim_ge": AttackEntry(
+        "absynth.attacks.estimation:mim_ge",
+        {"linf": "MIM w/ GE"},
+        False,
+        "Schott et al. 2019",
+        refines=("fgsm_ge",),
+        estimates="mim",
+    ),
+    "ddn": AttackEntry(
+        "absynth.attacks.foolbox.minimum_norm:ddn", {"l2": "DDN"}, True, "Rony et al. 2019", refines=("fgm",)
+    ),
+    "latent_descent": AttackEntry(
+        "absynth.attacks.latent_descent:latent_descent",
+        {"l2": "Latent Descent attack"},
+        False,
+        "Schott et al. 2019",
+        latents=True,
+    ),
+    "carlini_wagner": AttackEntry(
+        "absynth.attacks.foolbox.minimum_norm:carlini_wagner",
+        {"l2": "Carlini & Wagner"},
+        True,
+        "Carlini & Wagner 2017",
+        refines=("fgm",),
+    ),
+    "fmn": AttackEntry(
+        "absynth.attacks.foolbox.minimum_norm:fmn",
+        {"linf": "FMN", "l0": "FMN"},
+        True,
+        "Pintor et al. 2021",
+        refines=("fgsm",),
+    ),
+    "brendel_bethge": AttackEntry(
+        "absynth.attacks.foolbox.minimum_norm:brendel_bethge",
+        dict.fromkeys(("l2", "linf", "l0"), "Brendel & Bethge"),
+        True,
+        "Brendel et al. 2019",
+        takes_start=True,
+    ),
+    "hop_skip_jump": AttackEntry(
+        "absynth.attacks.foolbox.minimum_norm:hop_skip_jump",
+        dict.fromkeys(("l2", "linf"), "HopSkipJump"),
+        False,
+        "Chen et al. 2020",
+        takes_start=True,
+    ),
+    "certificate": AttackEntry(
+        "absynth.attacks.certificate:certificate_attack",
+        dict.fromkeys(("l2", "linf", "l0"), "Certificate's minimiser"),
+        False,
+        "here: docs/certificates.md",
+        certificate=True,
+    ),
+    "salt_pepper": AttackEntry(
+        "absynth.attacks.noise:salt_pepper", {"l0": "Salt & pepper noise"}, False, "Schott et al. 2019"
+    ),
+}
+
+
+def foolbox_entry(label: str, norms: list[str]) -> AttackEntry:
+    """The entry of a Foolbox attack that a config names by its class.
+
+    It is taken to need gradients, and to draw its random numbers for the whole batch at once.
+    """
+    return AttackEntry(
+        "absynth.attacks.foolbox.bridge:foolbox_attack",
+        dict.fromkeys(norms, label),
+        True,
+        "Foolbox",
+        batch_free=False,
+    )

@@ -1,0 +1,128 @@
+"""The certificate of the nearest-neighbour classifier: explanations are training images, and all are tried.
+
+No search and no assumption: the bound is exact for each pair of a rival's image and one of its own class, and
+it is the smallest over all rivals' images of the largest over several of its own.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from absynth.certificates.class_pair import Bound, ClassPair, Explanation, PaperBounds, minimal_perturbation
+from absynth.certificates.perturbations import Box
+from absynth.certificates.settings import Settings
+from absynth.models.nearest_neighbor import NearestNeighbor
+from absynth.norms import NORMS
+
+_CHUNK = 4096  # training images compared at a time: 13 MB
+_CANDIDATES = 256  # solved exactly at a time
+
+
+class NeighborCertificate:
+    """Bounds for images (n, 1, 28, 28) that a nearest-neighbour classifier gives the labels y (n,)."""
+
+    def __init__(self, model: NearestNeighbor, settings: Settings):
+        self.model, self.settings = model, settings
+        counts = torch.tensor(model.counts, device=model.images.device)
+        self.labels = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+
+    def paper(self, norm: str) -> Iterator[PaperBounds]:
+        """The paper derives bounds for ABS only."""
+        return iter(())
+
+    def perturbations(self, x: Tensor, norm: str) -> Box:
+        return Box(norm, x.flatten(1))
+
+    @torch.no_grad()
+    def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
+        nearest = [self._bound(image, label, norm) for image, label in zip(x.flatten(1), y, strict=True)]
+        size, score, rival = (torch.stack(column) for column in zip(*nearest, strict=True))
+        return Bound(size, score, self.labels[rival], torch.zeros_like(size))
+
+    @torch.no_grad()
+    def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]:
+        """The image of any rival class that comes nearest, and then the nearest of other classes."""
+        flat = x.flatten(1)
+        rivals = torch.stack(
+            [self._bound(image, label, norm)[2] for image, label in zip(flat, y, strict=True)]
+        )
+        known = self.model.nearest(flat)  # (n, C)
+        rows = torch.arange(len(y), device=y.device)
+        distances = (flat[:, None] - self.model.images[known]).square().sum(dim=2)
+        distances[rows, y] = torch.inf
+        distances[rows, self.labels[rivals]] = torch.inf
+        others = distances.argsort(dim=1)[:, : max(0, min(count, known.shape[1] - 1) - 1)]
+        choices = [rivals, *known.gather(1, others).T]
+        return [self._class_pair(known[rows, y], rival) for rival in choices]
+
+    @torch.no_grad()
+    def refit(self, pair: ClassPair, y: Tensor, points: Tensor) -> ClassPair:
+        """Both sides' nearest images of perturbed images (n, 784)."""
+        known, rows = self.model.nearest(points), torch.arange(len(y), device=y.device)
+        return self._class_pair(known[rows, y], known[rows, pair.label])
+
+    @torch.no_grad()
+    def margin(self, points: Tensor, y: Tensor, clean: Tensor) -> Tensor:
+        """Squared distance (n,) by which the nearest image of class y is nearer than any other class's."""
+        energy = -self.model(points)
+        of_own = energy.gather(1, y[:, None])[:, 0]
+        return energy.scatter(1, y[:, None], torch.inf).amin(dim=1) - of_own
+
+    def _class_pair(self, own: Tensor, rival: Tensor) -> ClassPair:
+        return ClassPair(self._explain(own), self._explain(rival), self.labels[rival])
+
+    def _explain(self, index: Tensor) -> Explanation:
+        images = self.model.images[index]
+        return Explanation(images, images.new_zeros(len(images)), images.new_ones(len(images)))
+
+    def _bound(self, x: Tensor, label: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Of one image (784,): size, score and which training image comes nearest.
+
+        Candidates are solved exactly in the order of a cheaper lower bound, until that exceeds the best found.
+        """
+        own = self._nearest_own(x, label)
+        rivals = (self.labels != label).nonzero().squeeze(1)
+        lower = torch.cat([self._lower(x, own[0], part, norm) for part in rivals.split(_CHUNK)])
+        lower, order = lower.sort()
+        best = None
+        for first in range(0, len(rivals), _CANDIDATES):
+            if best is not None and lower[first] > best[1]:
+                break
+            part = rivals[order[first : first + _CANDIDATES]]
+            size, score = self._exact(x, own, part, norm)
+            place = score.argmin()
+            if best is None or score[place] < best[1]:
+                best = size[place], score[place], part[place]
+        return best
+
+    def _nearest_own(self, x: Tensor, label: Tensor) -> Tensor:
+        """The `neighbors` training images of a class nearest to x, nearest first."""
+        members = (self.labels == label).nonzero().squeeze(1)
+        distances = (self.model.images[members] - x).square().sum(dim=1)
+        return members[distances.topk(min(self.settings.neighbors, len(members)), largest=False).indices]
+
+    def _exact(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+        """Size and score (m,) of the largest perturbation that any of the own images demands of each rival."""
+        perturbations, sample = Box(norm, x[None]), torch.zeros_like(rivals)
+        rival = self._explain(rivals)
+        found = [
+            minimal_perturbation(perturbations, sample, self._explain(index.expand(len(rivals))), rival)
+            for index in own
+        ]
+        score, place = torch.stack([one.score for one in found]).max(dim=0)
+        return torch.stack([one.size for one in found]).gather(0, place[None])[0], score
+
+    def _lower(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> Tensor:
+        """A lower bound (m,) of the score against one own image, from Hölder's inequality.
+
+        2w·δ ≤ 2‖w‖_q ‖δ‖_p over the pixels that have room; in l0, k pixels gain at most √k ‖2w room‖₂. It is 0
+        where no pixel has room to gain anything, as for a rival equal to the own image.
+        """
+        images, v = self.model.images[rivals], self.model.images[own]
+        margin = (images - x).square().sum(dim=1) - (v - x).square().sum()
+        w = images - v
+        room = torch.where(w > 0, 1 - x, x)
+        gain = (w * room).norm(dim=1) if norm == "l0" else (w * (room > 0)).norm(p=NORMS[norm].dual, dim=1)
+        least = torch.where(gain > 0, margin / (2 * gain), 0).clamp_min(0)
+        return least.square() if norm == "l0" else least

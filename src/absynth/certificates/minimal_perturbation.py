@@ -1,0 +1,75 @@
+"""The cheapest way to gain a margin from pixels that each gain at a rate and up to a limit."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_NEWTON_STEPS = 100  # more than the finitely many that `fill` ever takes in practice
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class MinimalPerturbation:
+    """For each of P pairs of an image and a rival explanation:
+
+    size (P,): norm of the smallest perturbation; 0 where the margin is none, inf where no image reaches it
+    score (P,): the same without rounding to whole pixels, for a search to lower
+    delta (P, 784): that perturbation, its last pixel in part
+    """
+
+    size: Tensor
+    score: Tensor
+    delta: Tensor
+
+
+def fill(margin: Tensor, weight: Tensor, room: Tensor, speed: Tensor) -> Tensor:
+    """The smallest level λ ≥ 0 (P,) with Σ_i weight_i min(room_i, λ speed_i) ≥ margin; inf if there is none.
+
+    The sum is concave and piecewise linear in λ: Newton's steps from below never overshoot and end exactly.
+
+    Takes   margin (P,); weight, room, speed (P, 784), none negative
+    """
+    level = torch.zeros_like(margin)
+    for _ in range(_NEWTON_STEPS):
+        rising = level[:, None] * speed
+        gain = (weight * torch.minimum(rising, room)).sum(dim=1)
+        slope = (weight * speed * (rising < room)).sum(dim=1)
+        missing = margin - gain
+        short = missing > _ROUNDING * margin.abs()
+        if not short.any():
+            break
+        level = torch.where(short, level + missing / slope, level)  # inf where nothing is left to gain
+    return level
+
+
+def reachable(margin: Tensor, total: Tensor) -> Tensor:
+    """Whether all pixels together gain the margin, but for rounding."""
+    return margin <= total * (1 + _ROUNDING)
+
+
+def whole(score: Tensor) -> Tensor:
+    """Whole pixels; what is a whole number but for rounding stays it."""
+    return (score - 1e-4).ceil().clamp_min(0) + 0.0  # no negative zero
+
+
+def take_in_order(margin: Tensor, gain: Tensor, cost: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Take pixels, best gain per cost first, until they gain the margin, the last one in part.
+
+    This solves the relaxed knapsack: no choice of whole pixels that gains as much costs less.
+
+    Takes   margin (P,); gain (P, 784), pixels without a positive one are not taken; cost (P, 784) or None for
+            one each
+    Returns the share taken of each pixel (P, 784) and their cost (P,): 0 if the margin is, inf if all
+            together do not gain it
+    """
+    rate = gain if cost is None else gain / cost.clamp_min(1e-12)
+    order = rate.argsort(dim=1, descending=True)
+    sorted_gain = gain.gather(1, order).clamp_min(0)
+    total = sorted_gain.cumsum(dim=1)
+    before = total - sorted_gain
+    part = torch.where(sorted_gain > 0, (margin[:, None] - before) / sorted_gain, 0).clamp_(0, 1)
+    paid = part if cost is None else part * cost.gather(1, order)
+    enough = reachable(margin, total[:, -1])
+    score = torch.where(enough, paid.sum(dim=1), torch.inf)
+    return torch.zeros_like(gain).scatter_(1, order, part), score

@@ -1,0 +1,147 @@
+"""Perturbations of an image, and the smallest of them that gains a given margin for a rival explanation.
+
+A perturbation δ of the image x changes the energy of its own class at the image v by -2δ·(v - x) + ‖δ‖², and
+that of a rival class at u by -2δ·(u - x) + ‖δ‖². One δ serves both sides, so the rival gains
+
+    Σ_i 2w_i δ_i + (γ_y - γ_c) δ_i²,   w = γ_c (u - x) - γ_y (v - x),
+
+where energies are compared scaled by γ. Unscaled, w = u - v and the square cancels; in the box 0 ≤ x + δ ≤ 1
+pixel i then gains at most 2|w_i| min(|δ_i|, room_i). A model that binarises its input sees δ_i ∈ {-1, 0, 1}.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from absynth.certificates.minimal_perturbation import (
+    MinimalPerturbation,
+    fill,
+    reachable,
+    take_in_order,
+    whole,
+)
+from absynth.models.binarize import THRESHOLD, binarize
+
+
+@dataclass(frozen=True)
+class Box:
+    """Perturbations of pixels anywhere in [0, 1].
+
+    seen (n, 784): the images, which the model sees as they are
+    """
+
+    norm: str
+    seen: Tensor
+
+    def __call__(self, sample: Tensor, margin: Tensor, w: Tensor, bonus: Tensor) -> MinimalPerturbation:
+        """For pairs of images `sample` (P,): margin (P,), w (P, 784), bonus γ_y - γ_c (P,), which must be 0."""
+        x = self.seen[sample]
+        room = torch.where(w > 0, 1 - x, x)
+        return _IN_BOX[self.norm](margin, w, room)
+
+    def see(self, images: Tensor) -> Tensor:
+        """What the model sees of images (P, 784)."""
+        return images
+
+    def apply(self, sample: Tensor, delta: Tensor) -> Tensor:
+        """The images (P, 784) perturbed by at least `delta`; in l0 a pixel changes to the end or not at all."""
+        x = self.seen[sample]
+        if self.norm == "l0":
+            end = (delta > 0).to(x.dtype)
+            return torch.where(delta == 0, x, end)
+        return (x + delta).clamp(0, 1)
+
+
+def _box_l2(margin: Tensor, w: Tensor, room: Tensor) -> MinimalPerturbation:
+    """Water filling: δ_i = min(room_i, λ|w_i|)."""
+    level = fill(margin, 2 * w.abs(), room, w.abs())
+    change = torch.minimum(level[:, None] * w.abs(), room).nan_to_num_(nan=0.0)  # inf · 0 where w_i is 0
+    size = torch.where(level.isinf(), torch.inf, change.norm(dim=1))
+    return MinimalPerturbation(size, size, w.sign() * change)
+
+
+def _box_linf(margin: Tensor, w: Tensor, room: Tensor) -> MinimalPerturbation:
+    """Every pixel by the same amount, as far as it has room."""
+    level = fill(margin, 2 * w.abs(), room, torch.ones_like(w))
+    return MinimalPerturbation(level, level, w.sign() * torch.minimum(level[:, None], room))
+
+
+def _box_l0(margin: Tensor, w: Tensor, room: Tensor) -> MinimalPerturbation:
+    """The k pixels that gain most, each to its end of the box."""
+    share, score = take_in_order(margin, 2 * w.abs() * room)
+    return MinimalPerturbation(whole(score), score, w.sign() * room * share)
+
+
+_IN_BOX = {"l2": _box_l2, "linf": _box_linf, "l0": _box_l0}
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Perturbations that flip pixels of a binarised image; a pixel flips once it crosses the threshold.
+
+    x (n, 784): the images; seen (n, 784): what the model makes of them
+    """
+
+    norm: str
+    x: Tensor
+    seen: Tensor
+
+    def __call__(self, sample: Tensor, margin: Tensor, w: Tensor, bonus: Tensor) -> MinimalPerturbation:
+        """As `Box`. A flip changes the pixel by |x_i - ½| at least."""
+        direction = 1 - 2 * self.seen[sample]  # δ_i of a flip
+        gain = 2 * w * direction + bonus[:, None]
+        cost = (self.x[sample] - THRESHOLD).abs()
+        share, score, size = _BY_FLIPS[self.norm](margin, gain, cost)
+        return MinimalPerturbation(size, score, direction * share)
+
+    def see(self, images: Tensor) -> Tensor:
+        """As `Box`."""
+        return binarize(images)
+
+    def apply(self, sample: Tensor, delta: Tensor) -> Tensor:
+        """The images (P, 784) with every pixel of `delta` moved just across the threshold."""
+        x = self.x[sample]
+        below = torch.full_like(x, THRESHOLD).nextafter(torch.zeros_like(x))
+        return torch.where(delta > 0, THRESHOLD, torch.where(delta < 0, below, x))
+
+
+def _flips_l2(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    share, squared = take_in_order(margin, gain, cost.square())
+    return share, squared.sqrt(), squared.sqrt()
+
+
+def _flips_l0(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    share, score = take_in_order(margin, gain)
+    return share, score, whole(score)
+
+
+def _flips_linf(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """All pixels that flip at the same cost or less; of the dearest ones that are needed, a part.
+
+    Costs are few (most pixels are black or white), so the size is a step function of the latent. The score
+    rises from one cost to the next in proportion to the part.
+    """
+    cost, order = cost.sort(dim=1)
+    total = gain.gather(1, order).clamp_min(0).cumsum(dim=1)  # (P, 784)
+    enough = reachable(margin, total[:, -1])
+    needed = torch.searchsorted(total, margin[:, None].minimum(total[:, -1:])).clamp_max(total.shape[1] - 1)
+    dearest = cost.gather(1, needed)  # (P, 1)
+    first = torch.searchsorted(cost, dearest)  # of the pixels of that cost
+    last = torch.searchsorted(cost, dearest, right=True) - 1
+    cheaper = torch.where(first > 0, cost.gather(1, (first - 1).clamp_min(0)), 0)
+    before = torch.where(first > 0, total.gather(1, (first - 1).clamp_min(0)), 0)
+    part = ((margin[:, None] - before) / (total.gather(1, last) - before).clamp_min(1e-12)).clamp(0, 1)
+    useful = gain.gather(1, order) > 0
+    share = torch.where(cost < dearest, 1.0, torch.where(cost == dearest, part, 0)) * useful
+    between = cheaper + part * (dearest - cheaper)
+    wanted = margin > 0
+    size, score = (
+        torch.where(enough, value.squeeze(1), torch.inf).where(wanted, 0) for value in (dearest, between)
+    )
+    return torch.zeros_like(gain).scatter_(1, order, share * wanted[:, None]), score, size
+
+
+_BY_FLIPS = {"l2": _flips_l2, "linf": _flips_linf, "l0": _flips_l0}
+
+Perturbations = Box | Flips

@@ -1,0 +1,186 @@
+"""Find a data set's file on this machine, or download it; accept it only if its checksum is right."""
+
+import hashlib
+import http.client
+import os
+import shutil
+import time
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from urllib.error import HTTPError
+
+from absynth import __version__
+from absynth.data.idx import decompress, is_gzip, parse_idx
+from absynth.data.sources import DATASETS, ROLES, Dataset, IdxFile
+from absynth.errors import InputError
+from absynth.io.atomic import replacing
+from absynth.io.log import LOGGER
+
+_TRANSFER_ERRORS = (OSError, http.client.HTTPException)  # URLError and timeouts are OSErrors
+_PASSING_STATUS = {408, 416, 425, 429}  # client errors that another attempt may cure
+_CURE = "set data_dir in the config, or the variable ABSYNTH_DATA, to a folder that holds it"
+
+
+def locate(
+    file: IdxFile,
+    dataset: Dataset,
+    data_dir: str | os.PathLike | None,
+    cache: str | os.PathLike,
+    retries: int = 3,
+    timeout: float = 30.0,
+    backoff: float = 1.0,
+    opener: Callable = urllib.request.urlopen,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Path:
+    """Return the path of `file`, verified; plain or gzipped, whatever its name says.
+
+    Looks in `data_dir`, in the folder that ABSYNTH_DATA names, and in `cache`: in each the subfolder named after
+    the data set first, since several data sets share their file names. Then downloads into `cache`, trying each
+    mirror up to `retries` times (at least 1) with `timeout` seconds of silence allowed and pauses of `backoff`
+    seconds that double; an interrupted transfer resumes where the server can.
+    Raises  `InputError` if a folder is none, if a file found there is not the right one, or if no mirror has it.
+    """
+    searched = []
+    for folder in _local_folders(data_dir, cache):
+        for path in _candidates(folder, dataset, file):
+            searched.append(str(path))
+            if os.path.isfile(path):  # unlike Path.is_file, False in a folder that cannot be entered
+                _check_local(path, file, dataset)
+                LOGGER.info("%s: %s from %s", dataset.name, file.name, path)
+                return path
+    transfer = partial(
+        _transfer, retries=retries, timeout=timeout, backoff=backoff, opener=opener, sleep=sleep
+    )
+    target = Path(cache).expanduser() / dataset.name / file.name
+    return _download(file, dataset, target, transfer, searched)
+
+
+def _local_folders(data_dir: str | os.PathLike | None, cache: str | os.PathLike) -> list[Path]:
+    folders = []
+    for source, folder in (("data_dir", data_dir), ("ABSYNTH_DATA", os.environ.get("ABSYNTH_DATA"))):
+        if not folder:
+            continue
+        folder = Path(folder).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"{source}: {folder} is not a folder; a folder that holds IDX files is allowed")
+        folders.append(folder)
+    return [*folders, Path(cache).expanduser()]
+
+
+def _candidates(folder: Path, dataset: Dataset, file: IdxFile) -> list[Path]:
+    names = (file.plain_name + ".gz", file.plain_name)
+    return [place / name for place in (folder / dataset.name, folder) for name in names]
+
+
+def _check_local(path: Path, file: IdxFile, dataset: Dataset) -> None:
+    cure = f"delete it, or set data_dir to a folder that holds {dataset.name}'s own file"
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {cure}") from error
+    try:
+        verified = _check(raw, file, dataset, str(path))
+    except InputError as error:
+        raise InputError(f"{error}; {cure}") from error
+    if not verified:
+        LOGGER.warning("%s: taken as %s's unverified, no checksum is known for it", path, dataset.name)
+
+
+def _check(raw: bytes, file: IdxFile, dataset: Dataset, name: str) -> bool:
+    """Check the bytes of a plain or gzipped file; return whether a checksum vouches for them.
+
+    Without one that applies (`md5` is only of the .gz) they must be whole IDX, and for a registered data set not
+    the file of another one.
+    Raises `InputError`, naming `name`, with the sum expected and the sum found.
+    """
+    payload = decompress(raw, name)
+    found = hashlib.sha256(payload).hexdigest()
+    if file.sha256:
+        if found != file.sha256:
+            raise InputError(f"{name}: sha256 of the payload is {found}, expected {file.sha256}")
+        return True
+    if file.md5 and is_gzip(raw):
+        found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+        if found != file.md5:
+            raise InputError(f"{name}: md5 of the .gz is {found}, expected {file.md5}")
+        return True
+    parse_idx(payload, name)
+    owner = _known_payloads().get(found)
+    if owner and DATASETS.get(dataset.name) == dataset:
+        raise InputError(f"{name}: sha256 of the payload is {found}, which is a file of {owner}")
+    return False
+
+
+def _known_payloads() -> dict[str, str]:
+    """Return {sha256: data set} of all registered payloads with a known sum."""
+    registered = [dataset for dataset in DATASETS.values() if dataset.files]
+    return {getattr(dataset.files, role).sha256: dataset.name for dataset in registered for role in ROLES}
+
+
+def _download(file: IdxFile, dataset: Dataset, target: Path, transfer: Callable, searched: list[str]) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cache: {target.parent} cannot be made ({error.strerror}); {_CURE}") from error
+    failures = []
+    for mirror in dataset.mirrors:
+        url = f"{mirror.rstrip('/')}/{file.name}"
+        try:
+            with replacing(target) as part:
+                transfer(url, part)
+                verified = _check(part.read_bytes(), file, dataset, url)
+                if file.md5 and not verified:
+                    raise InputError(f"{url}: not gzipped, so that its md5 {file.md5} cannot be checked")
+        except (InputError, *_TRANSFER_ERRORS) as error:
+            failures.append(f"{url} ({_one_line(error)})")
+            LOGGER.warning("%s: %s could not be had from %s", dataset.name, file.name, failures[-1])
+            continue
+        LOGGER.info("%s: %s from %s", dataset.name, file.name, url)
+        return target
+    raise InputError(
+        f"{dataset.name}: {file.name} not found; looked for {', '.join(searched)}; "
+        f"mirrors tried: {', '.join(failures) or 'none is listed'}; {_CURE}"
+    )
+
+
+def _transfer(
+    url: str, part: Path, *, retries: int, timeout: float, backoff: float, opener: Callable, sleep: Callable
+) -> None:
+    """Copy `url` into `part`; raises the last attempt's error, one of `_TRANSFER_ERRORS`."""
+    for attempt in range(1, retries + 1):
+        try:
+            _stream(url, part, timeout, opener)
+            return
+        except _TRANSFER_ERRORS as error:
+            if isinstance(error, HTTPError):
+                error.close()
+                if error.code == 416:  # nothing follows what `part` holds, or it is not this file's start
+                    part.write_bytes(b"")
+            if attempt == retries or _is_permanent(error):
+                raise
+            LOGGER.warning("%s: attempt %d of %d: %s", url, attempt, retries, _one_line(error))
+        sleep(backoff * 2 ** (attempt - 1))
+
+
+def _is_permanent(error: Exception) -> bool:
+    return isinstance(error, HTTPError) and 400 <= error.code < 500 and error.code not in _PASSING_STATUS
+
+
+def _stream(url: str, part: Path, timeout: float, opener: Callable) -> None:
+    """Make one request, for the bytes that `part` lacks; a server that cannot resume sends all of them."""
+    offset = part.stat().st_size
+    headers = {"User-Agent": f"absynth/{__version__}"} | ({"Range": f"bytes={offset}-"} if offset else {})
+    with opener(urllib.request.Request(url, headers=headers), timeout=timeout) as response:
+        resumes = response.status == 206  # None for file://
+        with part.open("ab" if resumes else "wb") as stream:
+            shutil.copyfileobj(response, stream)
+        promised = response.headers.get("Content-Length")
+    received = part.stat().st_size - (offset if resumes else 0)
+    if promised and received < int(promised):
+        raise ConnectionError(f"connection closed after {received} of {promised} bytes")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

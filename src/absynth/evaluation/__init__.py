@@ -1,0 +1,1 @@
+"""What attacks and bounds say together, and whether it can be believed."""

@@ -1,0 +1,204 @@
+"""Where an evaluation looks invalid: results of attacks that contradict one another, or that found nothing.
+
+Each check is a sign, not a proof, that an attack was run with too small a budget or that a model masks its
+gradients (Carlini et al. 2019, "On Evaluating Adversarial Robustness"; Croce & Hein 2020, AutoAttack's flags).
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from absynth.errors import InputError
+from absynth.io.records import SHARD, read_record
+
+WITH, WITHOUT = "with gradients", "without gradients"  # all attacks of a kind, in the place of one's name
+
+
+@dataclass(frozen=True)
+class Role:
+    """What the registry says of an attack (`absynth.attacks.registry.AttackEntry`)."""
+
+    gradients: bool
+    refines: Sequence[str] = ()
+    estimates: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When results contradict one another.
+
+    tolerance: a distance that is larger by no more than this factor − 1 counts as equal
+    share: of the samples correctly classified, on which an attack may be further away than one it should not lose to
+    failures: the same, on which an attack that took gradients may find nothing
+    """
+
+    tolerance: float
+    share: float
+    failures: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One attack on n samples: distance (n,), 0 where misclassified and inf where it failed; gradients (n,) taken."""
+
+    distance: np.ndarray
+    gradients: np.ndarray
+
+    @property
+    def attacked(self) -> np.ndarray:
+        return self.distance > 0
+
+    @property
+    def failed(self) -> float:
+        """The share of the attacked samples without an adversarial, 0 if none was attacked."""
+        return float(np.isinf(self.distance).sum() / max(1, self.attacked.sum()))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row of tables/audit.csv, but for model and norm.
+
+    value, other_value: median distances of `attack` and `other`
+    share: of the attacked samples, on which `other` is nearer or, if there is none, the attack failed
+    """
+
+    check: str
+    attack: str
+    other: str
+    value: float
+    other_value: float | str
+    share: float
+    message: str
+
+
+Outcomes = Mapping[str, Outcome]
+Check = Callable[[Outcomes, Mapping[str, Role], Limits], Iterable[Finding]]
+COLUMNS = ("model", "norm", *Finding.__dataclass_fields__)
+_LAYOUT = {name: SHARD[name] for name in ("index", "distance", "gradients")}  # what is read of a shard
+
+
+def audit(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> list[Finding]:
+    """What looks invalid among the attacks on one model in one norm."""
+    return [finding for check in CHECKS for finding in check(outcomes, roles, limits)]
+
+
+def weak_iterations(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
+    """An attack weaker than the single step that it iterates."""
+    for name in outcomes:
+        for other in roles[name].refines:
+            if other in outcomes:
+                yield from _weaker(
+                    "iteration", name, outcomes[name].distance, other, outcomes[other].distance, limits,
+                    "a single step of it does better: too few steps, or steps of the wrong size",
+                )  # fmt: skip
+
+
+def masked_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
+    """An attack weaker by exact gradients than by estimated ones."""
+    for other in outcomes:
+        name = roles[other].estimates
+        if name in outcomes:
+            yield from _weaker(
+                "masking", name, outcomes[name].distance, other, outcomes[other].distance, limits,
+                "estimated gradients do better than exact ones: the model may mask its gradients",
+            )  # fmt: skip
+
+
+def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
+    """All attacks by gradients together weaker than all others together."""
+    groups = [[name for name in outcomes if roles[name].gradients is kind] for kind in (True, False)]
+    if not all(groups):
+        return
+    by, without = (np.min([outcomes[name].distance for name in group], axis=0) for group in groups)
+    nearest = min(groups[1], key=lambda name: np.median(outcomes[name].distance))
+    yield from _weaker(
+        "gradients", WITH, by, WITHOUT, without, limits,
+        f"the best of these is {nearest}: budgets too small, or gradients of no use",
+    )  # fmt: skip
+
+
+def no_success(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
+    """An attack that finds nothing, however far it may go."""
+    for name, outcome in outcomes.items():
+        if outcome.failed == 1:
+            message = f"{name}: no adversarial of {outcome.attacked.sum()} images, at any distance"
+            yield Finding("success", name, "", np.inf, "", 1.0, message)
+
+
+def vanishing_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
+    """An attack that took gradients and yet failed on many samples."""
+    for name, outcome in outcomes.items():
+        if roles[name].gradients and outcome.gradients.any() and outcome.failed > limits.failures:
+            message = f"{name}: gradients led nowhere on {outcome.failed:.0%} of the images: they may vanish"
+            median = float(np.median(outcome.distance))
+            yield Finding("vanishing", name, "", median, "", outcome.failed, message)
+
+
+CHECKS: tuple[Check, ...] = (
+    weak_iterations,
+    masked_gradients,
+    weak_gradients,
+    no_success,
+    vanishing_gradients,
+)
+
+
+def _weaker(
+    check: str, name: str, weak: np.ndarray, other: str, strong: np.ndarray, limits: Limits, meaning: str
+) -> Iterator[Finding]:
+    """A finding if distances `weak` (n,) exceed `strong` (n,) by their medians, or on too many samples."""
+    medians = float(np.median(weak)), float(np.median(strong))
+    further = weak > (1 + limits.tolerance) * strong  # never where both are inf, (n,)
+    share = float(further.sum() / max(1, (weak > 0).sum()))
+    if medians[0] > (1 + limits.tolerance) * medians[1] or share > limits.share:
+        message = (
+            f"{name} is weaker than {other}: median {medians[0]:.4g} against {medians[1]:.4g}, "
+            f"further away on {share:.0%} of the images; {meaning}"
+        )
+        yield Finding(check, name, other, *medians, share, message)
+
+
+def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str], dict[str, Outcome]]:
+    """Outcomes of all attacks by model and norm, then by attack, in the order of the shards.
+
+    Raises InputError for what is no shard of this run, or for attacks on one model that are not of the same
+    samples.
+    """
+    parts: dict[tuple[str, str], dict[str, _Samples]] = {}
+    for path in shards:
+        columns, attributes = read_record(path, _LAYOUT, {"run": run})
+        model, norm, attack = (attributes[key] for key in ("model", "norm", "attack"))
+        parts.setdefault((model, norm), {}).setdefault(attack, _Samples()).add(columns)
+    return {key: _outcomes(attacks, *key) for key, attacks in parts.items()}
+
+
+class _Samples:
+    """Index, distance and gradients of one attack, shard after shard; 24 bytes an image, whatever the shards."""
+
+    def __init__(self):
+        self._columns = {"index": array("q"), "distance": array("d"), "gradients": array("q")}
+
+    def add(self, columns: Mapping[str, np.ndarray]) -> None:
+        for name, values in self._columns.items():
+            values.frombytes(columns[name].tobytes())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.array(self._columns[name])
+
+
+def _outcomes(parts: Mapping[str, _Samples], model: str, norm: str) -> dict[str, Outcome]:
+    """Each attack's samples in the order of index, which must be the same for all attacks."""
+    found, expected = {}, None
+    for name, samples in parts.items():
+        index = samples["index"]
+        order = index.argsort()
+        expected = index[order] if expected is None else expected
+        if not np.array_equal(index[order], expected):
+            raise InputError(
+                f"attacks/{model}/{norm}/{name}: other samples than {next(iter(parts))}; delete it and rerun"
+            )
+        found[name] = Outcome(samples["distance"][order], samples["gradients"][order])
+    return found

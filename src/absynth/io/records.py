@@ -1,0 +1,171 @@
+"""The HDF5 files of a run: what is in them, writing them whole, and refusing what is not one."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from absynth.errors import InputError
+from absynth.io.integrity import check_seal, sealed_hdf5
+
+FORMAT = 1
+_IMAGE = (1, 28, 28)
+_PIXELS = "intensity in [0, 1]"
+_DISTANCE = {
+    "l0": "changed pixels",
+    "l2": "Euclidean norm of the change, pixels in [0, 1]",
+    "linf": "largest change of a pixel in [0, 1]",
+}
+
+
+class Column:
+    """One dataset: its type, the shape of a row (None where any length will do), its axes and its unit."""
+
+    def __init__(self, dtype: str, unit: str, row: tuple[int | None, ...] = (), axes: str = "sample"):
+        self.dtype, self.unit, self.row, self.axes = dtype, unit, row, axes
+
+    def holds(self, shape: tuple[int, ...]) -> bool:
+        """Whether a row may have this shape."""
+        return len(shape) == len(self.row) and all(
+            size in (None, found) for size, found in zip(self.row, shape, strict=True)
+        )
+
+
+SHARD = {
+    "index": Column("int64", "position in the test split"),
+    "label": Column("int64", "class"),
+    "clean_prediction": Column("int64", "class"),
+    "adversarial_prediction": Column("int64", "class"),
+    "adversarial": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
+    "distance": Column("float64", "distance"),
+    "queries": Column("int64", "images the model was asked for"),
+    "gradients": Column("int64", "images the model was asked for with a gradient"),
+}
+MINIMAL = {
+    "index": SHARD["index"],
+    "label": SHARD["label"],
+    "distance": SHARD["distance"],
+    "attack": Column("str", "name of the attack that found it; empty if none did"),
+    "adversarial": SHARD["adversarial"],
+    "adversarial_prediction": SHARD["adversarial_prediction"],
+}
+DISTAL = {
+    "index": Column("int64", "number of the ascent"),
+    "label": Column("int64", "class whose confidence is climbed"),
+    "seed": Column("int64", "seed of the noise that the ascent starts from"),
+    "image": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
+    "reached": Column("int64", "1 where the confidence that the reference gives the image is high enough"),
+    "steps": Column("int64", "steps taken until then, or in all"),
+    "final_confidence": Column("float64", "p(label|image) by the reference"),
+    "confidence": Column(
+        "float64", "p(label|image) as climbed; NaN once the ascent has ended", (None,), "sample,step"
+    ),
+    "moved": Column("float64", "Euclidean distance from the noise, pixels in [0, 1]"),
+    "nearest": Column("float64", "Euclidean distance to the nearest training image, pixels in [0, 1]"),
+}
+SAMPLES = {
+    "index": Column("int64", "number of the sample"),
+    "label": Column("int64", "class"),
+    "latent": Column("float32", "standard deviations of the prior", (None,), "sample,latent"),
+    "image": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
+}
+_SIDES = "sample,image (clean; adversarial),class (label; rival)"
+RECONSTRUCTIONS = {
+    "index": SHARD["index"],
+    "label": SHARD["label"],
+    "rival": Column("int64", "class that the adversarial is taken for"),
+    "clean": SHARD["adversarial"],
+    "adversarial": SHARD["adversarial"],
+    "reconstruction": Column("float32", _PIXELS, (2, 2, *_IMAGE), f"{_SIDES},channel,row,column"),
+    "energy": Column("float64", "γ_c E*_c, squared intensity", (2, 2), _SIDES),
+}
+
+
+def write_record(
+    path: str | Path, columns: Mapping[str, Any], attributes: Mapping[str, Any], layout: Mapping[str, Column]
+) -> None:
+    """Write columns of equal length as `layout` says, with file attributes; whole or not at all.
+
+    attributes: among them norm, which gives the unit of `distance`, if there is one
+    """
+    with sealed_hdf5(path) as file:
+        for key, value in {"format": FORMAT, **attributes}.items():
+            file.attrs[key] = value
+        for name, column in layout.items():
+            if column.dtype == "str":
+                data = np.asarray(columns[name], dtype=object)
+                dataset = file.create_dataset(name, data=data, dtype=h5py.string_dtype(), track_times=False)
+            else:
+                data = np.asarray(columns[name]).astype(column.dtype)
+                packed = dict(compression="gzip", compression_opts=1, fletcher32=True) if column.row else {}
+                dataset = file.create_dataset(name, data=data, track_times=False, **packed)
+            dataset.attrs["axes"] = column.axes
+            dataset.attrs["unit"] = _DISTANCE[attributes["norm"]] if name == "distance" else column.unit
+
+
+def read_record(
+    path: str | Path, layout: Mapping[str, Column], expected: Mapping[str, Any] | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read the columns and attributes of a file written by `write_record`.
+
+    expected: attributes the file must have, say {"run": "mnist"}
+    Raises InputError with the path, what was found and the cure; a flipped bit is noticed.
+    """
+    try:
+        check_seal(path)
+        with h5py.File(path, "r") as file:
+            attributes = dict(file.attrs)
+            found = {name: file.get(name) for name in layout}
+            columns = {name: part[()] for name, part in found.items() if isinstance(part, h5py.Dataset)}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: damaged or not HDF5 ({reason}); delete it and rerun") from None
+    problem = _problem(columns, attributes, layout, expected or {})
+    if problem:
+        raise InputError(f"{path}: {problem}; delete it and rerun")
+    for name, column in layout.items():
+        if column.dtype == "str":
+            columns[name] = np.array([value.decode() for value in columns[name]], dtype=object)
+    return columns, attributes
+
+
+def read_by_model(
+    paths: Iterable[str | Path], layout: Mapping[str, Column], expected: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, Any]]]:
+    """Read files of one layout, one a model: their columns and their attributes, by model."""
+    columns, attributes = {}, {}
+    for path in paths:
+        found, about = read_record(path, layout, expected)
+        columns[about["model"]], attributes[about["model"]] = found, about
+    return columns, attributes
+
+
+def _problem(columns: dict, attributes: dict, layout: Mapping[str, Column], expected: Mapping) -> str | None:
+    """What is wrong with a file's content, or None."""
+    if attributes.get("format") != FORMAT:
+        return f"has format {attributes.get('format')}, expected {FORMAT}"
+    for key, value in expected.items():
+        if attributes.get(key) != value:
+            return f"belongs to {key} {attributes.get(key)!r}, expected {value!r}"
+    missing = [name for name in layout if name not in columns]
+    if missing:
+        return f"lacks the dataset {missing[0]!r}"
+    if columns["index"].ndim != 1:
+        return f"'index' has shape {columns['index'].shape}, expected (n,)"
+    n = len(columns["index"])
+    for name, column in layout.items():
+        values = columns[name]
+        if values.shape[:1] != (n,) or not column.holds(values.shape[1:]):
+            return f"{name!r} has shape {values.shape}, expected {(n, *column.row)}"
+        if values.dtype != np.dtype("object" if column.dtype == "str" else column.dtype):
+            return f"{name!r} has dtype {values.dtype}, expected {column.dtype}"
+        if column.unit == _PIXELS and not ((values >= 0) & (values <= 1)).all():  # NaN is neither
+            return f"{name!r} has pixels that are not finite or outside [0, 1]"
+    distances = columns.get("distance", np.zeros(0))
+    if np.isnan(distances).any() or (distances < 0).any():
+        return "'distance' holds NaN or a negative value"
+    return None

@@ -1,0 +1,1 @@
+"""Analysis by Synthesis (Schott et al. 2019): one generative model per class, inference of latents, decision by energy."""

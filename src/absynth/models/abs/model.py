@@ -1,0 +1,142 @@
+"""The Analysis-by-Synthesis classifier (paper, section 3) as an ordinary differentiable module."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from absynth.errors import InputError
+from absynth.models.abs.decoders import PIXELS, Decoders
+from absynth.models.abs.energy import Inferred, Watcher
+from absynth.models.abs.fast import Fast
+from absynth.models.abs.prior import Prototypes
+from absynth.models.abs.reference import Reference
+from absynth.models.abs.vae import LATENT, VAE
+from absynth.models.binarize import THRESHOLD, binarize
+from absynth.models.building import ModelFiles
+from absynth.models.checks import check_images, check_latents
+from absynth.models.weights import load_weights
+
+INFERENCES = ("reference", "fast")
+
+
+class ABS(nn.Module):
+    """logit_c(x) = -γ_c min_z (‖G_c(z) - x‖² + ½‖z‖²) / 784, for images (n, 1, 28, 28) in [0, 1].
+
+    The gradient is exact where the minimum is: by the envelope theorem dE*_c/dx = ∂E_c(x, z)/∂x at the
+    minimiser z, which is inferred without a gradient. The binary variant sees its input binarised and lets
+    the gradient pass straight through.
+
+    inference: "reference" (the paper's, which defines the model) or "fast"
+    gamma: γ_c (C,), ones if left out; binary: whether the input is binarised
+    prior_samples, prior_seed: what inference starts from, part of the model's definition and thus not a run's seed
+    steps, learning_rate: Adam's, in reference inference
+    """
+
+    def __init__(
+        self,
+        vaes: Sequence[VAE],
+        *,
+        inference: str = "fast",
+        gamma: Sequence[float] | None = None,
+        binary: bool = False,
+        prior_samples: int = 8000,
+        steps: int = 50,
+        learning_rate: float = 0.05,
+        prior_seed: int = 3,
+    ):
+        super().__init__()
+        self.decoders = Decoders([vae.eval().Decoder for vae in vaes])
+        self.prior_seed = prior_seed
+        self.prototypes = Prototypes(self.decoders, prior_samples, prior_seed)
+        self.register_buffer("gamma", torch.ones(len(vaes)) if gamma is None else torch.tensor(gamma))
+        self.binary = binary
+        self.input_threshold = THRESHOLD if binary else None
+        self.reference = Reference(steps, learning_rate)
+        self.fast = Fast()
+        self.use(inference)
+
+    def use(self, inference: str) -> "ABS":
+        """Switch the inference; returns the module itself.
+
+        Raises InputError for an unknown one.
+        """
+        if inference not in INFERENCES:
+            raise InputError(f"unknown inference {inference!r}; there are {' and '.join(INFERENCES)}")
+        self.inference = inference
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.at(x, self.infer(x))
+
+    def at(self, x: Tensor, inferred: Inferred) -> Tensor:
+        """Logits (n, C) of images (n, 1, 28, 28) at latents inferred for them; differentiable in x."""
+        return self.logits(self.seen(x), inferred)
+
+    def infer(
+        self,
+        x: Tensor,
+        without: Tensor | None = None,
+        *,
+        decide: bool = False,
+        watch: Watcher | None = None,
+    ) -> Inferred:
+        """The latents of images (n, 1, 28, 28) under every class.
+
+        Fast inference searches only classes that may win.
+
+        without: a class (n,) of each image whose rivals it then searches for as if it were none
+        decide: it then stops searching where a class has no rival left
+        watch: shown the Jacobians of fast inference
+        """
+        check_images(x)
+        seen = self.seen(x).detach()
+        if self.inference == "reference":
+            return self.reference.infer(self.decoders, self.prototypes, seen)
+        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma, without, decide, watch)
+
+    def infer_near(
+        self,
+        x: Tensor,
+        start: Inferred,
+        without: Tensor | None = None,
+        *,
+        pairs: Tensor | None = None,
+        watch: Watcher | None = None,
+    ) -> Inferred:
+        """The same, searching from what was inferred for nearby images; always by fast inference.
+
+        Assumes that the optimum of no class that matters left its basin in between.
+
+        without: a class (n,) of each image that keeps its latents; the others are searched as if it were none
+        pairs: the classes (n, C) of each image that are searched, if not all
+        watch: shown the Jacobians
+        """
+        check_images(x)
+        check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
+        seen = self.seen(x).detach()
+        return self.fast.refine(self.decoders, seen, start, self.gamma, without, pairs, watch)
+
+    def logits(self, seen: Tensor, inferred: Inferred) -> Tensor:
+        """Logits (n, C) of flat images (n, 784) at given latents."""
+        return -self.gamma * inferred.energies(seen) / PIXELS
+
+    def seen(self, x: Tensor) -> Tensor:
+        """What the model sees of images (n, 1, 28, 28): flat (n, 784), binarised if it is binary."""
+        return (binarize(x) if self.binary else x).flatten(1)
+
+
+def build_abs(files: ModelFiles, **options) -> ABS:
+    """ABS from one file of weights a class; options are those of `ABS`."""
+    return ABS([_load_vae(path) for path in files.weights], **options)
+
+
+def build_binary_abs(files: ModelFiles, **options) -> ABS:
+    """Binary ABS: the same weights, its input binarised, its logits scaled by γ."""
+    return ABS([_load_vae(path) for path in files.weights], binary=True, gamma=files.gamma, **options)
+
+
+def _load_vae(path) -> VAE:
+    vae = VAE()
+    load_weights(path, vae)
+    return vae

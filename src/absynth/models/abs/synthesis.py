@@ -1,0 +1,45 @@
+"""What a generative model has learnt and how it explains an image: samples and reconstructions."""
+
+import torch
+from torch import Tensor
+
+from absynth.models.abs.model import ABS
+from absynth.models.abs.prior import prior_samples
+
+
+def sample_prior(model: ABS, n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Decode n samples of the prior under every class, the same latents for all.
+
+    Returns latents (C · n, 8) and images (C · n, 1, 28, 28), class by class
+    """
+    classes = model.decoders.n_classes
+    latents = prior_samples(n, seed).to(model.decoders.device).repeat(classes, 1)
+    with torch.no_grad():
+        images = model.decoders(latents, [n] * classes)
+    return latents, images.view(-1, 1, 28, 28).clamp(0, 1)
+
+
+def reconstruct(model: ABS, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """The image that each of some classes would make of each image, and at what energy.
+
+    Takes   images (n, 1, 28, 28); classes (n, k) int64
+    Returns reconstructions G_c(z*) (n, k, 1, 28, 28) and γ_c E*_c (n, k), by the model's present inference;
+            the class of the lowest is the model's choice
+    """
+    if not len(images):
+        return images.new_zeros(*classes.shape, 1, 28, 28), images.new_zeros(classes.shape)
+    with torch.no_grad():
+        inferred = model.infer(images)
+        energies = model.gamma * inferred.energies(model.seen(images))  # (n, C)
+    rows = torch.arange(len(images), device=images.device)[:, None]
+    return inferred.images[rows, classes].view(*classes.shape, 1, 28, 28).clamp(0, 1), energies[rows, classes]
+
+
+def explain(model: ABS, pairs: Tensor, classes: Tensor) -> dict[str, Tensor]:
+    """Why the model reads an image as one class and its adversarial as another.
+
+    Takes   pairs (n, 2, 1, 28, 28): clean image and adversarial; classes (n, 2): label and rival
+    Returns reconstruction (n, 2, 2, 1, 28, 28) and energy (n, 2, 2): of each image, by each class
+    """
+    images, energies = reconstruct(model, pairs.flatten(0, 1), classes.repeat_interleave(2, dim=0))
+    return {"reconstruction": images.unflatten(0, (-1, 2)), "energy": energies.unflatten(0, (-1, 2))}

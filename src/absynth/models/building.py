@@ -1,0 +1,49 @@
+"""What a model is built from, and the function that builds it."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from absynth.errors import InputError
+from absynth.models.calibration_file import read_calibration
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """weights: its files, in the order of its kind; train: the training split; gamma: γ_c, if tuned."""
+
+    weights: tuple[Path, ...] = ()
+    train: Path | None = None
+    gamma: tuple[float, ...] | None = None
+
+
+def build(spec: Mapping[str, Any], folder: str | Path) -> nn.Module:
+    """Build the model that `spec` describes from the files of the run in `folder`, ready to evaluate.
+
+    spec: builder ("module:function"), options, weights and train (paths within the run), and calibration
+        (the path of the JSON that holds γ) if the model needs it
+    """
+    folder = Path(folder)
+    gamma = None
+    if spec.get("calibration"):
+        gamma = tuple(read_calibration(folder / spec["calibration"])["gamma"])
+    files = ModelFiles(
+        weights=tuple(folder / path for path in spec["weights"]),
+        train=folder / spec["train"] if spec.get("train") else None,
+        gamma=gamma,
+    )
+    model = resolve(spec["builder"])(files, **spec["options"])
+    return model.eval().requires_grad_(False)
+
+
+def resolve(path: str) -> Any:
+    """The object that "module:name" or "module.name" names. Raises InputError if there is none."""
+    module, _, name = path.replace(":", ".").rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be imported ({error})") from None

@@ -1,0 +1,57 @@
+"""The nearest-neighbour classifier: logit_c(x) = -min over training images of class c of ‖x - image‖²."""
+
+import torch
+from torch import Tensor, nn
+
+from absynth.data.splits import read_split
+from absynth.errors import InputError
+from absynth.models.building import ModelFiles
+from absynth.models.checks import check_images
+
+_QUERIES = 256  # images compared at a time: 256 × the images of one class are some 6 MB
+_CANDIDATES = 4  # images whose distance is computed without cancellation
+
+
+class NearestNeighbor(nn.Module):
+    """Exact squared distances to the nearest training image of each class, differentiable.
+
+    images (N, 784) float32 and labels (N,) of the training set; every class must occur. Candidates come from
+    ‖t‖² - 2x·t, one matrix product a class; the distances to them are then computed from differences, so that
+    the gradient 2(t - x) is exact too.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, n_classes: int = 10):
+        super().__init__()
+        order = labels.argsort(stable=True)
+        self.counts = torch.bincount(labels, minlength=n_classes).tolist()
+        if 0 in self.counts:
+            raise InputError(
+                f"no training image of class {self.counts.index(0)}: it has no nearest neighbour"
+            )
+        self.register_buffer("images", images[order], persistent=False)
+        self.register_buffer("squares", self.images.square().sum(dim=1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x)
+        flat = x.flatten(1)
+        with torch.no_grad():
+            nearest = torch.cat([self.nearest(part) for part in flat.split(_QUERIES)])  # (n, C)
+        return -(flat[:, None] - self.images[nearest]).square().sum(dim=2)
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """The position in `images` of the nearest image of each class: x (n, 784) to (n, C) int64."""
+        found, first = [], 0
+        for count in self.counts:
+            images = self.images[first : first + count]
+            relative = torch.addmm(self.squares[first : first + count], x, images.T, alpha=-2)  # (n, count)
+            candidates = relative.topk(min(_CANDIDATES, count), largest=False).indices  # (n, k)
+            exact = (x[:, None] - images[candidates]).square().sum(dim=2)
+            found.append(candidates.gather(1, exact.argmin(dim=1, keepdim=True)) + first)
+            first += count
+        return torch.cat(found, dim=1)
+
+
+def build_nearest_neighbor(files: ModelFiles) -> NearestNeighbor:
+    """Nothing is trained: the model is the training split."""
+    images, labels = read_split(files.train)
+    return NearestNeighbor(torch.from_numpy(images).flatten(1), torch.from_numpy(labels))

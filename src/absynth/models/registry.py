@@ -1,0 +1,87 @@
+"""The kinds of model there are, as data: what each is built from and what an attack may use of it.
+
+Imported when a workflow starts, so it stays free of torch. A model of a config is an entry of `models`, whose
+`kind` (its own name if left out) is one of these.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What the workflow must know of a kind of model.
+
+    builder: "module:function", called as builder(ModelFiles, **options)
+    label: its column in tables and its name in figures
+    weights: files under models/, {name} the model's own name; ABS has one for each {label}
+    trainer: which rule makes the weights, "classifier" or "vae"; None if there is nothing to train
+    options: keys of its config entry that the builder takes (the others belong to its training)
+    reads_training_images: whether the builder reads the training split
+    tuned: whether calibration also finds γ, which the builder then needs
+    gradients: whether the model is differentiable
+    latents: whether it classifies by latents that it infers for each class (`ABS.infer`)
+    published: its files among the authors' released weights, in the order of `weights`; none if there are none
+    certificate: whether absynth.certificates bounds it from below
+    """
+
+    builder: str
+    label: str
+    weights: tuple[str, ...] = ("{name}/weights.pt",)
+    trainer: str | None = "classifier"
+    options: tuple[str, ...] = ()
+    reads_training_images: bool = False
+    tuned: bool = False
+    gradients: bool = True
+    latents: bool = False
+    published: tuple[str, ...] = ()
+    certificate: bool = False
+
+
+LABELS = tuple(range(10))
+_VAES = tuple(f"abs/vae_{label}.pt" for label in LABELS)
+_PUBLISHED_VAES = tuple(f"ABS_{label}.net" for label in LABELS)
+
+KINDS: dict[str, ModelKind] = {
+    "cnn": ModelKind("absynth.models.cnn:build_cnn", "CNN", published=("vanilla_cnn.net",)),
+    "binary_cnn": ModelKind(
+        "absynth.models.cnn:build_binary_cnn", "Binary CNN", published=("binary_cnn.net",)
+    ),
+    "nearest_neighbor": ModelKind(
+        "absynth.models.nearest_neighbor:build_nearest_neighbor",
+        "Nearest Neighbor",
+        weights=(),
+        trainer=None,
+        reads_training_images=True,
+        certificate=True,
+    ),
+    "madry": ModelKind("absynth.models.cnn:build_madry", "Madry et al."),
+    "binary_abs": ModelKind(
+        "absynth.models.abs.model:build_binary_abs",
+        "Binary ABS",
+        _VAES,
+        "vae",
+        tuned=True,
+        latents=True,
+        published=_PUBLISHED_VAES,
+        certificate=True,
+    ),
+    "abs": ModelKind(
+        "absynth.models.abs.model:build_abs",
+        "ABS",
+        _VAES,
+        "vae",
+        latents=True,
+        published=_PUBLISHED_VAES,
+        certificate=True,
+    ),
+    "substitute": ModelKind(
+        "absynth.models.cnn:build_substitute", "Substitute", published=("transfer_cnn.net",)
+    ),
+    "custom": ModelKind(
+        "absynth.models.custom:build_custom",
+        "",
+        weights=(),
+        trainer=None,
+        options=("class", "arguments", "weights"),
+    ),
+}

@@ -1,0 +1,53 @@
+"""What the generative models have learnt: samples, and the reconstructions behind their decisions."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from absynth.reporting.figures.grid import Cell, Row, image_grid
+from absynth.reporting.figures.style import NORM_LABELS
+
+Columns = Mapping[str, np.ndarray]
+_IMAGES = ("clean", "adversarial")
+_CLASSES = ("as its label", "as its rival")
+
+
+def samples(columns: Columns):
+    """One column a class, one row a latent: columns are those of `absynth.io.records.SAMPLES`."""
+    classes = np.unique(columns["label"]).tolist()
+    by_class = [columns["image"][columns["label"] == c] for c in classes]
+    rows = [Row("", [Cell(images[i, 0]) for images in by_class]) for i in range(len(by_class[0]))]
+    return image_grid(rows, columns=[str(c) for c in classes])
+
+
+def reconstructions(explained: Mapping[str, Columns], norms: Mapping[str, str], *, models: Mapping[str, str]):
+    """One column a sample: the image, its adversarial, and what each of the two classes makes of either.
+
+    explained: by model the columns of `absynth.io.records.RECONSTRUCTIONS`; norms: by model, of the adversarials
+    models: labels, in the order of the blocks; those without reconstructions are left out
+    """
+    rows = []
+    for model in (model for model in models if model in explained):
+        columns = explained[model]
+        if not len(columns["label"]):
+            rows.append(Row(models[model], [Cell(None, "no adversarial")]))
+            continue
+        pairs = list(zip(columns["label"], columns["rival"], strict=True))
+        for i, kind in enumerate(_IMAGES):
+            captions = [f"{label} → {rival}" if i else str(label) for label, rival in pairs]
+            cells = [Cell(*shown) for shown in zip(columns[kind][:, 0], captions, strict=True)]
+            name = f"{models[model]}\n{NORM_LABELS[norms[model]] + ' ' if i else ''}{kind}"
+            rows.append(Row(name, cells, gap=0.0 if i else 0.08 * bool(rows)))
+            rows += [Row(_CLASSES[j], _made(columns, i, j)) for j in range(2)]
+    return image_grid(rows, largest=0.55)
+
+
+def _made(columns: Columns, i: int, j: int) -> list[Cell]:
+    """Reconstructions of image i by class j with their energies, bold where lower than the other class's."""
+    energy = columns["energy"][:, i]  # (n, 2)
+    return [
+        Cell(image, f"{own:.1f}", strong=bool(own < other))
+        for image, own, other in zip(
+            columns["reconstruction"][:, i, j, 0], energy[:, j], energy[:, 1 - j], strict=True
+        )
+    ]

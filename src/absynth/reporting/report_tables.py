@@ -1,0 +1,130 @@
+"""The report's tables: which columns of which CSV they show, and how."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from absynth.norms import NORMS
+from absynth.reporting.report import LARGEST, Cell, Field, Table, flat_table
+
+
+def report_tables(
+    frames: Mapping[str, pd.DataFrame], models: Mapping[str, str], attacks: Mapping[str, Mapping[str, str]]
+) -> dict[str, tuple[str, Table]]:
+    """Title and table by section, of the frames there are; by the stem of its file under tables/ each.
+
+    models: labels; attacks: titles, by norm
+    """
+    made = {
+        "minimal": ("table1", "Table 1: median distance / accuracy at the threshold ε", robustness_table),
+        "distal": (
+            "distal",
+            "Ascents from noise; medians where they ended sure (confidence: all)",
+            distal_table,
+        ),
+        "attacks": ("attacks", "Every attack on every model", attacks_table),
+        "training": ("models", "Models and their calibration", models_table),
+        "run": ("runtime", "Time", runtime_table),
+    }
+    return {
+        section: (title, build(frames[stem], models, attacks))
+        for section, (stem, title, build) in made.items()
+        if stem in frames
+    }
+
+
+def robustness_table(frame: pd.DataFrame, *_) -> Table:
+    """tables/table1.csv, a group for each norm, sorted by the median, the left of each pair."""
+    groups: dict[str, list[list[Cell]]] = {}
+    for norm, attack, *cells in frame.fillna("").itertuples(index=False):
+        row = [Cell(attack, attack), *(Cell(cell, _leading_number(cell)) for cell in cells)]
+        groups.setdefault(norm, []).append(row)
+    return Table(["attack", *frame.columns[2:]], list(groups.items()))
+
+
+def _leading_number(text: str) -> float | None:
+    """The first number of "2.30 / 80%" or "99.0%"."""
+    first = text.split("/")[0].strip().rstrip("%")
+    if not first:
+        return None
+    return LARGEST if first == "∞" else float(first)
+
+
+def _seconds(value: float) -> str:
+    """A duration in the unit that suits it."""
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_) -> Table:
+    """tables/models.csv"""
+    return flat_table(
+        frame,
+        [
+            Field("model", "model", models),
+            Field("test_accuracy", "accuracy, all test images", "{:.2%}"),
+            Field("accuracy", "accuracy, calibration images", "{:.2%}"),
+            Field("alpha", "α", "{:.4g}"),
+            Field("eta", "η", "{:.4g}"),
+            Field("median_confidence", "median confidence", "{:.2f}"),
+        ],
+    )
+
+
+def distal_table(frame: pd.DataFrame, models: Mapping[str, str], *_) -> Table:
+    """tables/distal.csv"""
+    return flat_table(
+        frame,
+        [
+            Field("model", "model", models),
+            Field("n", "ascents"),
+            Field("reached", "sure"),
+            Field("distal", "sure of noise"),
+            Field("median_steps", "steps", "{:.0f}"),
+            Field("median_confidence", "confidence", "{:.2f}"),
+            Field("median_moved", "distance from noise", "{:.1f}"),
+            Field("median_nearest", "distance to nearest training image", "{:.1f}"),
+        ],
+    )
+
+
+def attacks_table(
+    frame: pd.DataFrame, models: Mapping[str, str], titles: Mapping[str, Mapping[str, str]]
+) -> Table:
+    """tables/attacks.csv"""
+    named = frame.assign(
+        attack=[
+            titles[norm].get(attack, attack)
+            for norm, attack in zip(frame["norm"], frame["attack"], strict=True)
+        ]
+    )
+    return flat_table(
+        named,
+        [
+            Field("norm", "norm", {name: norm.title for name, norm in NORMS.items()}),
+            Field("attack", "attack"),
+            Field("model", "model", models),
+            Field("n", "images"),
+            Field("found", "adversarials"),
+            Field("minima", "nearest of all"),
+            Field("queries", "queries an image", "{:,.0f}"),
+            Field("gradients", "gradients an image", "{:,.0f}"),
+            Field("seconds", "time", _seconds),
+            Field("device", "device"),
+        ],
+    )
+
+
+def runtime_table(frame: pd.DataFrame, *_) -> Table:
+    """tables/runtime.csv"""
+    return flat_table(
+        frame,
+        [
+            Field("stage", "rule"),
+            Field("jobs", "jobs"),
+            Field("seconds", "in all", _seconds),
+            Field("longest", "longest job", _seconds),
+            Field("memory", "most memory (MB)", "{:,.0f}"),
+        ],
+    )

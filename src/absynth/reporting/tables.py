@@ -1,0 +1,106 @@
+"""The robustness table: from one row per attack to the layout of the paper's Table 1."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from absynth.norms import NORMS
+
+_LATEX = str.maketrans(
+    {mark: f"\\{mark}" for mark in "%&_#${}"}
+    | {"∞": r"$\infty$", "ε": r"$\epsilon$", "\\": r"\textbackslash{}"}
+    | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
+_BRACKET_ROWS = {"lower": "Median lower bound", "gap": "Median gap"}
+
+
+def table1(
+    robustness: pd.DataFrame,
+    clean: Mapping[str, float],
+    *,
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+    epsilons: Mapping[str, float],
+    brackets: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Lay out `robustness` (model, norm, attack, median, accuracy, n) as the paper does.
+
+    clean: accuracy on the unperturbed images of each model that was attacked
+    models: column titles; attacks: for each norm, in order, row titles; epsilons: bounds of the accuracies
+    brackets: medians of the lower bound and of its gap to the attacks (model, norm, lower, gap); norms without
+        any get no rows for them
+    Returns a frame of strings, "median / accuracy", with a column norm, a column attack and one a model;
+    empty where an attack does not apply
+    """
+    cells = {(row.model, row.norm, row.attack): row for row in robustness.itertuples()}
+    bounds = {} if brackets is None else {(row.model, row.norm): row for row in brackets.itertuples()}
+    accuracies = (f"{100 * clean[model]:.1f}%" if model in clean else "" for model in models)
+    rows = [["", "Clean", *accuracies]]
+    for norm, titles in attacks.items():
+        shown = {
+            attack: title
+            for attack, title in titles.items()
+            if any((m, norm, attack) in cells for m in models)
+        }
+        for attack, title in {**shown, "all": f"All {NORMS[norm].title} attacks"}.items():
+            entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
+            rows.append([_section(norm, epsilons), title, *entries])
+        for column, title in _BRACKET_ROWS.items() if any((m, norm) in bounds for m in models) else ():
+            entries = [_median(getattr(bounds.get((model, norm)), column, None), norm) for model in models]
+            rows.append([_section(norm, epsilons), title, *entries])
+    return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
+
+
+def _cell(row, norm: str) -> str:
+    if row is None:
+        return ""
+    return f"{_median(row.median, norm)} / {100 * row.accuracy:.0f}%"
+
+
+def _median(value: float | None, norm: str) -> str:
+    if value is None:
+        return ""
+    return "∞" if math.isinf(value) else NORMS[norm].format_median(value)
+
+
+def _section(norm: str, epsilons: Mapping[str, float]) -> str:
+    return f"{NORMS[norm].title} (ε = {epsilons[norm]:g})"
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """The table as GitHub Markdown, the norm once above its rows."""
+    models = list(table.columns[2:])
+    lines = [_line(["", *models]), _line([":--", *["--:"] * len(models)])]
+    section = ""
+    for _, norm, attack, *cells in table.itertuples():
+        if norm != section:
+            lines.append(_line([f"**{norm}**", *[""] * len(models)]))
+            section = norm
+        lines.append(_line([attack, *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(table: pd.DataFrame) -> str:
+    """The table as a LaTeX tabular; needs booktabs."""
+    models = list(table.columns[2:])
+    lines = [rf"\begin{{tabular}}{{l{'r' * len(models)}}}", r"\toprule", _row(["", *models]), r"\midrule"]
+    section = ""
+    for _, norm, attack, *cells in table.itertuples():
+        if norm != section:
+            lines += [r"\midrule", rf"\multicolumn{{{len(models) + 1}}}{{l}}{{{_escape(norm)}}} \\"]
+            section = norm
+        lines.append(_row([attack, *cells]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(map(_escape, cells)) + r" \\"
+
+
+def _escape(text: str) -> str:
+    return text.translate(_LATEX)

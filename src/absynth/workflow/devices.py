@@ -1,0 +1,95 @@
+"""Which device a job uses: a leased GPU, the one a scheduler made visible, or the CPU."""
+
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from absynth.errors import InputError
+from absynth.io.log import LOGGER
+
+_LOCKS = Path(tempfile.gettempdir()) / f"absynth-{os.getuid()}"  # shared by the jobs of a machine
+_LEASES: list[FileLock] = []  # held for the life of the process, and freed by the system when it ends
+_PATIENCE = 60.0  # seconds that a job waits for a GPU: one that was just killed takes a moment to let go
+_LOOK = 1.0  # seconds between two looks at a lock, or at the parent process
+
+
+def acquire(*, gpu: int, threads: int) -> torch.device:
+    """The device for this job, which ends if its workflow is killed; torch is set to `threads` threads.
+
+    gpu: how many GPUs the scheduler granted, 0 or 1; without a GPU in the machine the job runs on the CPU
+    threads: those of the config. Snakemake's own number is smaller where there are fewer cores, and sums over
+        another number of threads are rounded otherwise: after a training, to other weights
+    Raises InputError if a GPU was granted but all of them stay taken by other jobs.
+    """
+    end_with_parent()
+    torch.set_num_threads(max(1, threads))
+    n_devices = torch.cuda.device_count() if gpu > 0 else 0
+    if n_devices == 0:
+        LOGGER.info("device cpu, %d threads", threads)
+        return torch.device("cpu")
+    device = torch.device("cuda", lease(_identities(n_devices), _LOCKS, _PATIENCE))
+    LOGGER.info("device %s (%s)", device, torch.cuda.get_device_name(device))
+    return device
+
+
+def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0) -> int:
+    """Take the first free one of the devices named; returns its position.
+
+    patience: seconds to wait for one to become free
+    Raises InputError if none does.
+    """
+    Path(lock_folder).mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
+    while True:
+        for position, identity in enumerate(identities):
+            lock = FileLock(Path(lock_folder) / f"gpu-{identity}.lock", blocking=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                continue
+            _LEASES.append(lock)
+            return position
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_LOOK)
+    raise InputError(
+        f"no free GPU among {', '.join(identities)}: give snakemake --resources gpu={len(identities)} at most, "
+        "and end what is left of a killed run"
+    )
+
+
+def end_with_parent() -> None:
+    """End this process soon after the one that started it, which may be killed without a chance to say so.
+
+    An orphan would hold its GPU while the resumed workflow starts its job again.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        LOGGER.error("the workflow has ended: so does this job")
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
+def _identities(n_devices: int) -> list[str]:
+    """Names of the visible devices, the same for every process of the machine.
+
+    Numbers are not: a scheduler may give every job a device 0 of its own.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = [name.strip() for name in visible] + [""] * n_devices
+    return [
+        names[i].replace("/", "-") if names[i].startswith("MIG-") else _uuid(i) for i in range(n_devices)
+    ]  # a slice of a GPU may have no uuid of its own
+
+
+def _uuid(position: int) -> str:
+    return str(torch.cuda.get_device_properties(position).uuid)

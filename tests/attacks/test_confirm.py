@@ -1,0 +1,144 @@
+"""The confirmation: what is recorded has fooled the reference, as near to its boundary as can be told."""
+
+import pytest
+import torch
+
+from absynth.attacks.confirm import confirm, predict_labels
+from absynth.norms import NORMS, distance
+
+RESOLUTION = 0.002
+
+
+class Brightness(torch.nn.Module):
+    """Class 1 where the mean over the upper half is above `threshold`, else class 0."""
+
+    def __init__(self, threshold: float):
+        super().__init__()
+        self.threshold = threshold
+        self.asked = 0
+
+    def forward(self, x):
+        self.asked += len(x)
+        excess = x[:, 0, :14].mean(dim=(1, 2)) - self.threshold
+        return torch.stack([torch.zeros_like(excess), excess], dim=1)
+
+
+@pytest.fixture
+def clean():
+    """Four dark images of class 0, of different brightness."""
+    x = torch.linspace(0, 0.3, 4)[:, None, None, None].expand(4, 1, 28, 28).clone()
+    return x, torch.zeros(4, dtype=torch.int64)
+
+
+def brightened(x, to: float):
+    """The upper half at mean `to`, the lower one as it was."""
+    moved = x.clone()
+    moved[:, :, :14] = to
+    return moved
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_what_fools_the_reference_is_left_alone(clean, norm):
+    candidates = brightened(clean[0], 0.6)
+    reference = Brightness(0.5)
+    confirmation = confirm(reference, *clean, candidates, norm)
+    assert torch.equal(confirmation.adversarial, candidates)
+    assert torch.equal(confirmation.distance, distance(clean[0], candidates, norm))
+    assert confirmation.prediction.tolist() == [1] * 4
+    assert reference.asked == 4
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("boundary", [0.5005, 0.51, 0.56, 0.75, 0.95])
+def test_push_finds_the_boundary_of_the_reference(clean, boundary, norm):
+    """The fast inference errs from 0.5 on; the reference later, along the line from the clean image."""
+    x, y = clean
+    candidates = brightened(x, 0.5001)
+    reference = Brightness(boundary)
+    confirmation = confirm(reference, x, y, candidates, norm)
+    reachable = x[:, 0, 0, 0] + 2.0 * (0.5001 - x[:, 0, 0, 0]) > boundary
+    assert reachable.any()
+    assert (confirmation.prediction[reachable] == 1).all()
+    assert torch.equal(predict_labels(reference, confirmation.adversarial), confirmation.prediction)
+    assert torch.equal(
+        confirmation.distance[reachable], distance(x, confirmation.adversarial, norm)[reachable]
+    )
+    assert torch.equal(confirmation.adversarial[:, :, 14:], x[:, :, 14:])  # l0 does not grow
+    if norm == "linf":
+        needed = boundary - x[:, 0, 0, 0].double()
+        excess = (confirmation.distance - needed)[reachable]
+        slack = RESOLUTION * (0.5001 - x[:, 0, 0, 0].double())[reachable] + 1e-6
+        assert (excess > -1e-6).all()
+        assert (excess <= slack).all()
+    assert confirmation.distance[~reachable].isinf().all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_failures_hold_the_clean_image_at_infinity(clean, norm):
+    x, y = clean
+    candidates = brightened(x, 0.4)
+    candidates[0] = x[0]  # nothing was found
+    confirmation = confirm(Brightness(0.99), x, y, candidates, norm)
+    assert confirmation.distance.isinf().all()
+    assert torch.equal(confirmation.adversarial, x)
+    assert confirmation.prediction.tolist() == [0] * 4
+
+
+def test_clean_image_is_no_adversarial_whatever_is_said_of_it(clean):
+    """A batch may round differently from the one that read the clean image rightly."""
+    x, y = clean
+    confirmation = confirm(Brightness(-1.0), x, y, x.clone(), "l2")
+    assert confirmation.distance.isinf().all()
+    assert torch.equal(confirmation.prediction, y)
+
+
+def test_images_of_a_batch_are_judged_apart(clean):
+    x, y = clean
+    candidates = torch.cat(
+        [x[:1], brightened(x[1:2], 0.6), brightened(x[2:3], 0.5001), brightened(x[3:], 0.31)]
+    )
+    confirmation = confirm(Brightness(0.51), x, y, candidates, "linf")
+    assert confirmation.distance.isinf().tolist() == [True, False, False, True]
+    assert confirmation.distance[1].item() == pytest.approx(0.5)
+    assert confirmation.distance[2].item() == pytest.approx(0.31, abs=0.001)
+    assert torch.equal(confirmation.adversarial[3], x[3])
+
+
+def test_pushed_image_stays_in_the_box():
+    x = torch.full((1, 1, 28, 28), 0.5)
+    candidates = x.clone()
+    candidates[:, :, :7] = 0.95
+    candidates[:, :, 7:14] = 0.6
+    reference = Brightness(0.83)  # reached at (1 + 0.66) / 2: the brighter rows have long been white
+    confirmation = confirm(reference, x, torch.zeros(1, dtype=torch.int64), candidates, "l2")
+    assert confirmation.distance.isfinite().all()
+    assert confirmation.adversarial.max() == 1
+    assert confirmation.adversarial[0, 0, 7, 0].item() == pytest.approx(0.66, abs=1e-3)
+
+
+def test_nothing_to_judge():
+    none = torch.empty(0, 1, 28, 28)
+    confirmation = confirm(Brightness(0.5), none, torch.empty(0, dtype=torch.int64), none, "l2")
+    assert confirmation.distance.shape == (0,)
+    assert confirmation.prediction.dtype == torch.int64
+
+
+def test_where_no_push_helps_the_nearest_accepted_of_the_trail_is_taken():
+    """A reference that counts white pixels: a push along the line does not change their number."""
+
+    class Counts(torch.nn.Module):
+        def forward(self, x):
+            white = (x > 0.5).flatten(1).sum(dim=1).float()
+            return torch.stack([4.5 - white, white - 4.5], dim=1)
+
+    def white(k):
+        image = torch.zeros(1, 28, 28)
+        image.view(-1)[:k] = 1
+        return image
+
+    x, y = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
+    history = torch.stack([torch.stack([white(k), white(0)]) for k in (9, 4, 6, 0)])
+    confirmation = confirm(Counts(), x, y, torch.stack([white(3), white(3)]), "l0", history)
+    assert confirmation.distance.tolist() == [6.0, torch.inf]
+    assert confirmation.prediction.tolist() == [1, 0]
+    torch.testing.assert_close(confirmation.adversarial, torch.stack([white(6), white(0)]))

@@ -1,0 +1,173 @@
+"""Each check of the audit on results made up so that it fires, and on others where it must not."""
+
+import csv
+import logging
+
+import numpy as np
+import pytest
+from scripts.tables import audit_attacks as script
+
+from absynth.attacks.registry import ATTACKS
+from absynth.errors import InputError
+from absynth.evaluation.audit import COLUMNS, WITH, WITHOUT, Limits, Outcome, Role, audit, read_outcomes
+from absynth.io.records import SHARD, write_record
+
+INF = np.inf
+LIMITS = Limits(tolerance=0.05, share=0.25, failures=0.5)
+ROLES = {
+    "step": Role(gradients=True),
+    "iterated": Role(gradients=True, refines=("step", "other step")),
+    "step_ge": Role(gradients=False, estimates="step"),
+    "noise": Role(gradients=False),
+}
+
+
+def outcome(*distance, gradients=1):
+    return Outcome(np.array(distance, float), np.full(len(distance), gradients))
+
+
+def findings(**distances):
+    """Names (check, attack, other) of what the audit finds in distances by attack."""
+    outcomes = {
+        name: outcome(*values, gradients=int(ROLES[name].gradients)) for name, values in distances.items()
+    }
+    return [(found.check, found.attack, found.other) for found in audit(outcomes, ROLES, LIMITS)]
+
+
+FIRES = [
+    ("iteration", "iterated", "step", {"step": [1, 2, 3], "iterated": [1.2, 2.2, 3.2]}),
+    ("masking", "step", "step_ge", {"step": [1, 2, 3], "iterated": [0.5, 1, 2], "step_ge": [0.7, 1.4, 2.1]}),
+    ("gradients", WITH, WITHOUT, {"step": [2, 2, 2], "iterated": [2, 2, 2], "noise": [1, 1.5, 1.5]}),
+    ("success", "noise", "", {"step": [1, 1, 1], "noise": [INF, INF, INF]}),
+    ("vanishing", "step", "", {"step": [1, INF, INF], "noise": [2, INF, INF]}),
+]
+
+
+@pytest.mark.parametrize(("check", "attack", "other", "distances"), FIRES, ids=[row[0] for row in FIRES])
+def test_each_check_fires_alone(check, attack, other, distances):
+    assert findings(**distances) == [(check, attack, other)]
+
+
+CLEAN = {
+    "iteration": {"step": [1, 2, 3], "iterated": [1.04, 2.04, 3.04]},
+    "masking": {"step": [1, 2, 3], "step_ge": [1, 1.95, 3.5]},
+    "gradients": {"step": [9, 9, 9, 9, 1], "iterated": [1, 1, 1, 1, 2], "noise": [1, 1, 1, 1, 1]},
+    "gradients, none of one kind": {"noise": [1, 2, 3], "step_ge": [1, 2, 3]},
+    "success": {"step": [1, 1, 1], "noise": [INF, INF, 9]},
+    "vanishing": {"step": [1, INF, 1], "noise": [2, INF, 2]},
+    "all fail alike": {"noise": [0, 1, INF], "step_ge": [0, 1, INF], "step": [0, 1, INF]},
+    "all misclassified": {"step": [0, 0], "iterated": [0, 0], "noise": [0, 0], "step_ge": [0, 0]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("distances", CLEAN.values(), ids=CLEAN)
+def test_nothing_is_found_where_nothing_is_wrong(distances):
+    assert findings(**distances) == []
+
+
+def test_medians_count_though_few_samples_differ():
+    step, iterated = [1, 1, 1, 1, 3, 3, 3], [1, 1, 1, 3, 3, 3, 3]
+    assert findings(step=step, iterated=iterated) == [("iteration", "iterated", "step")]
+
+
+def test_samples_count_though_medians_agree():
+    step = [1, 1, 2, 2, 2, 2, 2]
+    assert findings(step=step, iterated=[2, 2, *step[2:]]) == [("iteration", "iterated", "step")]
+    assert findings(step=step, iterated=[2, *step[1:]]) == []
+
+
+def test_misclassified_samples_are_no_part_of_the_share():
+    step, iterated = [0] * 6 + [1, 1, 2, 2, 2], [0] * 6 + [2, 2, 2, 2, 2]
+    assert findings(step=step, iterated=iterated) == [("iteration", "iterated", "step")]
+
+
+def test_all_attacks_of_a_kind_are_taken_together():
+    found = findings(step=[1, 9, 9], iterated=[9, 9, 9], noise=[9, 1, 9], step_ge=[9, 9, 1])
+    assert ("gradients", WITH, WITHOUT) in found
+
+
+def test_finding_says_what_was_compared():
+    outcomes = {"step": outcome(0, 1, 2, 3), "iterated": outcome(0, 1, 3, INF)}
+    (found,) = audit(outcomes, ROLES, LIMITS)
+    assert (found.value, found.other_value, found.share) == (2.0, 1.5, pytest.approx(2 / 3))
+    assert "median 2 against 1.5, further away on 67% of the images" in found.message
+
+
+def test_an_attack_that_took_no_gradients_cannot_have_lost_them():
+    outcomes = {"step": outcome(1, INF, INF, gradients=0)}
+    assert audit(outcomes, ROLES, LIMITS) == []
+
+
+@pytest.mark.parametrize(("name", "role"), ATTACKS.items())
+def test_registry_names_attacks_that_share_a_norm(name, role):
+    for other in (*role.refines, *([role.estimates] if role.estimates else [])):
+        assert set(ATTACKS[other].norms) & set(role.norms), (name, other)
+    if role.estimates:
+        assert not role.gradients
+        assert ATTACKS[role.estimates].gradients
+        titles = {norm: f"{title} w/ GE" for norm, title in ATTACKS[role.estimates].norms.items()}
+        assert role.norms == titles
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a shard and return its path."""
+
+    def write(attack, distance, *, first=0, model="cnn", gradients=1):
+        n = len(distance)
+        columns = {name: np.zeros(n, np.int64) for name in SHARD}
+        columns["index"] = np.arange(first, first + n)
+        columns["distance"] = np.array(distance, float)
+        columns["gradients"] = np.full(n, gradients)
+        columns["adversarial"] = np.zeros((n, 1, 28, 28), np.float32)
+        path = tmp_path / model / "l2" / attack / f"{first}.h5"
+        write_record(path, columns, {"run": "toy", "model": model, "norm": "l2", "attack": attack}, SHARD)
+        return path
+
+    return write
+
+
+def test_shards_are_joined_in_the_order_of_samples(write):
+    paths = [
+        write("step", [3, 4], first=2, gradients=7),
+        write("noise", [5, 6, 7, 8]),
+        write("step", [1, 2]),
+        write("step", [9], model="abs"),
+    ]
+    found = read_outcomes(paths, "toy")
+    assert found.keys() == {("cnn", "l2"), ("abs", "l2")}
+    assert found["cnn", "l2"]["step"].distance.tolist() == [1, 2, 3, 4]
+    assert found["cnn", "l2"]["step"].gradients.tolist() == [1, 1, 7, 7]
+    assert found["abs", "l2"].keys() == {"step"}
+
+
+def test_attacks_on_other_samples_are_refused(write):
+    with pytest.raises(InputError, match=r"attacks/cnn/l2/noise: other samples than step; delete it"):
+        read_outcomes([write("step", [1, 2]), write("noise", [1, 2], first=1)], "toy")
+
+
+def test_shard_of_another_run_is_refused(write):
+    with pytest.raises(InputError, match="belongs to run 'toy', expected 'other'"):
+        read_outcomes([write("step", [1])], "other")
+
+
+@pytest.mark.parametrize(("iterated", "rows"), [([1, 2, 3], 0), ([2, 3, 4], 1)])
+def test_table_has_a_row_and_the_log_a_warning_for_each_finding(write, tmp_path, caplog, iterated, rows):
+    paths = [write("step", [1, 2, 3]), write("iterated", iterated)]
+    limits = {"tolerance": 0.05, "share": 0.25, "failures": 0.5}
+    roles = {"step": {"gradients": True}, "iterated": {"gradients": True, "refines": ["step"]}}
+    logger = logging.getLogger("absynth")
+    propagate, logger.propagate = logger.propagate, True
+    try:
+        script.main(shards=paths, table=tmp_path / "audit.csv", run="toy", roles=roles, limits=limits)
+    finally:
+        logger.propagate = propagate
+    with (tmp_path / "audit.csv").open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        assert tuple(reader.fieldnames) == COLUMNS
+        found = list(reader)
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(found) == len(warnings) == rows
+    for row, warning in zip(found, warnings, strict=True):
+        assert (row["model"], row["norm"], row["check"]) == ("cnn", "l2", "iteration")
+        assert warning.getMessage() == f"cnn, l2: {row['message']}"

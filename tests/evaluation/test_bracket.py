@@ -1,0 +1,210 @@
+"""Brackets: what they hold, what refutes them, and their figure and rows in Table 1."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scripts.certificates import gather_lower_bounds as reduce_bounds
+
+from absynth.certificates.certify import bound_rows
+from absynth.errors import InputError
+from absynth.evaluation.bracket import bound_violations, curves, intervals, medians
+from absynth.evaluation.lower_bounds import COLUMNS, DRAWS, summarise_bounds
+from absynth.io.atomic import write_csv
+from absynth.reporting.figures.bracket import draw_bracket
+from absynth.reporting.figures.style import save
+from absynth.reporting.tables import table1, to_markdown
+
+BOUNDS = pd.DataFrame(
+    {
+        "index": [0, 1, 2, 3],
+        "correct": [1, 1, 0, 1],
+        "joint": [1.0, 2.0, 0.0, 3.0],
+        "paper": [0.5, 0.5, 0, 0.5],
+    }
+)
+MINIMAL = {
+    "index": np.array([3, 2, 1, 0]),
+    "distance": np.array([math.inf, 0.0, 1.9, 1.5]),
+    "attack": np.array(["", "", "ddn", "bim"], dtype=object),
+}
+
+
+@pytest.fixture
+def found() -> pd.DataFrame:
+    return intervals(BOUNDS, MINIMAL, "bounds/abs/l2.csv")
+
+
+def test_intervals_belong_to_the_images(found):
+    assert found.to_numpy().tolist() == [
+        [0, 1.0, 1.5, "bim"],
+        [1, 2.0, 1.9, "ddn"],
+        [2, 0.0, 0.0, ""],
+        [3, 3.0, math.inf, ""],
+    ]
+
+
+def test_an_adversarial_below_its_bound_contradicts_it(found):
+    assert bound_violations(found)["index"].tolist() == [1]
+    found.loc[1, "upper"] = 1.9995  # rounding
+    assert not len(bound_violations(found))
+
+
+def test_medians_are_over_all_images(found):
+    assert medians(found) == {
+        "lower": 1.5, "upper": 1.7, "gap": pytest.approx(0.25), "closed": 2, "open": 2, "n": 4,
+    }  # fmt: skip
+
+
+def test_brackets_are_closed_within_one_and_open_beyond_ten_per_cent():
+    ends = [(1.0, 1.005), (1.0, 1.05), (1.0, 1.2), (0.0, 0.0), (math.inf, math.inf), (1.0, math.inf)]
+    found = medians(pd.DataFrame(ends, columns=["lower", "upper"]))
+    assert (found["closed"], found["open"], found["n"]) == (3, 2, 6)
+
+
+def test_certified_accuracy_lies_below_that_under_attack(found):
+    table = curves(found.drop(index=1))
+    at = {
+        side: dict(zip(part["distance"], part["accuracy"], strict=True))
+        for side, part in table.groupby("side")
+    }
+    assert at["certified"] == {0.0: pytest.approx(2 / 3), 1.0: pytest.approx(1 / 3), 3.0: pytest.approx(0)}
+    assert at["attacked"] == {0.0: pytest.approx(2 / 3), 1.5: pytest.approx(1 / 3)}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "found"),
+    [
+        (BOUNDS.iloc[:3], "different images, 3 say"),
+        (BOUNDS.assign(correct=[1, 0, 0, 1]), "disagree on the clean image 1"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_named(bounds, found):
+    with pytest.raises(InputError, match=r"bounds/abs/l2\.csv: .*" + found):
+        intervals(bounds, MINIMAL, "bounds/abs/l2.csv")
+
+
+def test_standard_error_is_that_of_the_mean_over_seeds():
+    bounds = pd.DataFrame({"joint": [1.0, 2.0], "disagreement": [0.01, 0.02]})
+    draws = pd.DataFrame({"draw": [0, 0, 1, 1], "paper": [0.1, 0.3, 0.3, 0.5], "paper_without_kl": 0.6})
+    joint, paper, without_kl = summarise_bounds(bounds, draws)
+    assert joint == {
+        "bound": "joint", "mean": 1.5, "median": 1.5, "standard_error": "", "disagreeing": 1, "seeds": 1, "n": 2,
+    }  # fmt: skip
+    assert paper["mean"] == paper["median"] == pytest.approx(0.3)
+    assert paper["standard_error"] == pytest.approx(0.1)  # of 0.2 and 0.4: standard deviation 0.1 √2, over √2
+    assert (paper["bound"], paper["seeds"], paper["disagreeing"]) == ("paper", 2, "")
+    assert (without_kl["bound"], without_kl["standard_error"]) == ("paper_without_kl", 0)
+    assert len(summarise_bounds(bounds, draws[:0])) == 1
+
+
+def test_median_of_bounds_out_of_reach_is_infinite():
+    bounds = pd.DataFrame({"joint": [1.0, math.inf, math.inf], "disagreement": 0.0})
+    (joint,) = summarise_bounds(bounds, pd.DataFrame())
+    assert joint["median"] == joint["mean"] == math.inf
+
+
+def test_shards_of_bounds_are_gathered_in_order(tmp_path):
+    for shard, span in enumerate([(0, 1), (1, 3)]):
+        index = torch.arange(*span)
+        found = {
+            "correct": index != 2, "joint": torch.where(index == 2, 0.0, 1.0 + index), "rival": index,
+            "disagreement": index * 0.1,
+        }  # fmt: skip
+        draws = [{"paper": 0.1 * (1 + index + draw)} for draw in range(2)]
+        rows, drawn = bound_rows(found, draws, index, index + 3)
+        write_csv(tmp_path / f"{shard}.csv", rows, COLUMNS)
+        write_csv(tmp_path / f"{shard}_draws.csv", drawn, DRAWS)
+
+    def reduced(shards):
+        reduce_bounds.main(
+            shards=[tmp_path / f"{shard}.csv" for shard in shards],
+            draws=[tmp_path / f"{shard}_draws.csv" for shard in shards],
+            bounds=tmp_path / "l2.csv", summary=tmp_path / "l2_summary.csv", n_samples=3, model="abs", norm="l2",
+        )  # fmt: skip
+
+    reduced([0, 1])
+    bounds = pd.read_csv(tmp_path / "l2.csv")
+    assert bounds["index"].tolist() == [0, 1, 2]
+    assert bounds["label"].tolist() == [3, 4, 5]
+    assert bounds["correct"].tolist() == [1, 1, 0]
+    assert bounds["paper"].tolist() == pytest.approx([0.1, 0.2, 0.3])  # the model's own draw
+    summary = pd.read_csv(tmp_path / "l2_summary.csv").set_index("bound")
+    assert summary.loc["joint", ["model", "norm", "mean", "disagreeing", "n"]].tolist() == [
+        "abs",
+        "l2",
+        1,
+        2,
+        3,
+    ]
+    assert summary.loc["paper", "mean"] == pytest.approx(0.25)
+    assert summary.loc["paper", "standard_error"] == pytest.approx(0.05)
+    for wrong in ([1, 0], [0], [0, 1, 1]):
+        with pytest.raises(InputError, match="do not hold images 0 to 2"):
+            reduced(wrong)
+
+
+def test_table1_has_rows_for_certified_norms_only():
+    robustness = pd.DataFrame(
+        [
+            ("abs", "l2", "all", 2.1, 0.8, 10),
+            ("cnn", "l2", "all", 1.1, 0.1, 10),
+            ("abs", "l0", "all", 12, 0.5, 10),
+        ],
+        columns=["model", "norm", "attack", "median", "accuracy", "n"],
+    )
+    table = table1(
+        robustness,
+        {"abs": 0.99, "cnn": 0.99},
+        models={"abs": "ABS", "cnn": "CNN"},
+        attacks={"l2": {}, "l0": {}},
+        epsilons={"l2": 1.5, "l0": 12.0},
+        brackets=pd.DataFrame(
+            [("abs", "l2", 1.98, math.inf, 10)], columns=["model", "norm", "lower", "gap", "n"]
+        ),
+    )
+    assert to_markdown(table).splitlines()[3:] == [
+        "| **L2 (ε = 1.5)** |  |  |",
+        "| All L2 attacks | 2.10 / 80% | 1.10 / 10% |",
+        "| Median lower bound | 1.98 |  |",
+        "| Median gap | ∞ |  |",
+        "| **L0 (ε = 12)** |  |  |",
+        "| All L0 attacks | 12.0 / 50% |  |",
+    ]
+
+
+def draw(found: pd.DataFrame, models: dict[str, str]) -> plt.Figure:
+    named = [found.assign(model=model, norm="l2") for model in models]
+    sides = [curves(part).assign(model=part["model"].iloc[0], norm="l2") for part in named if len(part)]
+    columns = ["model", "norm", "side", "distance", "accuracy"]
+    table = pd.concat(sides) if sides else pd.DataFrame(columns=columns)
+    return draw_bracket(pd.concat(named), table, models={**models, "cnn": "CNN"}, norms=["l2", "l0"])
+
+
+@pytest.mark.parametrize("models", [{"abs": "ABS"}, {"abs": "ABS", "nn": "NN"}])
+def test_figure_has_a_row_for_each_certified_model(found, models, tmp_path):
+    figure = draw(found, models)
+    assert len(figure.axes) == 2 * (len(models) + 1)
+    assert figure.axes[0].get_title() == "$L_2$"
+    (lines,) = (artist for artist in figure.axes[0].collections if hasattr(artist, "get_segments"))
+    assert sorted(segment[0][0] for segment in lines.get_segments()) == [0.0, 1.0, 2.0, 3.0]
+    paths = [tmp_path / "bracket.png", tmp_path / "bracket.svg"]
+    save(figure, paths)
+    assert all(path.stat().st_size > 1000 for path in paths)
+
+
+def test_figure_without_certified_models_says_so(found):
+    figure = draw(found.iloc[:0], {"abs": "ABS"})
+    assert "no model" in figure.axes[0].get_ylabel()
+    plt.close(figure)
+
+
+def test_figure_ends_beyond_the_finite_bounds_where_one_is_infinite(found):
+    """No perturbation changes the decision on that image."""
+    none = pd.DataFrame([[4, math.inf, math.inf, ""]], columns=found.columns)
+    figure = draw(pd.concat([found, none], ignore_index=True), {"abs": "ABS"})
+    assert figure.axes[0].get_xlim()[1] == draw(found, {"abs": "ABS"}).axes[0].get_xlim()[1] == 1.05 * 3.0
+    plt.close("all")

@@ -1,0 +1,231 @@
+"""Every figure draws what its tables and files hold, whatever is missing from them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from pictures import (
+    LABELS,
+    THRESHOLDS,
+    TITLES,
+    ascents,
+    curve,
+    distances,
+    explained,
+    images,
+    minimal,
+    statistics,
+)
+
+from absynth.reporting.figures.adversarials import adversarials, quantiles
+from absynth.reporting.figures.attacks import attacks
+from absynth.reporting.figures.distal import distal
+from absynth.reporting.figures.distribution import distribution
+from absynth.reporting.figures.style import line_styles, model_markers, model_styles, save
+from absynth.reporting.figures.synthesis import reconstructions, samples
+from absynth.reporting.figures.training import training
+
+INF = np.inf
+NORMS = ("l2", "linf", "l0")
+MANY = {f"m{i}": f"Model {i}" for i in range(12)}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def words(figure: plt.Figure) -> list[str]:
+    """All texts of a figure of one panel, in the order drawn."""
+    (panel,) = figure.axes
+    return [text.get_text() for text in panel.texts]
+
+
+def pictures(figure: plt.Figure) -> list[np.ndarray]:
+    (panel,) = figure.axes
+    return [np.asarray(image.get_array()) for image in panel.images]
+
+
+def table_of(found: dict) -> pd.DataFrame:
+    rows = [
+        {"model": m, "n": len(c["label"]), "reached": c["reached"].sum(), "distal": 2}
+        for m, c in found.items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "n", "reached", "distal"])
+
+
+def draw_distal(found: dict, models=LABELS) -> plt.Figure:
+    return distal(found, table_of(found), models=models)
+
+
+def draw_distribution(columns: dict, models=LABELS, norms=NORMS) -> plt.Figure:
+    return distribution(distances(columns), models=models, norms=norms, epsilons=THRESHOLDS)
+
+
+def draw_adversarials(found: dict, models=LABELS, norm="l2", n=8) -> plt.Figure:
+    return adversarials(found, images(n), models=models, norm=norm, seed=0)
+
+
+def draw_quantiles(found: dict, models=LABELS, norm="l2") -> plt.Figure:
+    return quantiles(found, models=models, norm=norm, n=4, seed=0)
+
+
+def draw_reconstructions(found: dict) -> plt.Figure:
+    return reconstructions(found, dict.fromkeys(found, "l2"), models=LABELS)
+
+
+def draw_attacks(rows: pd.DataFrame, models=LABELS, norms=NORMS) -> plt.Figure:
+    return attacks(rows, models=models, norms=norms, titles=TITLES)
+
+
+SAMPLES = {"label": np.repeat([0, 1, 2], 4), "image": images(12)}
+UNUSABLE = minimal(distance=[0, INF, 0])
+
+# Every figure in its ordinary state and in those that a small or odd run leads to.
+DRAWN = {
+    "adversarials": lambda: draw_adversarials({m: minimal() for m in LABELS}),
+    "adversarials, one model without": lambda: draw_adversarials({"cnn": minimal(), "abs": UNUSABLE | minimal(
+        distance=[INF] * 8)}),
+    "adversarials, one class": lambda: draw_adversarials({"abs": minimal(classes=1)}),
+    "adversarials, linf": lambda: draw_adversarials({"mine": minimal(norm="linf")}, norm="linf"),
+    "adversarials, twelve models": lambda: draw_adversarials({m: minimal() for m in MANY}, MANY),
+    "quantiles": lambda: draw_quantiles({m: minimal(40) for m in LABELS}),
+    "quantiles, one image": lambda: draw_quantiles({"cnn": minimal(1)}),
+    "quantiles, no adversarial": lambda: draw_quantiles({"cnn": UNUSABLE}),
+    "quantiles, l0": lambda: draw_quantiles({"cnn": minimal(norm="l0")}, norm="l0"),
+    "distribution": lambda: draw_distribution({(m, n): minimal(norm=n) for m in LABELS for n in NORMS}),
+    "distribution, nothing": lambda: draw_distribution({}),
+    "distribution, all infinite": lambda: draw_distribution({("cnn", "l2"): minimal(distance=[INF] * 3)}),
+    "distribution, all misclassified": lambda: draw_distribution({("cnn", "l2"): minimal(distance=[0] * 3)}),
+    "distribution, one norm": lambda: draw_distribution({("cnn", "l0"): minimal(norm="l0")}, norms=("l0",)),
+    "distal": lambda: draw_distal({m: ascents() for m in LABELS}),
+    "distal, one class": lambda: draw_distal({"cnn": ascents(labels=[7])}),
+    "samples": lambda: samples(SAMPLES),
+    "reconstructions": lambda: draw_reconstructions({m: explained() for m in LABELS}),
+    "reconstructions, none": lambda: draw_reconstructions({"abs": explained(0)}),
+    "attacks": lambda: draw_attacks(statistics()),
+    "attacks, one of each": lambda: draw_attacks(statistics(["cnn"], {"l0": TITLES["l0"]}), {"cnn": "CNN"}, ["l0"]),
+    "attacks, all misclassified": lambda: draw_attacks(statistics().assign(n=0, queries=np.nan)),
+    "training": lambda: training({"cnn": curve(loss=0.1, accuracy=0.9)}, {0: curve(loss=40, kl=10)}, models=LABELS),
+    "training, only classifiers": lambda: training({"mine": curve(1, loss=0.1, accuracy=0.9)}, {}, models=LABELS),
+    "training, only VAEs": lambda: training({}, {c: curve(loss=40, kl=10) for c in range(10)}, models=LABELS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+def test_every_figure_is_written_in_both_formats(tmp_path, draw):
+    paths = [tmp_path / "figure.png", tmp_path / "figure.svg"]
+    figure = draw()
+    width, height = figure.get_size_inches()
+    assert width == pytest.approx(7.0)
+    assert height < 16
+    save(figure, paths)
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert "</svg>" in paths[1].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["adversarials", "quantiles", "distribution", "distal", "attacks", "training"]
+)
+def test_the_same_results_give_the_same_bytes(tmp_path, name):
+    for run in ("one", "other"):
+        save(DRAWN[name](), [tmp_path / f"{run}.png", tmp_path / f"{run}.svg"])
+    for suffix in ("png", "svg"):
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"other.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["adversarials", "quantiles, l0", "distal", "reconstructions", "adversarials, twelve models"]
+)
+def test_words_do_not_overlap(name):
+    figure = DRAWN[name]()
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+
+
+def test_adversarials_are_those_of_the_files_with_what_they_are_taken_for():
+    found = {
+        "cnn": minimal(distance=[1.25, 2.5], classes=10),
+        "abs": minimal(distance=[0.0, INF], classes=10, seed=1),
+    }
+    figure = draw_adversarials(found)
+    clean = images(8)
+    expected = [clean[0], clean[1], *found["cnn"]["adversarial"], found["abs"]["adversarial"][0]]
+    for shown, image in zip(pictures(figure), expected, strict=True):
+        np.testing.assert_array_equal(shown, image[0])
+    assert [word for word in words(figure) if "Nearest" not in word] == [
+        "clean", "0", "1", "CNN", "1 (1.25)", "2 (2.50)", "ABS", "1 (clean)", "none found",
+    ]  # fmt: skip
+
+
+def test_quarters_are_told_apart_and_filled_up():
+    figure = draw_quantiles({"cnn": minimal(distance=[4, 3, 2, 1, 0, INF])})
+    assert words(figure)[:4] == ["0 – 25 %", "25 – 50 %", "50 – 75 %", "75 – 100 %"]
+    assert words(figure)[5:] == ["3→4\n1.00", "2→3\n2.00", "1→2\n3.00", "0→1\n4.00"]
+    assert len(figure.axes[0].patches) == 4 * 4 - 4  # empty squares
+
+
+def test_failures_and_models_not_attacked_are_named():
+    panels = draw_distribution({("cnn", "l2"): minimal(distance=[1, 2, 3, INF])}).axes
+    assert [text.get_text() for text in panels[0].texts] == ["∞: 25 %", "not attacked", "not attacked"]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == list(LABELS.values())
+    (dots,) = panels[0].collections
+    assert dots.get_offsets()[:, 0].tolist() == [1, 2, 3]
+
+
+def test_boxes_are_at_the_quartiles():
+    (panel,) = draw_distribution(
+        {("cnn", "l2"): minimal(distance=[0, 1, 2, 3, 4])}, {"cnn": "CNN"}, ("l2",)
+    ).axes
+    box = panel.patches[0].get_path().vertices
+    assert (box[:, 0].min(), box[:, 0].max()) == (1, 3)
+
+
+def test_confidences_that_were_reached_are_bold():
+    found = {"cnn": ascents(labels=[3, 5], seeds=[4])}
+    figure = draw_distal(found)
+    shown = [(t.get_text(), t.get_weight()) for t in figure.axes[0].texts if "(" in t.get_text()]
+    assert shown == [("0.10 (5)", "normal"), ("0.95 (5)", "bold")]
+    assert "CNN\nsure: 1 of 2\nof noise: 2" in words(figure)
+
+
+def test_the_lower_energy_is_bold():
+    figure = draw_reconstructions({"abs": explained(1)})
+    weights = {t.get_text(): t.get_weight() for t in figure.axes[0].texts}
+    assert weights["10.0"] == weights["16.2"] == "bold"
+    assert weights["20.0"] == weights["16.5"] == "normal"
+    assert "0 → 1" in weights
+
+
+def test_shares_and_costs_are_those_of_the_table():
+    panels = draw_attacks(statistics(), norms=["l2"]).axes
+    shares = [text.get_text() for text in panels[0].texts]
+    assert shares == ["12"] * 3 + ["25"] * 3
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["FGM", "DDN"]
+    assert sorted({x for line in panels[1].lines for x in line.get_xdata()}) == [100, 200]
+    assert {x for line in panels[2].lines for x in line.get_xdata()} == {2}  # 16 s for 8 images
+
+
+def test_an_attack_that_does_not_apply_is_a_dash():
+    rows = statistics()
+    left_out = rows[(rows["attack"] != "ddn") | (rows["model"] != "abs")]
+    panels = draw_attacks(left_out, norms=["l2"]).axes
+    assert [text.get_text() for text in panels[0].texts] == ["12", "12", "12", "25", "–", "25"]
+
+
+def test_curves_are_those_of_the_trainings():
+    panels = training({"abs": curve(loss=0.1, accuracy=0.9)}, {}, models=LABELS).axes
+    assert [line.get_ydata().tolist() for line in panels[0].lines] == [curve(loss=0.1)["loss"].tolist()]
+    assert panels[0].lines[0].get_color() == model_styles(LABELS)["abs"]["color"]
+    assert len(panels) == 2
+
+
+def test_models_and_classes_are_told_apart_without_colour():
+    assert len(set(model_markers(f"m{i}" for i in range(8)).values())) == 8
+    styles = line_styles(map(str, range(10)))
+    assert len({(str(style["linestyle"]), style["color"]) for style in styles.values()}) == 10

@@ -1,0 +1,226 @@
+"""The report is one page that holds everything, renders in a browser, sorts its tables and asks no network."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from browser import open_page
+from configs import ROOT, shipped
+from pictures import LABELS, THRESHOLDS, TITLES, curve, statistics
+from scripts.report.write_report import main
+
+from absynth.reporting.figures.style import save
+from absynth.reporting.report import Field, Figure, flat_table, summary
+from absynth.reporting.report_tables import attacks_table, distal_table, robustness_table, runtime_table
+from absynth.reporting.tables import table1
+from absynth.workflow.provenance import provenance
+
+INF = float("inf")
+SECTIONS = {
+    "minimal": {"title": "Minimal", "intro": "I."},
+    "distal": {"title": "None", "intro": "-"},
+    "run": {"title": "Run", "intro": "II."},
+}
+FIGURES = [
+    {"section": "minimal", "title": "Curves", "wildcards": {}},
+    {"section": "minimal", "title": "Quarters, {norm}", "wildcards": {"norm": "l2"}},
+]
+ROBUSTNESS = pd.DataFrame(
+    [
+        (model, norm, attack, median, 0.5, 8)
+        for norm, attacks in TITLES.items()
+        for attack in [*attacks, "all"]
+        for model, median in zip(LABELS, [10.0, 9.0, INF], strict=True)
+    ],
+    columns=["model", "norm", "attack", "median", "accuracy", "n"],
+)
+
+
+def frames() -> dict[str, pd.DataFrame]:
+    table = table1(
+        ROBUSTNESS, dict.fromkeys(LABELS, 0.99), models=LABELS, attacks=TITLES, epsilons=THRESHOLDS
+    )
+    models = pd.DataFrame(
+        {"model": list(LABELS), "alpha": 1.0, "eta": 1e-6, "test_accuracy": [0.9, 0.8, 0.7], "accuracy": 0.9}
+    )
+    runtime = pd.DataFrame(
+        {"stage": ["attack"], "jobs": [4], "seconds": [90.0], "longest": [60.0], "memory": [512.4]}
+    )
+    everything = {"table1": table, "robustness": ROBUSTNESS, "models": models, "runtime": runtime}
+    return {**everything, "attacks": statistics()}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    from absynth.reporting.figures.training import training
+
+    folder = tmp_path_factory.mktemp("report")
+    tables = {}
+    for stem, frame in frames().items():
+        tables[stem] = folder / f"{stem}.csv"
+        frame.to_csv(tables[stem], index=False)
+    save(training({"cnn": curve(loss=0.1, accuracy=0.9)}, {}, models=LABELS), [folder / "figure.svg"])
+    (folder / "caption.rst").write_text("Of *{{ snakemake.config['run'] }}*, 5 < 6.\n", encoding="utf-8")
+    about = provenance(shipped(), [{"absynth": 1, "torch": "9.9", "foolbox": 2, "device": "cuda:1"}], [1.7e9])
+    about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}
+    (folder / "provenance.json").write_text(json.dumps(about), encoding="utf-8")
+    main(
+        template=ROOT / "workflow" / "report" / "report.html.j2",
+        captions=[folder / "caption.rst"] * 2,
+        drawings=[folder / "figure.svg"] * 2,
+        tables=tables,
+        provenance=folder / "provenance.json",
+        report=folder / "report.html",
+        config={**shipped(), "run": "a<b>"},
+        models={**LABELS, "mine": "My <i>model</i>"},
+        attacks=TITLES,
+        sections=SECTIONS,
+        figures=FIGURES,
+    )
+    return folder / "report.html"
+
+
+def test_the_page_names_no_other_file_or_host(page):
+    text = page.read_text(encoding="utf-8")
+    sources = re.findall(r'(?:src|href)="([^"]{0,40})', text)
+    assert sources
+    assert all(source.startswith(("#", "data:")) for source in sources)
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_text_from_the_config_is_escaped(page):
+    text = page.read_text(encoding="utf-8")
+    assert "a<b>" not in text
+    assert "a&lt;b&gt;" in text
+    assert "<i>model" not in text
+
+
+def test_the_page_says_what_the_run_was_made_with(page):
+    found = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.read_text(encoding="utf-8")))
+    assert found["torch"] == "9.9"  # recorded with the attacks, whatever is installed now
+    assert found["processor"] == "Abacus &amp; Co"
+    assert (found["GPUs"], found["attacks ran on"]) == ("Some GPU", "cuda:1")
+    assert found["records made (UTC)"] == "2023-11-14"
+
+
+def test_sections_with_nothing_in_them_are_left_out(page):
+    text = page.read_text(encoding="utf-8")
+    assert re.findall('<section id="(.*?)">', text) == ["minimal", "run"]
+
+
+CHECK = """
+const rows = (i) => [...document.querySelectorAll('table')[i].tBodies].map(
+  (body) => [...body.rows].map((row) => row.cells[0].textContent));
+const click = (i, j) => document.querySelectorAll('table')[i].querySelectorAll('thead button')[j].click();
+const found = {
+  images: [...document.images].map((image) => [image.complete, image.naturalWidth, image.alt]),
+  wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  before: rows(0),
+};
+click(0, 3); found.up = rows(0);
+click(0, 3); found.down = rows(0);
+found.sorted = document.querySelectorAll('table')[0].querySelector('[aria-sort]').textContent;
+const check = document.createElement('pre'); check.id = 'check';
+check.textContent = JSON.stringify(found); document.body.append(check);
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_renders_figures_and_sorts_tables_without_complaint(page, tmp_path, width):
+    document, console = open_page(page, tmp_path / "browser", CHECK, width)
+    assert console == []
+    found = json.loads(html.unescape(re.search(r'<pre id="check">(.*?)</pre>', document, re.S)[1]))
+    assert [image[0] for image in found["images"]] == [True, True]
+    assert all(image[1] > 100 for image in found["images"])
+    assert [image[2] for image in found["images"]] == ["Curves", "Quarters, L2"]
+    assert found["wide"] <= 0  # wide tables scroll within themselves
+    assert found["sorted"] == "My model"
+    assert found["before"][1][1:] == ["FGM", "DDN", "All L2 attacks"]
+    assert "10.00 / 50%" in document
+
+
+def test_a_browser_s_complaint_is_heard(page, tmp_path):
+    _, console = open_page(page, tmp_path / "browser", "missing();")
+    assert any("missing is not defined" in message for message in console)
+
+
+def test_rows_are_sorted_by_number_not_by_text(page, tmp_path):
+    ten, two = ('data-sort="10.0">10.00 / 50%', 'data-sort="2.0">2.00 / 50%')
+    assert ten in page.read_text(encoding="utf-8")
+    altered = page.read_text(encoding="utf-8").replace(ten, two, 1)
+    copy = tmp_path / "copy.html"
+    copy.write_text(altered, encoding="utf-8")
+    script = CHECK.replace("click(0, 3)", "click(0, 1)")
+    document, console = open_page(copy, tmp_path / "browser", script)
+    assert console == []
+    found = json.loads(html.unescape(re.search(r'<pre id="check">(.*?)</pre>', document, re.S)[1]))
+    assert found["up"][1][1] == "FGM"  # 2, before 10
+    assert found["down"][1][-1] == "FGM"
+    assert found["up"][0] == found["down"][0] == ["Clean"]
+
+
+def test_table_1_is_sorted_by_medians():
+    table = robustness_table(frames()["table1"])
+    assert [title for title, _ in table.groups] == ["", "L2 (ε = 1.5)", "L∞ (ε = 0.3)", "L0 (ε = 12)"]
+    assert [cell.sort for cell in table.groups[1][1][0]] == ["FGM", 10.0, 9.0, 1e308]
+    assert [cell.sort for cell in table.groups[0][1][0]] == ["Clean", 99.0, 99.0, 99.0]
+
+
+def test_cells_say_where_there_is_nothing():
+    frame = pd.DataFrame({"model": ["cnn", "x"], "n": [3, 4], "median_steps": [float("nan"), 1234.6]})
+    table = distal_table(frame, LABELS)
+    assert table.header == ["model", "ascents", "steps"]
+    assert [[cell.text for cell in row] for row in table.groups[0][1]] == [
+        ["CNN", "3", "–"],
+        ["x", "4", "1235"],
+    ]
+    assert table.groups[0][1][0][2].sort is None
+
+
+def test_numbers_are_formatted_for_reading_and_sorted_by_value():
+    row = runtime_table(frames()["runtime"]).groups[0][1][0]
+    assert [(cell.text, cell.sort) for cell in row] == [
+        ("attack", "attack"), ("4", 4), ("90.0 s", 90), ("60.0 s", 60), ("512", 512.4),
+    ]  # fmt: skip
+    minutes = runtime_table(frames()["runtime"].assign(seconds=7000.0, longest=36000.0)).groups[0][1][0]
+    assert [cell.text for cell in minutes[2:4]] == ["117 min", "10.0 h"]
+    assert Field("x", "x").cell(INF).text == "∞"
+
+
+def test_attacks_have_their_titles():
+    table = attacks_table(statistics(), LABELS, TITLES)
+    assert [cell.text for cell in table.groups[0][1][0]][:3] == ["L2", "FGM", "CNN"]
+    assert table.groups[0][1][0][8].text == "16.0 s"
+    assert table.worded == [True] * 3 + [False] * 6 + [True]
+
+
+def test_the_summary_names_the_most_robust_model():
+    rows = ROBUSTNESS[(ROBUSTNESS["model"] != "mine") & (ROBUSTNESS["norm"] != "linf")]
+    assert summary(rows, LABELS) == [
+        "L2: CNN withstands most, with a median distance of 10.00 (50 % accuracy at the threshold).",
+        "L0: CNN withstands most, with a median distance of 10.0 (50 % accuracy at the threshold).",
+    ]
+    assert "My model withstands most, with a median distance of ∞" in summary(ROBUSTNESS, LABELS)[0]
+
+
+def test_an_empty_table_has_a_header_alone():
+    table = flat_table(pd.DataFrame(columns=["model"]), [Field("model", "model"), Field("n", "n")])
+    assert table.header == ["model"]
+    assert table.groups == [("", [])]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "workflow" / "report").glob("*.rst")), ids=lambda path: path.stem
+)
+def test_captions_can_be_read(path, tmp_path):
+    drawing = tmp_path / "drawing.svg"
+    drawing.write_text("<svg/>", encoding="utf-8")
+    config = {**shipped(), "distal": {"confidence": 0.9, "steps": 7}}
+    figure = Figure.read(drawing, path, config=config, section="minimal", title="T", wildcards={"norm": "l2"})
+    assert "system-message" not in figure.caption
+    assert "{{" not in figure.caption
+    assert len(figure.caption) > 100

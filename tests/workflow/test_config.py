@@ -1,0 +1,174 @@
+"""The configs that ship are valid; whatever is wrong with one is named in one line."""
+
+from copy import deepcopy
+
+import pytest
+from configs import OWN, ROOT, SCHEMAS, overlaid, plan, shipped
+
+from absynth.attacks.registry import ATTACKS
+from absynth.data.sources import DATASETS
+from absynth.errors import InputError
+from absynth.models.registry import KINDS
+from absynth.workflow.config import read_schema
+from absynth.workflow.plan import Plan
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
+def test_shipped_configs_are_valid(name):
+    checked = Plan(overlaid(shipped(), {} if name == "config" else shipped(name)), SCHEMAS)
+    assert checked.config["run"] == ("mnist" if name == "config" else name)
+    left_out = {model for model, entry in shipped(name).get("models", {}).items() if entry is None}
+    papers = {"cnn", "binary_cnn", "nearest_neighbor", "madry", "binary_abs", "abs"}
+    assert set(checked.models) == papers - left_out
+    assert "abs" in checked.models
+    assert all(checked.attacks_on(model, norm) for model in checked.models for norm in checked.norms)
+
+
+def test_registries_and_schemas_know_the_same_names():
+    assert set(read_schema(SCHEMAS, "models")) == set(KINDS)
+    assert set(read_schema(SCHEMAS, "attacks")) == {*ATTACKS, "foolbox"}
+
+
+@pytest.mark.parametrize("kind", ["models", "attacks"])
+def test_entries_reject_unknown_keys_and_state_valid_defaults(kind):
+    own = {"custom": OWN, "foolbox": {"class": "foolbox.attacks.DDNAttack", "norms": ["l2"]}}
+    for name, schema in read_schema(SCHEMAS, kind).items():
+        assert schema["additionalProperties"] is False, name
+        if name == "substitute":
+            filled = plan(substitute={}).config["substitute"]
+        else:
+            key = "mine" if name in own else name
+            filled = plan(**{kind: {key: dict(own.get(name, {}))}}).config[kind][key]
+        assert filled.keys() >= {key for key, part in schema["properties"].items() if "default" in part}
+
+
+def test_least_config_gets_defaults():
+    least = {"run": "x", "dataset": "mnist", "n_samples": 3, "models": {"abs": {}}, "attacks": {}}
+    config = Plan(least, SCHEMAS).config
+    assert config["epsilons"] == {"l2": 1.5, "linf": 0.3, "l0": 12}
+    assert config["substitute"]["epochs"] == 10
+    assert (config["shards"], config["seed"], config["data_dir"]) == (1, 0, None)
+    again = Plan({**deepcopy(least), "run": "y", "epsilons": {"l2": 2}}, SCHEMAS).config
+    assert again["epsilons"] == {"l2": 2, "linf": 0.3, "l0": 12}
+
+
+BAD = [
+    ({"n_sample": 5}, "n_sample: unknown; did you mean n_samples? allowed are run, dataset, "),
+    ({"zzz": 5}, "zzz: unknown; allowed are run, dataset, "),
+    (
+        {"vae": {"epoch": 5}},
+        "vae.epoch: unknown; did you mean epochs? allowed are epochs, batch_size,",
+    ),
+    (
+        {"threads": {"atack": 5}},
+        "threads.atack: unknown; did you mean attack? allowed are train, ",
+    ),
+    (
+        {"models": {"cnn": {"epoch": 5}}},
+        "models.cnn.epoch: unknown; did you mean epochs? allowed are ",
+    ),
+    (
+        {"attacks": {"bim": {"step": 5}}},
+        "attacks.bim.step: unknown; did you mean steps? allowed are ",
+    ),
+    ({"substitute": {"epoch": 5}}, "substitute.epoch: unknown; did you mean epochs? allowed are "),
+    ({"n_samples": "50"}, "n_samples: found '50', allowed is a value of type integer"),
+    ({"n_samples": 50.0}, "n_samples: found 50.0, allowed is a value of type integer"),
+    ({"n_samples": True}, "n_samples: found True, allowed is a value of type integer"),
+    ({"n_samples": 0}, "n_samples: found 0, allowed is 1 or more"),
+    ({"data_dir": 5}, "data_dir: found 5, allowed is a value of type string or null"),
+    (
+        {"vae": {"learning_rate": float("nan")}},
+        "vae.learning_rate: found nan, allowed is a value of",
+    ),
+    (
+        {"vae": {"kl_start": float("inf")}},
+        "vae.kl_start: found inf, allowed is a value of type number",
+    ),
+    (
+        {"vae": {"learning_rate": "1e-3"}},
+        "vae.learning_rate: found '1e-3', allowed is a value of type",
+    ),
+    ({"vae": {"learning_rate": 0}}, "vae.learning_rate: found 0, allowed is more than 0"),
+    ({"epsilons": {"linf": 2}}, "epsilons.linf: found 2, allowed is 1 or less"),
+    ({"vae": [1]}, "vae: found [1], allowed is a value of type object"),
+    ({"run": "../x"}, "run: found '../x', allowed is what matches ^[A-Za-z0-9]"),
+    ({"norms": ["l3"]}, "norms.0: found 'l3', allowed are l2, linf, l0"),
+    ({"norms": []}, "norms: found [], allowed are 1 items or more"),
+    ({"norms": ["l2", "l2"]}, "norms: found ['l2', 'l2'], allowed are items that differ"),
+    ({"dataset": "mnits"}, "dataset: 'mnits'; allowed are digits, mnist, fashion_mnist, kmnist, or "),
+    ({"models": {"madri": {}}}, "models.madri: unknown; did you mean madry? allowed are cnn, "),
+    ({"models": {"wide": {"kind": "cn"}}}, "models.wide.kind: found cn, allowed are cnn, "),
+    ({"models": {"mine": {"kind": "substitute"}}}, "models.mine.kind: found substitute, allowed are cnn, "),
+    (
+        {"models": {"wide": {"kind": 5}}},
+        "models.wide.kind: found 5, allowed is a value of type string",
+    ),
+    (
+        {"models": {"wide": {"kind": ["cnn"]}}},
+        "models.wide.kind: found ['cnn'], allowed is a value of",
+    ),
+    ({"models": {1: {}}}, "models: found 1, allowed is a value of type string"),
+    ({"models": {"a/b": {}}}, "models: found 'a/b', allowed is what matches "),
+    ({"models": {"cnn": 3}}, "models.cnn: found 3, allowed is a value of type object or null"),
+    ({"models": {"mine": {"class": "mine.Net"}}}, "models.mine: 'weights' is missing"),
+    (
+        {"models": {"mine": {**OWN, "class": "Net"}}},
+        "models.mine.class: found 'Net', allowed is what",
+    ),
+    (
+        {"models": dict.fromkeys(set(KINDS) - {"substitute"})},
+        "models: none is left to attack; name at least one",
+    ),
+    ({"attacks": {"pgd": {}}}, "attacks.pgd: unknown; allowed are gaussian_noise, "),
+    ({"attacks": {"fgmm": {}}}, "attacks.fgmm: unknown; did you mean fgm? allowed are "),
+    ({"attacks": {1: {}}}, "attacks: found 1, allowed is a value of type string"),
+    (
+        {"attacks": {"bim": {"step_sizes": [0.1, 5]}}},
+        "attacks.bim.step_sizes.1: found 5, allowed is 2 or",
+    ),
+    ({"attacks": {"fgsm": {"norms": ["l2"]}}}, "attacks.fgsm.norms: found l2, allowed are linf"),
+    (
+        {"attacks": {"fgsm": {"norms": ["l9"]}}},
+        "attacks.fgsm.norms.0: found 'l9', allowed are l2, ",
+    ),
+    (
+        {"attacks": {"fgm": {"models": ["vae"]}}},
+        "attacks.fgm.models: found vae; allowed are cnn, ",
+    ),
+    ({"n_samples": 3, "shards": 4}, "shards: found 4, allowed is n_samples = 3 or less"),
+    ({"n_samples": 10_001}, "n_samples: found 10001, allowed are the 10000 test images of mnist"),
+    (
+        {"dataset": "digits", "n_samples": 361},
+        "n_samples: found 361, allowed are the 360 test images of digits",
+    ),
+    (
+        {
+            "models": {"mine": {**OWN, "gradients": False}},
+            "attacks": {"bim": {"models": ["cnn", "mine"]}},
+        },
+        "attacks.bim.models: found mine, which has no gradients; allowed are cnn, ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD, ids=[message.split(",")[0] for _, message in BAD])
+def test_bad_input_is_named(changes, message):
+    """With its key, what was found and what is allowed."""
+    with pytest.raises(InputError) as caught:
+        plan(**changes)
+    assert str(caught.value).removeprefix("config key ").startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["run", "dataset", "n_samples", "models", "attacks"])
+def test_missing_key_is_named(key):
+    config = shipped()
+    del config[key]
+    with pytest.raises(InputError, match=f"^config: '{key}' is missing$"):
+        Plan(config, SCHEMAS)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_test_image_may_be_attacked(name):
+    assert plan(dataset=name, n_samples=DATASETS[name].n_test).config["n_samples"] == DATASETS[name].n_test

@@ -1,0 +1,91 @@
+"""What is recorded of how a run was made."""
+
+import json
+import os
+from datetime import UTC, datetime
+
+import numpy as np
+from scripts.report.record_provenance import main
+
+import absynth
+from absynth.io.records import SHARD, write_record
+from absynth.workflow import provenance
+
+ATTRIBUTES = {
+    "run": "trial",
+    "model": "cnn",
+    "norm": "l2",
+    "attack": "fgm",
+    "seed": 0,
+    "seconds": 1.0,
+    "absynth": "9.8.7",
+    "torch": "1.2.3",
+    "foolbox": "3.3.4",
+}
+
+
+def shard(path, **attributes):
+    columns = {name: np.zeros((2, *column.row), dtype=column.dtype) for name, column in SHARD.items()}
+    write_record(path, columns, {**ATTRIBUTES, "device": "cpu", **attributes}, SHARD)
+    return path
+
+
+def at(path, *date: int):
+    """Let a file have been written on a date, UTC."""
+    time = datetime(*date, tzinfo=UTC).timestamp()
+    os.utime(path, (time, time))
+    return path
+
+
+def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
+    calibration = tmp_path / "calibration.json"
+    calibration.write_text("{}", encoding="utf-8")
+    main(
+        shards=[
+            at(shard(tmp_path / "0.h5"), 2026, 2, 3, 4, 5, 6),
+            at(shard(tmp_path / "1.h5", torch="1.2.4"), 2026, 2, 4),
+        ],
+        calibrations=[at(calibration, 2026, 2, 1)],
+        output=tmp_path / "provenance.json",
+        config={"run": "trial", "n_samples": 4},
+    )
+    found = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))
+    assert found["config"] == {"run": "trial", "n_samples": 4}
+    assert (found["first_record"], found["last_record"]) == (
+        "2026-02-01T00:00:00+00:00",
+        "2026-02-04T00:00:00+00:00",
+    )
+    assert found["versions"]["torch"] == "1.2.3, 1.2.4"
+    assert found["versions"]["absynth"] == "9.8.7"
+    assert {"Python", "numpy", "snakemake"} <= found["versions"].keys()
+    assert found["hardware"]["devices"] == ["cpu"]
+    assert found["hardware"]["gpus"] == []
+    assert found["hardware"]["cores"] >= 1
+
+
+def test_gpus_are_named_where_attacks_had_one(monkeypatch):
+    monkeypatch.setattr(provenance, "gpu_names", lambda: ["Some GPU"])
+    shards = [{**ATTRIBUTES, "device": device} for device in ("cuda:1", "cpu", "cuda:0")]
+    found = provenance.provenance({}, shards, [0.0])["hardware"]
+    assert found["gpus"] == ["Some GPU"]
+    assert found["devices"] == ["cpu", "cuda:0", "cuda:1"]
+
+
+def test_a_run_without_attacks_has_the_versions_installed():
+    found = provenance.provenance({}, [], [0.0])
+    assert found["versions"]["absynth"] == absynth.__version__
+    assert found["hardware"]["devices"] == []
+
+
+def test_processor_is_named(tmp_path):
+    (tmp_path / "cpuinfo").write_text(
+        "processor\t: 0\nmodel name\t: A: fast one\n\nprocessor\t: 1\nmodel name\t: another\n",
+        encoding="utf-8",
+    )
+    assert provenance.hardware(tmp_path / "cpuinfo")["processor"] == "A: fast one"
+
+
+def test_processor_has_a_name_without_linux(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance.platform, "processor", lambda: "")
+    monkeypatch.setattr(provenance.platform, "machine", lambda: "sparc")
+    assert provenance.hardware(tmp_path / "none")["processor"] == "sparc"

@@ -1,0 +1,102 @@
+rule generate_distal:
+    input:
+        train=run("data/train.h5"),
+        calibration=run("models/{model}/calibration.json"),
+        model=lambda wildcards: model_inputs(wildcards.model),
+        code=lambda wildcards: sources("synthesis/generate_distal", model=wildcards.model),
+    output:
+        distal=run("distal/{model}.h5"),
+    log:
+        run("logs/generate_distal/{model}.log"),
+    benchmark:
+        run("benchmarks/generate_distal/{model}.tsv")
+    conda:
+        "../../envs/absynth.yaml"
+    threads: config["threads"]["attack"]
+    resources:
+        gpu=1,
+        torch_threads=config["threads"]["attack"],
+        mem_mb=scaled(6000),
+        runtime=scaled(60),
+    params:
+        run=config["run"],
+        folder=lambda wildcards: run(""),
+        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        labels=config["distal"]["labels"],
+        seeds=[config["seed"] + i for i in range(config["distal"]["seeds"])],
+        confidence=config["distal"]["confidence"],
+        ascent={key: config["distal"][key] for key in ("steps", "step_size", "momentum")},
+    script:
+        "../../scripts/synthesis/generate_distal.py"
+
+
+rule summarize_distal:
+    input:
+        distal=[run(f"generate_distal/{model}.h5") for model in CLIMBED],
+        code=sources("synthesis/summarize_distal"),
+    output:
+        table=run("tables/distal.csv"),
+    log:
+        run("logs/summarize_distal.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        run=config["run"],
+    script:
+        "../../scripts/synthesis/summarize_distal.py"
+
+
+rule sample_prior:
+    input:
+        model=lambda wildcards: model_inputs(GENERATIVE[0]),
+        code=lambda wildcards: sources("synthesis/sample_prior", model=GENERATIVE[0]),
+    output:
+        samples=run("synthesis/samples.h5"),
+    log:
+        run("logs/sample_prior.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    threads: config["threads"]["attack"]
+    resources:
+        gpu=1,
+        torch_threads=config["threads"]["attack"],
+        mem_mb=scaled(6000),
+        runtime=scaled(30),
+    params:
+        run=config["run"],
+        model=lambda wildcards: GENERATIVE[0],
+        folder=lambda wildcards: run(""),
+        spec=lambda wildcards: PLAN.model_spec(GENERATIVE[0]),
+        n=config["figures"]["prior_samples"],
+        seed=config["seed"],
+    script:
+        "../../scripts/synthesis/sample_prior.py"
+
+
+rule reconstruct_images:
+    input:
+        images=run("data/test.h5"),
+        minimal=lambda wildcards: run(f"minimal/{wildcards.model}/{shown_norm([wildcards.model])}.h5"),
+        model=lambda wildcards: model_inputs(wildcards.model),
+        code=lambda wildcards: sources("synthesis/reconstruct_images", model=wildcards.model),
+    output:
+        reconstructions=run("synthesis/reconstructions/{model}.h5"),
+    log:
+        run("logs/reconstruct_images/{model}.log"),
+    wildcard_constraints:
+        model="|".join(GENERATIVE) or "none",
+    conda:
+        "../../envs/absynth.yaml"
+    threads: config["threads"]["attack"]
+    resources:
+        gpu=1,
+        torch_threads=config["threads"]["attack"],
+        mem_mb=scaled(6000),
+        runtime=scaled(30),
+    params:
+        run=config["run"],
+        folder=lambda wildcards: run(""),
+        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        seed=config["seed"],
+    script:
+        "../../scripts/synthesis/reconstruct_images.py"
