@@ -50,7 +50,7 @@ rule gather_lower_bounds:
 
 rule summarize_lower_bounds:
     input:
-        parts=[run(f"compute_lower_bounds/{model}/{norm}_summary.csv") for model, norm in CERTIFIED],
+        parts=[run(f"bounds/{model}/{norm}_summary.csv") for model, norm in CERTIFIED],
         code=sources("certificates/summarize_lower_bounds"),
     output:
         table=run("tables/bounds.csv"),

@@ -81,7 +81,7 @@ rule plot_distribution:
 
 rule plot_distal:
     input:
-        distal=[run(f"generate_distal/{model}.h5") for model in CLIMBED],
+        distal=[run(f"distal/{model}.h5") for model in CLIMBED],
         table=run("tables/distal.csv"),
         code=sources("figures/plot_distal"),
     output:

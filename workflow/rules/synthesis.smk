@@ -32,7 +32,7 @@ rule generate_distal:
 
 rule summarize_distal:
     input:
-        distal=[run(f"generate_distal/{model}.h5") for model in CLIMBED],
+        distal=[run(f"distal/{model}.h5") for model in CLIMBED],
         code=sources("synthesis/summarize_distal"),
     output:
         table=run("tables/distal.csv"),
