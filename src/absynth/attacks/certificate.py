@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from absynth.attacks.epsilon_search import bisect_to_clean, for_norm
+from absynth.attacks.api import for_norm
+from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.certificates.certify import Certificate, certificate
@@ -62,7 +63,7 @@ def certificate_attack(
 
     class_pairs: rival classes pursued, those of the smallest bounds first
     steps: queries for each; between them explanations are fitted anew, which counts as no query
-    starts: prior samples a half from which the bound's minimiser is searched (see config/README.md)
+    starts: prior samples a half from which the bound's minimiser is searched (see docs/reference/config.md)
     refine_steps: queries of a final bisection to the clean image; none in l0
     """
     for_norm(norm, l2=None, linf=None, l0=None)

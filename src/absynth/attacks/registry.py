@@ -163,7 +163,7 @@ ATTACKS: dict[str, AttackEntry] = {
         "absynth.attacks.certificate:certificate_attack",
         dict.fromkeys(("l2", "linf", "l0"), "Certificate's minimiser"),
         False,
-        "here: docs/certificates.md",
+        "docs/derivations/certificates.md",
         certificate=True,
     ),
     "salt_pepper": AttackEntry(

@@ -1,1 +1,1 @@
-"""Certificates: lower bounds on each image's distance to the decision boundary (docs/certificates.md)."""
+"""Certificates: lower bounds on each image's distance to the decision boundary (docs/derivations/certificates.md)."""

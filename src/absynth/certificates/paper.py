@@ -1,4 +1,4 @@
-"""The paper's bounds for ABS (section 4, appendices A.2 to A.4), derived again in docs/certificates.md.
+"""The paper's bounds for ABS (section 4, appendices A.2 to A.4), derived again in docs/derivations/certificates.md.
 
 They bound both sides by different perturbations: the own class's energy grows by at most what the worst δ
 brings, the best rival's shrinks by at most what the best δ brings, and the prior of its latent is left out.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """Config block `certificates`; see config/README.md.
+    """Config block `certificates`; see docs/reference/config.md.
 
     starts: prior samples from which each half of the search starts, an image and rival class
     screened: prior samples among which those are chosen by the bound itself
