@@ -13,13 +13,13 @@ from torch import Tensor
 
 from absynth.certificates.settings import Settings
 from absynth.models.abs.decoders import Decoders
+from absynth.models.abs.gauss_newton import adapted, initial_damping, propose
 from absynth.models.abs.prior import clip_radius
 from absynth.models.abs.reference import RADIUS
 
 _TOLERANCE = 0.002  # energy that a step must promise; margins between classes are some tens
 _RESTART_SPREAD = 0.6  # standard deviation of a hop; latents of one digit differ by some 1
 HALVES = 2  # disjoint halves of the prior samples, whose results are compared
-_SLOWER, _FASTER = 8.0, 0.3  # factors of the damping after a step that failed, and after one that helped
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def descend(
     if not len(z):
         return pairs, z.new_empty(0)
     score, target = objective(pairs, decoders(z, pairs.counts(decoders.n_classes)))
-    damping = torch.full_like(score, 0.01)
+    damping = initial_damping(score)
     active = score.isfinite() & (score > 0)
     for step in range(steps):
         if promising:
@@ -96,30 +96,17 @@ def descend(
         if not len(rows):
             break
         chosen = pairs[rows].at(z[rows])
-        proposal, promise = _propose(decoders, chosen, target[rows], damping[rows], prior)
-        proposed = decoders(proposal, chosen.counts(decoders.n_classes))
+        counts = chosen.counts(decoders.n_classes)
+        image, jacobian = decoders.with_jacobian(chosen.z, counts)  # (P, 784), (P, 8, 784)
+        proposal, promise = propose(chosen.z, jacobian, image - target[rows], damping[rows], prior)
+        proposed = decoders(proposal, counts)
         new_score, new_target = objective(chosen.at(proposal), proposed)
         better = new_score < score[rows]
         kept = rows[better]
         z[kept], score[kept], target[kept] = proposal[better], new_score[better], new_target[better]
-        damping[rows] *= torch.where(better, _FASTER, _SLOWER)
+        damping[rows] = adapted(damping[rows], better)
         active[rows] = (promise > tolerance) & (score[rows] > 0)
     return pairs.at(z), score
-
-
-def _propose(
-    decoders: Decoders, pairs: Pairs, target: Tensor, damping: Tensor, prior: float
-) -> tuple[Tensor, Tensor]:
-    """The next latents (P, 8), and the decrease of the energy that each step promises (P,)."""
-    z = pairs.z
-    image, jacobian = decoders.with_jacobian(z, pairs.counts(decoders.n_classes))  # (P, 784), (P, 8, 784)
-    gradient = 2 * (jacobian @ (image - target)[:, :, None]).squeeze(2) + prior * z
-    identity = torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
-    hessian = 2 * jacobian @ jacobian.mT + max(prior, 1e-3) * identity
-    damped = hessian + torch.diag_embed(damping[:, None] * hessian.diagonal(dim1=1, dim2=2))
-    move = torch.linalg.solve(damped, -gradient)
-    curvature = (move * (hessian @ move[:, :, None]).squeeze(2)).sum(dim=1)
-    return clip_radius(z + move, RADIUS), -(gradient * move).sum(dim=1) - 0.5 * curvature
 
 
 @dataclass(frozen=True)

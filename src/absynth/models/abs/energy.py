@@ -19,16 +19,6 @@ def energies(images: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return (images - x).square().sum(dim=-1) + 0.5 * z.square().sum(dim=-1)
 
 
-def gauss_newton(jacobian: Tensor, residual: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient and Gauss–Newton Hessian of the energy E(z) = ‖residual‖² + ½‖z‖².
-
-    With residual r = G(z) - x and J = ∂G/∂z (P, 8, 784) they are 2Jr + z (P, 8) and 2JJᵀ + 1 (P, 8, 8).
-    """
-    gradient = 2 * (jacobian @ residual[:, :, None]).squeeze(2) + z
-    hessian = 2 * jacobian @ jacobian.mT + torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
-    return gradient, hessian
-
-
 @dataclass(frozen=True)
 class Inferred:
     """For every image and class the latent found, (n, C, 8), and its image G_c(z), (n, C, 784)."""

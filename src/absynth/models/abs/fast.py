@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from absynth.models.abs.decoders import Decoders
-from absynth.models.abs.energy import Inferred, Watcher, energies, gauss_newton
-from absynth.models.abs.prior import Prototypes, clip_radius
-from absynth.models.abs.reference import RADIUS
+from absynth.models.abs.energy import Inferred, Watcher, energies
+from absynth.models.abs.gauss_newton import adapted, initial_damping, propose
+from absynth.models.abs.prior import Prototypes
 
 _BATCH = 128  # images inferred at a time; the Jacobian of a pair takes 25 kB
 
@@ -41,20 +41,22 @@ class Fast:
         x: Tensor,
         scale: Tensor,
         without: Tensor | None = None,
-        decide: bool = False,
+        until_decided: bool = False,
         watch: Watcher | None = None,
     ) -> Inferred:
         """x (n, 784) to the latents (n, C, 8) found; classes far from winning keep their best prior sample.
 
         scale (C,): the factor γ_c by which a class's energy enters the comparison between classes
         without: a class (n,) of each image whose rivals are then searched for as if it were none
-        decide: the search of an image stops where a single class can still win
+        until_decided: the search of an image stops where a single class can still win
         """
         found = []
         for first in range(0, len(x), _BATCH):
             rows = slice(first, first + _BATCH)
             search = _Search(decoders, x[rows], prototypes.nearest_projected(x[rows]), scale)
-            found.append(search.run(self.margins, self.tolerance, _shifted(watch, first), decide=decide))
+            found.append(
+                search.run(self.margins, self.tolerance, _shifted(watch, first), until_decided=until_decided)
+            )
             if without is not None:
                 search = _Search(decoders, x[rows], found[-1], scale, without[rows])
                 found[-1] = search.run(self.margins, self.tolerance, _shifted(watch, first))
@@ -110,7 +112,7 @@ class _Search:
         self.energy = energies(self.image, self.x, self.z)
         if without is not None:
             self.energy.view(self.c, self.n)[without, torch.arange(self.n, device=x.device)] = torch.inf
-        self.damping = torch.full_like(self.energy, 0.01)
+        self.damping = initial_damping(self.energy)
 
     def contenders(self, margin: float) -> Tensor:
         """Which pairs (C · n,) are within `margin` of their image's best class."""
@@ -135,13 +137,13 @@ class _Search:
         watch: Watcher | None,
         pairs: Tensor | None = None,
         *,
-        decide: bool = False,
+        until_decided: bool = False,
     ) -> Inferred:
         """Take one step for each margin, of all pairs or those chosen (C · n,)."""
         unfinished = torch.ones_like(self.energy, dtype=torch.bool) if pairs is None else pairs.clone()
         for margin in margins:
             contenders = self.contenders(margin)
-            if decide:
+            if until_decided:
                 contenders &= (contenders.view(self.c, self.n).sum(dim=0) > 1).repeat(self.c)
             rows = (unfinished & contenders).nonzero().squeeze(1)
             if not len(rows):
@@ -156,11 +158,7 @@ class _Search:
         image, jacobian = self.decoders.with_jacobian(z, counts)  # (P, 784), (P, 8, 784)
         if watch:
             watch(rows % self.n, rows // self.n, jacobian)
-        gradient, hessian = gauss_newton(jacobian, image - self.x[rows], z)
-        damped = hessian + torch.diag_embed(self.damping[rows, None] * hessian.diagonal(dim1=1, dim2=2))
-        move = torch.linalg.solve(damped, -gradient)
-        proposal = clip_radius(z + move, RADIUS)
+        proposal, promised = propose(z, jacobian, image - self.x[rows], self.damping[rows])
         better = self.accept(rows, proposal, self.decoders(proposal, counts))
-        self.damping[rows] *= torch.where(better, 0.3, 8.0)
-        curvature = (move * (hessian @ move[:, :, None]).squeeze(2)).sum(dim=1)
-        return -(gradient * move).sum(dim=1) - 0.5 * curvature
+        self.damping[rows] = adapted(self.damping[rows], better)
+        return promised

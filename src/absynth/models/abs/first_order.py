@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from absynth.models.abs.energy import Inferred, Watcher, gauss_newton
+from absynth.models.abs.energy import Inferred, Watcher
+from absynth.models.abs.gauss_newton import QuadraticModel
 
 
 def latest(rows: Tensor, n: int) -> Tensor:
@@ -57,7 +58,5 @@ class FirstOrderPrediction:
         promise = residual.new_full((len(rows),), torch.inf)
         known = self.known[rows, classes].nonzero().squeeze(1)
         jacobian = self.jacobians[rows[known], classes[known]]
-        gradient, hessian = gauss_newton(jacobian, residual[known], z[known])
-        move = torch.linalg.solve(hessian, gradient)
-        promise[known] = 0.5 * (gradient * move).sum(dim=1)
+        promise[known] = QuadraticModel.around(z[known], jacobian, residual[known]).largest_decrease()
         return promise
