@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import torch
 from inference import load_images, load_labels, load_vaes
 
-from absynth.attacks.confirm import predict_labels
 from absynth.attacks.gradient import deepfool
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.models.abs.model import ABS
+from absynth.models.base import predict_labels
 
 PUSHES = (0.0, 0.005, 0.01, 0.02)
 
@@ -44,13 +44,13 @@ def main() -> None:
     x = load_images(options.data, options.images)
     y = load_labels(options.data, options.images)
 
-    predictions = {name: predict_labels(model.use(name), x) for name in ("fast", "reference")}
+    predictions = {name: predict_labels(model.with_inference(name), x) for name in ("fast", "reference")}
     result = {f"{name}_accuracy": (p == y).float().mean().item() for name, p in predictions.items()}
     result["clean_agreement"] = (predictions["fast"] == predictions["reference"]).float().mean().item()
 
     right = ((predictions["fast"] == y) & (predictions["reference"] == y)).nonzero().squeeze(1)
     rows = right[: options.adversarials]
-    target = Target(model.use("fast"), x[rows], y[rows], "l2")
+    target = Target(model.with_inference("fast"), x[rows], y[rows], "l2")
     deepfool("l2")(target, SampleRandom(0, "agreement", rows.tolist(), x.device))
     found = target.best_distance.isfinite()
     rows, adversarials = rows[found], target.best[found]
@@ -58,7 +58,7 @@ def main() -> None:
     result["median_l2"] = target.best_distance.median().item()
     for push in PUSHES:
         pushed = (x[rows] + (1 + push) * (adversarials - x[rows])).clamp(0, 1)
-        fooled = [predict_labels(model.use(name), pushed) != y[rows] for name in ("fast", "reference")]
+        fooled = [predict_labels(model.with_inference(name), pushed) != y[rows] for name in ("fast", "reference")]
         result[f"agreement_{100 * push:g}%"] = (fooled[0] == fooled[1]).float().mean().item()
         result[f"reference_fooled_{100 * push:g}%"] = fooled[1].float().mean().item()
     print(json.dumps({key: round(value, 5) for key, value in result.items()}))

@@ -103,9 +103,9 @@ def profiles(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, dict
     model, changed = ABS(vaes).to(device), change(x)
     start = model.infer(x)
     procedures = {
-        "reference": lambda: model.use("reference")(x),
-        "fast": lambda: model.use("fast")(x),
-        "warm": lambda: model.at(changed, model.infer_near(changed, start)),
+        "reference": lambda: model.with_inference("reference")(x),
+        "fast": lambda: model.with_inference("fast")(x),
+        "warm": lambda: model.logits_at(changed, model.infer_near(changed, start)),
     }
     return {name: operators(run, device) for name, run in procedures.items()}
 
@@ -132,18 +132,18 @@ def measure(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, float
     images = list(model.prototypes.images)
     changed = change(x)
     for use in ("reference", "fast"):
-        model.use(use)(x[:4])  # warm up
+        model.with_inference(use)(x[:4])  # warm up
     start = model.infer(x)
 
     parts = flat.split(50)
     paper, paper_s = timed(
         lambda: torch.cat([paper_energies(vaes, latents, images, p) for p in parts]), device
     )
-    model.use("reference")
+    model.with_inference("reference")
     reference, reference_s = timed(lambda: model(x), device)
-    model.use("fast")
+    model.with_inference("fast")
     fast, fast_s = timed(lambda: model(x), device)
-    _, warm_s = timed(lambda: model.at(changed, model.infer_near(changed, start)), device)
+    _, warm_s = timed(lambda: model.logits_at(changed, model.infer_near(changed, start)), device)
 
     chosen = reference.argmax(dim=1, keepdim=True)
     gap = 784 * (reference - fast).gather(1, chosen)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from absynth.attacks.confirm import confirm, predict_labels
+from absynth.attacks.confirm import confirm
+from absynth.models.base import predict_labels
 from absynth.norms import NORMS, distance
 
 RESOLUTION = 0.002

@@ -4,14 +4,9 @@ import pytest
 import torch
 from linear_models import N, images, never_errs, smallest, target_of, two_class
 
-from absynth.attacks.epsilon_search import (
-    bisect_to_clean,
-    first_success,
-    for_norm,
-    per_distinct_epsilon,
-    search_epsilon,
-    search_line,
-)
+from absynth.attacks.api import for_norm
+from absynth.attacks.epsilon_search import first_success, per_distinct_epsilon, search_epsilon
+from absynth.attacks.line_search import bisect_to_clean, search_line
 from absynth.errors import InputError
 from absynth.norms import NORMS
 

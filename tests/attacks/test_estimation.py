@@ -21,6 +21,7 @@ from absynth.attacks.target import Target
 from absynth.errors import InputError
 from absynth.models.abs.energy import Inferred
 from absynth.models.abs.model import ABS
+from absynth.models.abs.session import WarmStartSession
 from absynth.models.abs.vae import VAE
 from absynth.models.weights import load_weights
 from absynth.norms import distance
@@ -313,8 +314,11 @@ class Remembering(nn.Module):
         super().__init__()
         self.cold, self.started = 0, []
 
-    def seen(self, x):
+    def preprocess(self, x):
         return x.flatten(1)
+
+    def start_session(self, images, labels):
+        return WarmStartSession(self, images, labels)
 
     def infer(self, x, without=None, **_):
         self.cold += len(x)
@@ -326,7 +330,7 @@ class Remembering(nn.Module):
         means = x.flatten(1).mean(dim=1).view(-1, 1, 1)
         return Inferred(means, start.images)
 
-    def at(self, x, inferred):
+    def logits_at(self, x, inferred):
         mean = inferred.latents.flatten()
         return torch.stack([mean, -mean], dim=1)
 
@@ -368,8 +372,7 @@ def test_warm_estimates_agree_with_the_reference_inference(published, mnist_test
             change = step * nn.functional.one_hot(pixels, 784).view(-1, 1, 28, 28)
             up, down = (near[i] + change).clamp(0, 1), (near[i] - change).clamp(0, 1)
             with torch.no_grad():
-                rise = model.use("reference")(up) - model(down)
-            model.use("fast")
+                rise = model.with_inference("reference")(up) - model(down)
             by_reference = (rise[:, rival[i]] - rise[:, y[i]]) / (up - down).flatten(1).sum(dim=1)
             assert (slope[pixels] - by_reference).abs().max() < 0.05 * slope.abs().max()
 

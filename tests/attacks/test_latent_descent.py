@@ -9,6 +9,7 @@ from absynth.attacks.latent_descent import latent_descent
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 from absynth.models.abs.energy import Inferred
+from absynth.models.abs.session import WarmStartSession
 from absynth.models.binarize import THRESHOLD, binarize
 
 GREYS = (0.2, 0.8, 0.45, 0.0)  # of the prototypes of classes 0 to 3
@@ -27,8 +28,11 @@ class Prototypes(nn.Module):
         self.gamma = torch.ones(len(greys))
         self.asked, self.left_out = 0, []
 
-    def seen(self, x):
+    def preprocess(self, x):
         return (binarize(x) if self.input_threshold else x).flatten(1)
+
+    def start_session(self, images, labels):
+        return WarmStartSession(self, images, labels)
 
     def infer(self, x, without=None, **_):
         self.asked += len(x)
@@ -41,8 +45,8 @@ class Prototypes(nn.Module):
             self.left_out += without.tolist()
         return start
 
-    def at(self, x, inferred):
-        return -inferred.energies(self.seen(x))
+    def logits_at(self, x, inferred):
+        return -inferred.energies(self.preprocess(x))
 
 
 def clean(*greys: float):
@@ -127,10 +131,10 @@ def test_binary_model_is_fooled_by_pixels_at_the_threshold():
     ramp = model.images[1]
     gain = 2 * ramp.sort(descending=True).values.cumsum(0)
     least = int((gain <= ramp.square().sum()).sum()) + 1
-    flips = round(target.record.distance.item() ** 2 / 0.25)
+    flips = round(target.findings.recorded.distance.item() ** 2 / 0.25)
     assert least <= flips <= least + 2
-    assert target.record.distance.item() == pytest.approx(0.5 * flips**0.5)
-    assert target.record.distance < target.best_distance
+    assert target.findings.recorded.distance.item() == pytest.approx(0.5 * flips**0.5)
+    assert target.findings.recorded.distance < target.best_distance
 
 
 @pytest.mark.parametrize("norm", ["l0", "linf"])

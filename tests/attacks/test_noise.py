@@ -4,7 +4,7 @@ import pytest
 import torch
 from threshold_models import SIZE, black, run, ten_classes, threshold
 
-from absynth.attacks.line_search import Family, bisect, smallest_of_draws, smallest_success
+from absynth.attacks.line_search import Family, bisect_curve, smallest_of_draws, smallest_success
 from absynth.attacks.noise import gaussian_noise, rank, salt_pepper, salt_pepper_noise
 from absynth.attacks.pointwise import pointwise
 from absynth.attacks.randomness import SampleRandom
@@ -37,7 +37,7 @@ def test_no_success_on_the_grid_is_infinity():
 
 def test_bisection_stops_at_the_resolution():
     target = bright_target()
-    found = bisect(
+    found = bisect_curve(
         target,
         brightness(1, 2),
         torch.zeros(2),

@@ -11,7 +11,7 @@ from torch import nn
 from absynth.attacks.best import BestAdversarial
 from absynth.attacks.confirm import confirm
 from absynth.attacks.gradient import fgm
-from absynth.attacks.postprocessing import nearest_alike
+from absynth.attacks.postprocessing import closest_equivalent
 from absynth.attacks.run import attack_images
 from absynth.attacks.target import Target
 from absynth.models.binarize import THRESHOLD, Binarized, binarize
@@ -30,11 +30,11 @@ def images(pixels):
 @settings(deadline=None)
 @given(images(INTENSITIES), images(PIXELS))
 def test_the_model_sees_the_same_and_no_pixel_moves_away(x, found):
-    alike = nearest_alike(x, found, THRESHOLD)
+    alike = closest_equivalent(x, found, THRESHOLD)
     assert torch.equal(binarize(alike), binarize(found))
     assert ((alike - x).abs() <= (found - x).abs()).all()
     assert all((distance(x, alike, norm) <= distance(x, found, norm)).all() for norm in NORMS)
-    assert torch.equal(nearest_alike(x, alike, THRESHOLD), alike)
+    assert torch.equal(closest_equivalent(x, alike, THRESHOLD), alike)
     assert ((alike == x) | (alike == 0.5) | (alike == JUST_BELOW)).all()
 
 
@@ -52,13 +52,13 @@ def test_the_model_sees_the_same_and_no_pixel_moves_away(x, found):
     ],
 )
 def test_pixel_goes_back_or_to_the_threshold(clean, found, expected):
-    alike = nearest_alike(torch.tensor([clean]), torch.tensor([found]), THRESHOLD)
+    alike = closest_equivalent(torch.tensor([clean]), torch.tensor([found]), THRESHOLD)
     assert torch.equal(alike, torch.tensor([expected]))
 
 
 def test_without_a_threshold_images_stay_as_they_are():
     x, found = torch.rand(2, 1, 28, 28), torch.rand(2, 1, 28, 28)
-    assert nearest_alike(x, found, None) is found
+    assert closest_equivalent(x, found, None) is found
 
 
 class White(nn.Module):
@@ -94,13 +94,13 @@ def test_nearest_after_post_processing_is_kept_for_the_record():
         assert target.adversarial(asked)
     assert torch.equal(target.best, near)
     assert target.best_distance.item() == pytest.approx(0.3 * 5**0.5)
-    assert torch.equal(target.record.best, far)
-    assert target.record.distance.item() == pytest.approx(0.3 * 3**0.5)
+    assert torch.equal(target.findings.recorded.best, far)
+    assert target.findings.recorded.distance.item() == pytest.approx(0.3 * 3**0.5)
 
 
 def test_other_models_have_one_record():
     target = Target(nn.Identity(), *dark(1), "l2")
-    assert target.record is target.nearest
+    assert target.findings.recorded is target.findings.best
 
 
 @pytest.mark.parametrize(("norm", "expected"), [("l0", 12), ("l2", 0.3 * 12**0.5), ("linf", 0.3)])

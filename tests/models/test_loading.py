@@ -9,8 +9,9 @@ import absynth
 from absynth.errors import InputError
 from absynth.models.abs.model import ABS
 from absynth.models.abs.vae import VAE
+from absynth.models.base import with_inference
 from absynth.models.cnn import CNN
-from absynth.models.loading import load_model, with_inference
+from absynth.models.loading import load_model
 from absynth.models.weights import save_weights
 
 ABS_SPEC = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from absynth.attacks.line_search import Family, bisect, blend, smallest_of_draws
+from absynth.attacks.line_search import Family, bisect_curve, blend, smallest_of_draws
 from absynth.attacks.noise import salt_pepper_noise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
@@ -136,7 +136,7 @@ def _start(target: Target, random: SampleRandom, trials: int) -> None:
         clean = target.active[0].flatten(1)
         nearest = target.best[target.rows].flatten(1)
         high = clean.new_ones(len(clean))
-        bisect(
+        bisect_curve(
             target, blend(clean, nearest[None]), torch.zeros_like(high), high, bisections=_BLEND_BISECTIONS
         )
 

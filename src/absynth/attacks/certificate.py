@@ -13,9 +13,9 @@ from absynth.attacks.api import for_norm
 from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
-from absynth.certificates.certify import Certificate, certificate
+from absynth.certificates.lower_bounds import Certificate, certificate
 from absynth.certificates.class_pair import ClassPair, minimal_perturbation
-from absynth.certificates.settings import Settings
+from absynth.certificates.settings import SearchSettings
 
 _SURPLUS = 0.02  # energy by which the rival is to be preferred, at first and at least after a failure
 _MORE, _LESS = (
@@ -30,7 +30,7 @@ class CertificateAttack:
 
     class_pairs: int
     steps: int
-    settings: Settings
+    settings: SearchSettings
     refine_steps: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
@@ -67,4 +67,4 @@ def certificate_attack(
     refine_steps: queries of a final bisection to the clean image; none in l0
     """
     for_norm(norm, l2=None, linf=None, l0=None)
-    return CertificateAttack(class_pairs, steps, Settings(starts=starts, own=1), refine_steps)
+    return CertificateAttack(class_pairs, steps, SearchSettings(starts=starts, own=1), refine_steps)

@@ -1,17 +1,18 @@
-"""The confirmation that all attacks share: what is recorded has fooled the reference model."""
+"""The confirmation that all attacks share: what is recorded is misclassified by the reference model."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from absynth.attacks.postprocessing import nearest_alike
+from absynth.attacks.line_search import bisect, search_grid
+from absynth.attacks.postprocessing import closest_equivalent
+from absynth.models.base import input_threshold, predict_labels
 from absynth.norms import distance
 
 _STRETCHES = (1.002, 1.01, 1.03, 1.1, 1.3, 2.0)  # how far beyond a candidate the push looks
-_RESOLUTION = (
-    0.002  # the push ends when the reference's boundary is known this well, relative to the distance
-)
+_RESOLUTION = 0.002  # the push ends when the reference's boundary is known this well, relative to the distance
+_BISECTIONS = 64  # more than that resolution ever takes
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,15 @@ class Confirmation:
 def confirm(
     reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor, norm: str, history: Tensor | None = None
 ) -> Confirmation:
-    """Judge candidates (n, 1, 28, 28) for images x with labels y, which the reference classifies correctly.
+    """Confirm candidates (n, 1, 28, 28) for images x with labels y, which the reference classifies correctly.
 
     A candidate that fools only the inference it was found with lies close to the boundary. It is pushed on
     along the line from the clean image until the reference agrees, then back by bisection. Where no push helps,
-    the nearest of `history` (k, n, 1, 28, 28) that the reference accepts takes its place. If the reference
-    binarises its input (it has an `input_threshold`), what is recorded is post-processed (`nearest_alike`): the
-    push must go on from the images as they were asked for, since it flips no pixel between clean and threshold.
+    the closest of `history` (k, n, 1, 28, 28) that the reference misclassifies takes its place. If the reference
+    binarises its input, what is recorded is post-processed (`closest_equivalent`): the push must go on from the
+    images as they were asked for, since it flips no pixel between clean and threshold.
     """
-    threshold = getattr(reference, "input_threshold", None)
+    threshold = input_threshold(reference)
     prediction = predict_labels(reference, candidates)
     adversarial = candidates.clone()
     tried = (candidates != x).flatten(1).any(dim=1)
@@ -45,53 +46,44 @@ def confirm(
         adversarial[pending], prediction[pending] = pushed, pushed_prediction
     pending = pending[prediction[pending] == y[pending]]
     if history is not None and len(pending):
-        shorter = nearest_alike(x, history, threshold)
-        found = _first_accepted(reference, x[pending], y[pending], shorter[:, pending], norm)
-        adversarial[pending], prediction[pending] = found
+        shorter = closest_equivalent(x, history, threshold)
+        confirmed = _first_confirmed(reference, x[pending], y[pending], shorter[:, pending], norm)
+        adversarial[pending], prediction[pending] = confirmed
     failed = ~tried | (prediction == y)
     adversarial[failed] = x[failed]
     prediction[failed] = y[failed]
-    adversarial = nearest_alike(x, adversarial, threshold)
+    adversarial = closest_equivalent(x, adversarial, threshold)
     found = torch.where(failed, torch.inf, distance(x, adversarial, norm))
     return Confirmation(adversarial, found, prediction)
 
 
 def _push(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest image beyond each candidate that the reference misclassifies, and its prediction of it."""
-
-    def along(rows: Tensor, stretch: Tensor) -> Tensor:
-        return (x[rows] + stretch[:, None, None, None] * (candidates[rows] - x[rows])).clamp(0, 1)
-
-    low = torch.ones(len(x), device=x.device)
-    high = torch.full_like(low, torch.inf)
+    """The closest image beyond each candidate that the reference misclassifies, and its prediction of it."""
     best, best_prediction = candidates.clone(), y.clone()
 
-    def attempt(rows: Tensor, stretch: Tensor) -> None:
-        trial = along(rows, stretch)
+    def ask(stretch: Tensor, rows: Tensor) -> Tensor:
+        trial = (x[rows] + stretch[:, None, None, None] * (candidates[rows] - x[rows])).clamp(0, 1)
         prediction = predict_labels(reference, trial)
         success = prediction != y[rows]
-        won, lost = rows[success], rows[~success]
-        best[won], best_prediction[won], high[won] = trial[success], prediction[success], stretch[success]
-        low[lost] = stretch[~success]
+        won = rows[success]
+        best[won], best_prediction[won] = trial[success], prediction[success]
+        return success
 
-    for stretch in _STRETCHES:
-        rows = high.isinf().nonzero().squeeze(1)
-        if len(rows):
-            attempt(rows, torch.full((len(rows),), stretch, device=x.device))
-    while len(rows := (high.isfinite() & (high - low > _RESOLUTION)).nonzero().squeeze(1)):
-        attempt(rows, (low[rows] + high[rows]) / 2)
+    grid = torch.tensor(_STRETCHES, device=x.device)
+    low, high = search_grid(ask, grid, torch.ones(len(x), device=x.device))
+    bisect(ask, low, high, bisections=_BISECTIONS, resolution=_RESOLUTION)
     return best, best_prediction
 
 
-def _first_accepted(
+def _first_confirmed(
     reference: nn.Module, x: Tensor, y: Tensor, history: Tensor, norm: str
 ) -> tuple[Tensor, Tensor]:
-    """Of each image's history (k, n, …) the nearest adversarial that the reference misclassifies, and as what."""
+    """Of each image's history (k, n, …) the closest image that the reference misclassifies, and as what."""
     distances = torch.stack([distance(x, images, norm) for images in history])  # (k, n)
     distances[distances == 0] = torch.inf  # no adversarial, but the clean image in its place
     best, best_prediction = x.clone(), y.clone()
     order = distances.argsort(dim=0)
-    for place in order:  # (n,), the next nearest of each image
+    for place in order:  # (n,), the next closest of each image
         rows = ((best_prediction == y) & distances.gather(0, place[None])[0].isfinite()).nonzero().squeeze(1)
         if not len(rows):
             break
@@ -99,11 +91,3 @@ def _first_accepted(
         prediction = predict_labels(reference, images)
         best[rows], best_prediction[rows] = images, prediction
     return best, best_prediction
-
-
-def predict_labels(model: nn.Module, x: Tensor) -> Tensor:
-    """The classes (n,) that a model gives images (n, 1, 28, 28)."""
-    if not len(x):
-        return torch.empty(0, dtype=torch.int64, device=x.device)
-    with torch.no_grad():
-        return model(x).argmax(dim=1)

@@ -2,7 +2,7 @@
 
 Each is an attack of `absynth.attacks.gradient` on a view of the target whose gradient is a coordinate-wise
 central difference (Schott et al. 2019, section 5, score-based attacks). What that assumes of a model whose
-inference can start from a neighbour's is in docs/attacks.md.
+inference can start from a neighbour's is in docs/derivations/estimated-gradients.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,21 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from absynth.attacks.api import Attack
 from absynth.attacks.gradient import bim, deepfool, fgm, fgsm, mim
 from absynth.attacks.randomness import SampleRandom
-from absynth.attacks.run import Attack
 from absynth.attacks.target import Target
-from absynth.models.abs.energy import Inferred
+from absynth.models.base import NeighbourLogits, input_threshold
 from absynth.norms import distance
 
 _CHUNK = 1024  # neighbours asked for at a time; in ABS each takes some 0.1 MB
-
-LogitsNear = Callable[
-    [Tensor, Tensor], Tensor
-]  # images (q, 1, 28, 28) and which x each is near (q,), to (q, C)
-
 
 def pixel_ends(x: Tensor, step: float) -> Tensor:
     """The changed pixel of each neighbour of x (m, 1, 28, 28) in [0, 1], a step down and a step up: (m, 2, 784).
@@ -35,7 +30,7 @@ def pixel_ends(x: Tensor, step: float) -> Tensor:
     return torch.stack([(flat - step).clamp_min(0), (flat + step).clamp_max(1)], dim=1)
 
 
-def rises(logits_near: LogitsNear, x: Tensor, ends: Tensor) -> Tensor:
+def rises(near: NeighbourLogits, x: Tensor, ends: Tensor) -> Tensor:
     """By how much all logits rise from the lower to the upper neighbour in each pixel: (m, C, 784).
 
     Neighbours that clipping leaves at x itself are asked for once, not once for each pixel.
@@ -51,12 +46,12 @@ def rises(logits_near: LogitsNear, x: Tensor, ends: Tensor) -> Tensor:
     def ask(rows: slice) -> Tensor:
         neighbours = flat[owner[rows]]
         neighbours.scatter_(1, pixel[rows, None], value[rows, None])
-        return logits_near(neighbours.view(-1, *x.shape[1:]), owner[rows])
+        return near(neighbours.view(-1, *x.shape[1:]), owner[rows])
 
     asked = torch.cat([ask(slice(first, first + _CHUNK)) for first in range(0, len(owner), _CHUNK)])
     logits = asked.new_zeros(*moved.shape, asked.shape[1])  # (m, 2, d, C)
     if len(still):
-        logits[still] = logits_near(x[still], still)[:, None, None]
+        logits[still] = near(x[still], still)[:, None, None]
     logits[owner, side, pixel] = asked
     return (logits[:, 1] - logits[:, 0]).transpose(1, 2)
 
@@ -72,87 +67,80 @@ def central_differences(rise: Tensor, ends: Tensor) -> Tensor:
 
 
 class EstimatingTarget(Target):
-    """A view of a target, with the same bests and counts, whose gradients are central differences.
+    """A view of a target, with the same session, findings and counts, whose gradients are central differences.
 
     The model is never asked for a gradient. An estimate counts as one query for each of its neighbours
-    (1,568) and as no gradient. Estimates are made when a gradient is taken, for one query an active image, and
+    (1,568) and as no gradient. Estimates are made when a gradient is taken, for one query per active image, and
     what they asked is kept: all logits at a point share it, and so do points between which a model that
-    binarises its input (it has an `input_threshold`) sees no difference, nor between their neighbours. A model
-    that can infer from what it found nearby infers the neighbours from the latents of their middle.
+    binarises its input sees no difference, nor between their neighbours. A session that starts warm infers the
+    neighbours from what it knows of their middle.
 
-    Each image's nearest misclassified neighbour waits for `offer_neighbours`. At once it would pass for the attack's
-    own result, whose last step is a bisection: a neighbour may be nearer, but lies in a worse direction.
+    Each image's closest misclassified neighbour waits for `offer_neighbours`. At once it would pass for the attack's
+    own result, whose last step is a bisection: a neighbour may be closer, but lies in a worse direction.
+
+    step: h of the central difference, in intensity
     """
 
     def __init__(self, target: Target, step: float):
-        nn.Module.__init__(self)
-        self.__dict__.update(
-            target.__dict__
-        )  # bests and counts are changed in place, thus shared; rows are not
+        super().__init__(
+            target.model, target.x, target.y, target.norm, session=target.session, findings=target.findings
+        )
+        self.rows = target.rows
         self.step = step
-        self.kept = _Kept(self._seen(self.x, pixel_ends(self.x, step)))
-        self.neighbour, self.neighbour_read = (
-            self.x.clone(),
-            self.y.clone(),
-        )  # misclassified where there is one
+        self.threshold = input_threshold(target.model)
+        self.kept = _Kept(self._identity(self.x, pixel_ends(self.x, step)))
+        self.neighbour, self.neighbour_prediction = self.x.clone(), self.y.clone()  # where one is misclassified
         self.neighbour_distance = torch.full_like(self.best_distance, torch.inf)
 
     def forward(self, queries: Tensor) -> Tensor:
-        """As in `Target`; where a gradient is wanted, the queries are one for each active image."""
+        """As in `Target`; where a gradient is wanted, there is one query per active image."""
         with torch.no_grad():
             logits = super().forward(queries.detach())
         if not (queries.requires_grad and torch.is_grad_enabled()):
             return logits
         if len(queries) != len(self.rows):
             raise ValueError(f"gradients of {len(queries)} queries for {len(self.rows)} active images")
-        start = self.session.found[self.rows] if self.session else None
-        derivatives = partial(self._derivatives, queries.detach(), self.rows, start)
+        near = self.session.neighbour_logits(self.rows)
+        derivatives = partial(self._derivatives, queries.detach(), self.rows, near)
         return _Estimated.apply(queries, logits, derivatives)
 
     @torch.no_grad()
-    def _derivatives(self, queries: Tensor, rows: Tensor, start: Inferred | None) -> Tensor:
+    def _derivatives(self, queries: Tensor, rows: Tensor, near: NeighbourLogits) -> Tensor:
         """Derivatives (m, C, 784) of the logits at queries (m, 1, 28, 28) that belong to `rows` (m,)."""
         ends = pixel_ends(queries, self.step)
-        seen = self._seen(queries, ends)
-        fresh = self.kept.missing(seen, rows)  # positions within rows
+        identity = self._identity(queries, ends)
+        fresh = self.kept.missing(identity, rows)  # positions within rows
         if len(fresh):
-            start = start[fresh] if start else None
-            ask = partial(self._logits_near, rows=rows[fresh], start=start)
             self.queries[rows[fresh]] += 2 * queries[0].numel()
-            self.kept.put(seen[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh]))
-        return central_differences(self.kept.get(seen, rows), ends)
 
-    def _seen(self, queries: Tensor, ends: Tensor) -> Tensor:
-        """What settles the logits of the neighbours of queries (m, 1, 28, 28), as rows (m, …)."""
-        threshold = getattr(self.model, "input_threshold", None)
-        if threshold is None:
+            def ask(neighbours: Tensor, middle: Tensor) -> Tensor:
+                logits = near(neighbours, fresh[middle])
+                self._set_aside(neighbours, logits.argmax(dim=1), rows[fresh[middle]])
+                return logits
+
+            self.kept.put(identity[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh]))
+        return central_differences(self.kept.get(identity, rows), ends)
+
+    def _identity(self, queries: Tensor, ends: Tensor) -> Tensor:
+        """What determines the logits of the neighbours of queries (m, 1, 28, 28), as rows (m, …)."""
+        if self.threshold is None:
             return queries.flatten(1)
-        return torch.cat([queries.flatten(1)[:, None], ends], dim=1).flatten(1) >= threshold
-
-    def _logits_near(
-        self, neighbours: Tensor, middle: Tensor, rows: Tensor, start: Inferred | None
-    ) -> Tensor:
-        if start is None:
-            logits = self.model(neighbours)
-        else:
-            logits = self.model.at(neighbours, self.model.infer_near(neighbours, start[middle]))
-        self._set_aside(neighbours, logits.argmax(dim=1), rows[middle])
-        return logits
+        return torch.cat([queries.flatten(1)[:, None], ends], dim=1).flatten(1) >= self.threshold
 
     def _set_aside(self, images: Tensor, prediction: Tensor, rows: Tensor) -> None:
-        """Keep of images (q, 1, 28, 28) the nearest misclassified one for each of `rows` (q,)."""
+        """Keep the closest misclassified one of images (q, 1, 28, 28) for each of `rows` (q,)."""
         misclassified = prediction != self.y[rows]
         for row in rows[misclassified].unique():
             mine = (misclassified & (rows == row)).nonzero().squeeze(1)
-            away, nearest = distance(self.x[row, None], images[mine], self.norm).min(dim=0)
-            if away < self.neighbour_distance[row]:
-                self.neighbour_distance[row] = away
-                self.neighbour[row] = images[mine[nearest]]
-                self.neighbour_read[row] = prediction[mine[nearest]]
+            smallest, closest = distance(self.x[row, None], images[mine], self.norm).min(dim=0)
+            if smallest < self.neighbour_distance[row]:
+                self.neighbour_distance[row] = smallest
+                self.neighbour[row] = images[mine[closest]]
+                self.neighbour_prediction[row] = prediction[mine[closest]]
 
     def offer_neighbours(self) -> None:
-        """Hold the nearest misclassified neighbours of the active images against the bests so far."""
-        self.offer(self.neighbour[self.rows], self.neighbour_read[self.rows])
+        """Compare the closest misclassified neighbours of the active images with the best adversarials so far."""
+        self.offer(self.neighbour[self.rows], self.neighbour_prediction[self.rows])
 
 
 class _Kept:

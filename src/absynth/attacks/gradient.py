@@ -16,6 +16,7 @@ from foolbox.attacks.gradient_descent_base import BaseGradientDescent
 from foolbox.criteria import Misclassification
 from torch import Tensor
 
+from absynth.attacks.api import for_norm
 from absynth.attacks.descent import (
     UNIT_BALL,
     L2Iterations,
@@ -23,15 +24,10 @@ from absynth.attacks.descent import (
     MomentumIterations,
     misclassification_loss,
 )
-from absynth.attacks.epsilon_search import (
-    bisect_to_clean,
-    first_success,
-    for_norm,
-    search_epsilon,
-    search_line,
-)
+from absynth.attacks.epsilon_search import first_success, search_epsilon
 from absynth.attacks.foolbox.bridge import FoolboxMinimization, as_foolbox
 from absynth.attacks.foolbox.view import FoolboxView
+from absynth.attacks.line_search import bisect_to_clean, search_line
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 

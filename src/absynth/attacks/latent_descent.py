@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from absynth.attacks.epsilon_search import bisect_to_clean, for_norm
-from absynth.attacks.line_search import bisect, blend
+from absynth.attacks.api import for_norm
+from absynth.attacks.line_search import bisect_curve, bisect_to_clean, blend
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 
@@ -26,7 +26,7 @@ class LatentDescent:
         with target.only(misclassified):
             low = before.new_zeros(int(misclassified.sum()))
             last = blend(before[misclassified].flatten(1), after[misclassified].flatten(1)[None])
-            bisect(target, last, low, torch.ones_like(low), bisections=self.bisections)
+            bisect_curve(target, last, low, torch.ones_like(low), bisections=self.bisections)
         bisect_to_clean(target, self.refine_steps)
 
     def _descend(self, target: Target) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from absynth.attacks.line_search import Family, ask, bisect
+from absynth.attacks.line_search import Family, ask_images, bisect_curve
 from absynth.attacks.noise import rank, salt_pepper_noise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
@@ -101,7 +101,7 @@ def _reset_step(target: Target, clean: Tensor, state: _Descent, block: int) -> _
     end = (slot * stride.clamp(min=1)).minimum(left)  # (block, m), candidates reset places begin … end - 1
     begin = torch.where(single, end - 1, 0)
     chosen = (place >= begin[..., None]) & (place < end[..., None])  # (block, m, d)
-    success = ask(target, torch.where(chosen, clean, current))  # (block, m)
+    success = ask_images(target, torch.where(chosen, clean, current))  # (block, m)
     tried = end[-1]  # (m,)
 
     # Of single pixels the first success is taken, of groups the longest. What is known to fail by itself
@@ -215,7 +215,7 @@ def _first_movable(
     slot = torch.arange(block, device=clean.device)[:, None].minimum(tried - 1)  # (block, m)
     gap = current - clean
     nearer = torch.where(gap.abs() <= resolution, clean, current - resolution * gap.sign())  # (m, d)
-    success = ask(target, torch.where(place == slot[..., None], nearer, current))
+    success = ask_images(target, torch.where(place == slot[..., None], nearer, current))
     return torch.where(success, slot, tried).amin(dim=0)
 
 
@@ -225,7 +225,7 @@ def _approach(target: Target, clean: Tensor, current: Tensor, pixel: Tensor, res
     gap = torch.where(chosen, current - clean, 0)
     family = Family(_bring_to, current, (chosen[None], clean[None], gap.sign()[None]))
     high = (gap.abs().amax(dim=1) - resolution).clamp(min=0)  # (c,)
-    size = bisect(target, family, torch.zeros_like(high), high, bisections=32, resolution=resolution)
+    size = bisect_curve(target, family, torch.zeros_like(high), high, bisections=32, resolution=resolution)
     return family.at(size[None])[0]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def nearest_alike(x: Tensor, images: Tensor, threshold: float | None) -> Tensor:
+def closest_equivalent(x: Tensor, images: Tensor, threshold: float | None) -> Tensor:
     """Of all images that binarise as `images` (…, n, 1, 28, 28) do, the nearest to x (n, 1, 28, 28) in any norm.
 
     A pixel whose binary value is x's goes back to x; any other goes to the threshold if that is above x, else

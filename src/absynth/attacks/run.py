@@ -1,19 +1,18 @@
 """One attack on one shard of test images, from the clean prediction to the record."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from absynth.attacks.api import Attack
 from absynth.attacks.checkpoint import Progress
-from absynth.attacks.confirm import confirm, predict_labels
+from absynth.attacks.confirm import confirm
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.io.log import LOGGER, progress_bar
-from absynth.models.loading import with_inference
-
-Attack = Callable[[Target, SampleRandom], None]
+from absynth.models.base import predict_labels, with_inference
 
 
 def attack_images(
@@ -86,7 +85,7 @@ def _attack_batch(
         for start in starts:
             _show(target, start[rows])
         attack(target, SampleRandom(seed, f"{name}/{norm}", index[rows].tolist(), x.device))
-        found = target.record
+        found = target.findings.recorded
         confirmation = confirm(
             with_inference(model, "reference"), x[rows], y[rows], found.best, norm, found.history
         )

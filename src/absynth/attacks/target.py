@@ -1,40 +1,65 @@
-"""What an attack sees of a model: every query is counted, and the nearest adversarial of all is kept."""
+"""What an attack sees of a model: every query is counted, and the best adversarial of all is kept."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from absynth.attacks.best import BestAdversarial
-from absynth.models.abs.session import WarmStartSession
+from absynth.errors import InputError
+from absynth.models.base import LatentSession, Session, input_threshold, start_session
 
 
-class Target(nn.Module):
-    """A model under attack by images x with labels y, in one norm.
+class Findings:
+    """What attacks on images x (n, 1, 28, 28) have found and asked so far; several targets may share it.
 
-    Called like the model, on a multiple of the active images, image by image in the order of `rows`:
-    (k · len(rows), 1, 28, 28). Each answer is held against its clean image, so that the nearest adversarial
-    over *all* queries is kept, unless it is withdrawn (`recheck`), and not only the last that an attack returns. A
-    model that can infer from what it found nearby (it has a method `infer_near`) does so.
-
-    rows (m,): which images are active, all at first; `only` narrows them for a while
-    nearest: the nearest adversarials so far, for an attack to go on from (best, best_distance: its parts)
-    record: those to be judged; the same, unless the model binarises its input (it has an `input_threshold`):
-        then the nearest after post-processing, which a query may be though it lies far away itself
+    best: the best adversarials, for an attack to continue from
+    recorded: those to be confirmed and recorded; the same object unless the model binarises its input: then the best
+        after post-processing, which may come from a query that is far away itself
     queries, gradients (n,) int64: images asked for, and how many of them with a gradient
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, norm: str):
-        super().__init__()
-        self.model, self.x, self.y, self.norm = model, x, y, norm
-        self.session = WarmStartSession(model, x, y) if hasattr(model, "infer_near") else None
-        self.rows = torch.arange(len(x), device=x.device)
-        threshold = getattr(model, "input_threshold", None)
-        self.nearest = BestAdversarial(x, norm)
-        self.record = self.nearest if threshold is None else BestAdversarial(x, norm, threshold)
+    def __init__(self, x: Tensor, norm: str, threshold: float | None):
+        self.best = BestAdversarial(x, norm)
+        self.recorded = self.best if threshold is None else BestAdversarial(x, norm, threshold)
         self.queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.gradients = torch.zeros_like(self.queries)
+
+    @property
+    def trackers(self) -> set[BestAdversarial]:
+        """All that keep adversarials; one, unless the model binarises its input."""
+        return {self.best, self.recorded}
+
+
+class Target(nn.Module):
+    """A model under attack by images x (n, 1, 28, 28) with labels y (n,), in one norm.
+
+    Called like the model, on a multiple of the active images, image by image in the order of `rows`:
+    (k · len(rows), 1, 28, 28). Each answer is compared with its label, so that the best adversarial over *all*
+    queries is kept, and not only the last that an attack returns; `recheck` may roll one back. The model is asked
+    through a session, in which it may exploit what it computed for nearby images.
+
+    rows (m,): which images are active, all at first; `only` narrows them for a while
+    session, findings: those of another target of the same images, to share; new ones by default
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        norm: str,
+        *,
+        session: Session | None = None,
+        findings: Findings | None = None,
+    ):
+        super().__init__()
+        self.model, self.x, self.y, self.norm = model, x, y, norm
+        self.session = session or start_session(model, x, y)
+        self.findings = findings or Findings(x, norm, input_threshold(model))
+        self.rows = torch.arange(len(x), device=x.device)
 
     @property
     def active(self) -> tuple[Tensor, Tensor]:
@@ -43,16 +68,26 @@ class Target(nn.Module):
 
     @property
     def best(self) -> Tensor:
-        """The nearest adversarials so far (n, 1, 28, 28), the clean image where there is none."""
-        return self.nearest.best
+        """The best adversarials so far (n, 1, 28, 28), the clean image where there is none."""
+        return self.findings.best.best
 
     @property
     def best_distance(self) -> Tensor:
         """Their distances (n,) float64, inf where there is none."""
-        return self.nearest.distance
+        return self.findings.best.distance
+
+    @property
+    def queries(self) -> Tensor:
+        """Images asked for so far (n,) int64."""
+        return self.findings.queries
+
+    @property
+    def gradients(self) -> Tensor:
+        """How many of them were asked for with a gradient (n,) int64."""
+        return self.findings.gradients
 
     @contextmanager
-    def only(self, chosen: Tensor) -> Iterator["Target"]:
+    def only(self, chosen: Tensor) -> Iterator[Self]:
         """Make only `chosen` of the active images active: a mask or positions (m,) within `rows`."""
         before = self.rows
         self.rows = before[chosen]
@@ -63,13 +98,9 @@ class Target(nn.Module):
 
     def forward(self, queries: Tensor) -> Tensor:
         """Logits (k · m, 10) of queries (k · m, 1, 28, 28); k blocks of the m active images."""
-        blocks = self._blocks(queries)
-        if self.session:
-            logits = self.session(queries, self.rows.repeat(blocks))
-        else:
-            logits = self.model(queries)
+        rows, blocks = self.rows, self._blocks(queries)
+        logits = self.session.logits(queries, rows.repeat(blocks))
         if logits.requires_grad:
-            rows = self.rows
             logits.register_hook(lambda gradient: self._count_gradients(rows, blocks))
         self._count(queries.detach(), logits.detach().argmax(dim=1))
         return logits
@@ -78,59 +109,49 @@ class Target(nn.Module):
     def rivals(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Ask a model with latents for one query (m, 1, 28, 28) of each active image.
 
-        Returns whether it is misclassified (m,), and the reconstruction (m, 1, 28, 28) of it by the likeliest class
-        other than the label, whose latents are searched as if the label's class were none.
+        Returns whether it is misclassified (m,), and its reconstruction (m, 1, 28, 28) by the likeliest class other
+        than the label, whose latents are searched as if the label were no class of the model.
+        Raises InputError for a model without latents.
         """
+        if not isinstance(self.session, LatentSession):
+            raise InputError(f"{type(self.model).__name__} infers no latents")
         y = self.y[self.rows]
-        inferred = self.session.infer(queries, self.rows, without=y)
-        logits = self.model.at(queries, inferred)
-        prediction = logits.argmax(dim=1)
+        prediction, images = self.session.rival_reconstructions(queries, self.rows, y)
         self._count(queries, prediction)
-        rival = logits.scatter(1, y[:, None], -torch.inf).argmax(dim=1)
-        images = inferred.images[torch.arange(len(y), device=y.device), rival]
-        return prediction != y, images.view_as(queries)
+        return prediction != y, images
 
     def adversarial(self, queries: Tensor) -> Tensor:
         """Whether the model misclassifies queries (k · m, 1, 28, 28): (k · m,) bool."""
         rows = self.rows.repeat(self._blocks(queries))
         with torch.no_grad():
-            if self.session:
-                prediction = self.session.decide(queries, rows)
-                self._count(queries, prediction)
-            else:
-                prediction = self(queries).argmax(dim=1)
+            prediction = self.session.predict(queries, rows)
+            self._count(queries, prediction)
         return prediction != self.y[rows]
 
     def recheck(self) -> Tensor:
-        """Ask for the active images' best adversarials again, and withdraw those that are no longer misclassified.
+        """Ask for the active images' best adversarials again; roll back those that are now correctly classified.
 
-        What infers under attack may have missed the label's best explanation, and know it by now (`WarmStartSession`).
+        A session may have missed the label's best latents at first, and know them by now.
 
-        Returns which are withdrawn (m,) bool; the nearest that was best before takes such a one's place, if any.
+        Returns which are rolled back (m,) bool; the best one in the history takes its place, if there is one.
         """
         refuted = ~self.adversarial(self.best[self.rows])
         rows = self.rows[refuted]
         if len(rows):
-            for tracker in self._trackers:
+            for tracker in self.findings.trackers:
                 tracker.roll_back(rows)
-            if self.session:
-                self.session.nearest[rows] = torch.inf
+            self.session.drop_adversarials(rows)
         return refuted
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
-        """Keep those queries (k · m, 1, 28, 28) that are misclassified and nearer than the best so far."""
+        """Keep those queries (k · m, 1, 28, 28) that are misclassified and improve on the best so far."""
         y = self.y[self.rows]
         for block, predicted in zip(queries.split(len(y)), prediction.split(len(y)), strict=True):
-            for tracker in self._trackers:
+            for tracker in self.findings.trackers:
                 tracker.offer(self.rows, block, predicted != y)
 
-    @property
-    def _trackers(self) -> set[BestAdversarial]:
-        """Those that keep adversarials; one, unless the model binarises its input."""
-        return {self.nearest, self.record}
-
     def _count(self, queries: Tensor, prediction: Tensor) -> None:
-        self.queries[self.rows] += self._blocks(queries)
+        self.findings.queries[self.rows] += self._blocks(queries)
         self.offer(queries, prediction)
 
     def _blocks(self, queries: Tensor) -> int:
@@ -140,4 +161,4 @@ class Target(nn.Module):
         return blocks
 
     def _count_gradients(self, rows: Tensor, blocks: int) -> None:
-        self.gradients[rows] += blocks
+        self.findings.gradients[rows] += blocks

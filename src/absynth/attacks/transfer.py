@@ -9,10 +9,11 @@ from foolbox.attacks.gradient_descent_base import BaseGradientDescent
 from foolbox.criteria import Misclassification
 from torch import Tensor, nn
 
+from absynth.attacks.api import for_norm
 from absynth.attacks.descent import L2Iterations, LinfIterations
-from absynth.attacks.epsilon_search import for_norm, search_line
 from absynth.attacks.foolbox.bridge import as_foolbox
 from absynth.attacks.gradient import steepest_direction
+from absynth.attacks.line_search import search_line
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.norms import NORMS

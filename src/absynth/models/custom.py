@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from absynth.errors import InputError
+from absynth.models.base import input_threshold
 from absynth.models.building import ModelFiles, resolve
 from absynth.models.checks import check_images
 from absynth.models.weights import load_weights
@@ -21,7 +22,7 @@ class Custom(nn.Module):
     def __init__(self, name: str, model: nn.Module):
         super().__init__()
         self.name, self.model = name, model
-        self.input_threshold = getattr(model, "input_threshold", None)
+        self.input_threshold = input_threshold(model)
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x)

@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from absynth.errors import InputError
+from absynth.models.base import with_inference
 from absynth.models.building import build
 from absynth.models.calibration_file import read_calibration
 
@@ -24,9 +25,3 @@ def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: st
         raise InputError(f"{run} has no calibrated model {name!r}; it has {', '.join(there) or 'none'}")
     model = build(read_calibration(path)["model"], run).to(device)
     return with_inference(model, inference) if inference else model
-
-
-def with_inference(model: nn.Module, inference: str) -> nn.Module:
-    """Choose a model's inference, where it has a choice; others know only one and are returned as they are."""
-    use = getattr(model, "use", None)
-    return use(inference) if use else model

@@ -136,7 +136,7 @@ def test_fast_reaches_a_stationary_point_of_the_winning_class(vaes, decoders, im
 def test_energy_is_that_of_the_latents_returned(vaes, decoders, images):
     model = ABS(vaes, prior_samples=50, steps=3)
     for inference in ("reference", "fast"):
-        inferred = model.use(inference).infer(images.view(-1, 1, 28, 28))
+        inferred = model.with_inference(inference).infer(images.view(-1, 1, 28, 28))
         with torch.no_grad():
             decoded = decoders(inferred.latents.transpose(0, 1).reshape(-1, LATENT), [6, 6, 6])
         torch.testing.assert_close(

@@ -33,7 +33,7 @@ def test_gradient_is_that_of_the_converged_energy(files, mnist_test):
         torch.randn(3, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=1
     )
     flat = x.flatten(1).clone().requires_grad_(True)
-    logits = model.logits(flat, start)
+    logits = model.logits_from(flat, start)
     gradients = torch.stack(
         [torch.autograd.grad(logits[:, c].sum(), flat, retain_graph=True)[0] for c in range(10)], 1
     )
@@ -49,7 +49,7 @@ def _central_difference(model, flat, start: Inferred, direction, step: float = 1
     values = []
     for sign in (1, -1):
         moved = flat + sign * step * direction
-        values.append(model.logits(moved, model.fast.refine(model.decoders, moved, start, model.gamma)))
+        values.append(model.logits_from(moved, model.fast.refine(model.decoders, moved, start, model.gamma)))
     return (values[0] - values[1]) / (2 * step)
 
 
@@ -80,8 +80,8 @@ def test_binary_model_sees_only_black_and_white(files, mnist_test):
     inferred = binary.infer(x)
     binary.gamma[9] = 1.1
     seen = (x >= 0.5).float().flatten(1)
-    torch.testing.assert_close(binary.logits(seen, inferred)[:, :9], logits[:, :9])
-    torch.testing.assert_close(binary.logits(seen, inferred)[:, 9], 1.1 * logits[:, 9])
+    torch.testing.assert_close(binary.logits_from(seen, inferred)[:, :9], logits[:, :9])
+    torch.testing.assert_close(binary.logits_from(seen, inferred)[:, 9], 1.1 * logits[:, 9])
 
 
 def test_fast_and_reference_decide_alike(files, mnist_test):
@@ -89,7 +89,7 @@ def test_fast_and_reference_decide_alike(files, mnist_test):
     model = build_abs(files)
     x, y = (part[:40] for part in mnist_test)
     with torch.no_grad():
-        fast, reference = model.use("fast")(x), model.use("reference")(x)
+        fast, reference = model.with_inference("fast")(x), model.with_inference("reference")(x)
     assert torch.equal(fast.argmax(dim=1), reference.argmax(dim=1))
     assert (fast.argmax(dim=1) == y).float().mean() > 0.95
     chosen = reference.argmax(dim=1, keepdim=True)
@@ -101,7 +101,7 @@ def test_warm_start_agrees_with_a_cold_one(model, mnist_test):
     start = model.infer(x)
     moved = (x + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     with torch.no_grad():
-        warm = model.at(moved, model.infer_near(moved, start))
+        warm = model.logits_at(moved, model.infer_near(moved, start))
         cold = model(moved)
     assert torch.equal(warm.argmax(dim=1), cold.argmax(dim=1))
     best = cold.argmax(dim=1, keepdim=True)
@@ -111,7 +111,7 @@ def test_warm_start_agrees_with_a_cold_one(model, mnist_test):
 def test_rivals_are_searched_as_if_the_label_were_none(model, mnist_test):
     """The likeliest other class is often too far from winning to be searched at all, unless by itself."""
     x, y = (part[:20] for part in mnist_test)
-    seen, label = model.seen(x), y[:, None]
+    seen, label = model.preprocess(x), y[:, None]
     found = model.infer(x)
     refined = model.infer(x, y)
     for other in (refined, model.infer_near(x, found, y)):
@@ -119,8 +119,7 @@ def test_rivals_are_searched_as_if_the_label_were_none(model, mnist_test):
     before, after = (
         inferred.energies(seen).scatter(1, label, torch.inf).amin(dim=1) for inferred in (found, refined)
     )
-    reference = model.use("reference").infer(x).energies(seen).scatter(1, label, torch.inf).amin(dim=1)
-    model.use("fast")
+    reference = model.with_inference("reference").infer(x).energies(seen).scatter(1, label, torch.inf).amin(dim=1)
     assert (after <= before + 1e-4).all()
     assert (after < before - 1).any()
     assert (after - reference < 0.5).float().mean() >= 0.8

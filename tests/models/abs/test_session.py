@@ -7,7 +7,7 @@ from torch import nn
 from absynth.models.abs.energy import Inferred
 from absynth.models.abs.first_order import FirstOrderPrediction, latest
 from absynth.models.abs.model import ABS, build_abs
-from absynth.models.abs.session import CHAIN, RADIUS, WarmStartSession
+from absynth.models.abs.session import MAX_PREDICTIONS, WARM_RADIUS, WarmStartSession
 from absynth.models.building import ModelFiles
 
 
@@ -21,7 +21,7 @@ class Recorder(nn.Module):
         super().__init__()
         self.cold, self.warm = [], []
 
-    def seen(self, x):
+    def preprocess(self, x):
         return x.flatten(1)
 
     def infer(self, x, without=None, **_):
@@ -29,7 +29,7 @@ class Recorder(nn.Module):
         mean = x.flatten(1).mean(dim=1)
         return Inferred(mean[:, None, None].repeat(1, 10, 8), mean[:, None, None].repeat(1, 10, 784))
 
-    def at(self, x, inferred):
+    def logits_at(self, x, inferred):
         return inferred.latents[:, :, 0]
 
     def infer_near(self, x, start, without=None, **_):
@@ -51,10 +51,10 @@ def test_near_queries_start_from_their_own_rows_last_inference():
     session = made(model, 3)
     x = torch.stack([torch.full((1, 28, 28), value) for value in (0.2, 0.4, 0.6)])
     rows = torch.arange(3)
-    torch.testing.assert_close(session(x, rows)[:, 0], torch.tensor([0.2, 0.4, 0.6]))
+    torch.testing.assert_close(session.logits(x, rows)[:, 0], torch.tensor([0.2, 0.4, 0.6]))
     assert (model.cold, model.warm) == ([3], [])
-    step = 0.9 * RADIUS / 28
-    torch.testing.assert_close(session(x[[2, 0]] + step, rows[[2, 0]])[:, 0], torch.tensor([0.6, 0.2]))
+    step = 0.9 * WARM_RADIUS / 28
+    torch.testing.assert_close(session.logits(x[[2, 0]] + step, rows[[2, 0]])[:, 0], torch.tensor([0.6, 0.2]))
     assert (model.cold, model.warm) == ([3], [2])
 
 
@@ -62,11 +62,11 @@ def test_far_queries_are_inferred_anew_and_remembered():
     model = Recorder()
     session = made(model, 2)
     x = torch.full((2, 1, 28, 28), 0.2)
-    session(x, torch.arange(2))
-    mixed = x + torch.tensor([0.0, 1.1 * RADIUS / 28])[:, None, None, None]
-    torch.testing.assert_close(session(mixed, torch.arange(2))[:, 0], mixed.flatten(1).mean(dim=1))
+    session.logits(x, torch.arange(2))
+    mixed = x + torch.tensor([0.0, 1.1 * WARM_RADIUS / 28])[:, None, None, None]
+    torch.testing.assert_close(session.logits(mixed, torch.arange(2))[:, 0], mixed.flatten(1).mean(dim=1))
     assert (model.cold, model.warm) == ([2, 1], [1])
-    session(mixed, torch.arange(2))
+    session.logits(mixed, torch.arange(2))
     assert (model.cold, model.warm) == ([2, 1], [1, 2])
 
 
@@ -75,15 +75,15 @@ def test_rivals_refined_without_a_class_are_what_the_next_query_starts_from():
     x, row = torch.full((1, 1, 28, 28), 0.2), torch.tensor([0])
     refined = session.infer(x, row, without=torch.tensor([3]))
     torch.testing.assert_close(refined.latents, torch.full((1, 10, 8), 1.2))
-    torch.testing.assert_close(session(x, row), torch.full((1, 10), 1.2))
+    torch.testing.assert_close(session.logits(x, row), torch.full((1, 10), 1.2))
 
 
 def test_a_row_not_asked_for_yet_is_inferred_from_nothing():
     model = Recorder()
     session = made(model, 2)
     x = torch.full((1, 1, 28, 28), 0.2)
-    session(x, torch.tensor([0]))
-    session(x, torch.tensor([1]))
+    session.logits(x, torch.tensor([0]))
+    session.logits(x, torch.tensor([1]))
     assert (model.cold, model.warm) == ([1, 1], [])
 
 
@@ -99,7 +99,7 @@ def test_of_a_row_s_queries_the_last_is_the_latest(rows, expected):
 def test_of_several_queries_of_a_row_the_last_is_remembered():
     session = made(Recorder(), 2)
     x = torch.stack([torch.full((1, 28, 28), value) for value in (0.1, 0.2, 0.6, 0.7)])
-    session(x, torch.tensor([0, 1, 0, 1]))
+    session.logits(x, torch.tensor([0, 1, 0, 1]))
     torch.testing.assert_close(session.last, x[2:].flatten(1))
     torch.testing.assert_close(session.found.latents[:, 0, 0], torch.tensor([0.6, 0.7]))
 
@@ -127,7 +127,7 @@ def test_decisions_near_the_boundary_are_foreseen(model, boundary, monkeypatch):
     """Small steps about the boundary, where inference from nothing says now this and now that."""
     x, y, middle = boundary
     session, rows = WarmStartSession(model, x, y), torch.arange(6)
-    session.decide(middle, rows)
+    session.predict(middle, rows)
     generator = torch.Generator().manual_seed(0)
     steps = torch.randn(20, *middle.shape, generator=generator)
     queries = (middle + 0.3 * steps / steps.flatten(2).norm(dim=2)[..., None, None, None]).clamp(0, 1)
@@ -145,7 +145,7 @@ def test_decisions_near_the_boundary_are_foreseen(model, boundary, monkeypatch):
 
     for name in ("infer", "infer_near"):
         monkeypatch.setattr(model, name, counted(getattr(ABS, name)))
-    found = torch.stack([session.decide(step, rows) for step in queries])
+    found = torch.stack([session.predict(step, rows) for step in queries])
     assert (found == expected).float().mean() > 0.95
     assert 0.1 < (expected == y).float().mean() < 0.9
     assert inferred < 60  # of 120
@@ -163,13 +163,13 @@ def test_a_foreseen_query_is_not_inferred_until_the_chain_is_long(model, boundar
     with monkeypatch.context() as patched:
         for name in ("infer", "infer_near"):
             patched.setattr(model, name, forbidden)
-        for _ in range(CHAIN):
-            assert torch.equal(session.decide((x + 0.001).clamp(0, 1), rows), y)
+        for _ in range(MAX_PREDICTIONS):
+            assert torch.equal(session.predict((x + 0.001).clamp(0, 1), rows), y)
         assert torch.equal(session.last, before)
         with pytest.raises(AssertionError, match="inferred"):
-            session.decide(x, rows)
-    assert torch.equal(session.decide(x, rows), y)
-    assert session.decided.tolist() == [0] * 6
+            session.predict(x, rows)
+    assert torch.equal(session.predict(x, rows), y)
+    assert session.predictions.tolist() == [0] * 6
 
 
 def test_the_decrease_of_a_linear_decoder_is_foreseen_exactly():
@@ -205,19 +205,19 @@ def test_a_lost_explanation_by_the_label_is_found_again_at_home(model, boundary)
     session.infer(x, rows)
     session.found.latents[rows, y] = 0.0
     session.found.images[rows, y] = 1.0  # an explanation that no image has
-    assert torch.equal(session.decide(x, rows), y)
+    assert torch.equal(session.predict(x, rows), y)
     session.found.images[rows, y] = 1.0
     with torch.no_grad():
-        assert torch.equal(session(x, rows).argmax(dim=1), y)
+        assert torch.equal(session.logits(x, rows).argmax(dim=1), y)
 
 
 def test_a_lost_explanation_by_the_rival_is_found_again_where_it_won(model, boundary):
     x, y, points = boundary
     session, rows = WarmStartSession(model, x, y), torch.arange(6)
-    won = session.decide(points, rows)
+    won = session.predict(points, rows)
     assert (won != y).all()
     for again in (session.last, torch.full_like(session.last, torch.nan)):  # warm, and from nothing
         session.last = again
         session.found.latents[rows, won] = 0.0
         session.found.images[rows, won] = 1.0  # an explanation that no image has
-        assert torch.equal(session.decide(points, rows), won)
+        assert torch.equal(session.predict(points, rows), won)

@@ -23,8 +23,9 @@ from foolbox.attacks.base import (
 )
 from torch import Tensor
 
-from absynth.attacks.epsilon_search import bisect_to_clean, per_distinct_epsilon, search_epsilon
+from absynth.attacks.epsilon_search import per_distinct_epsilon, search_epsilon
 from absynth.attacks.foolbox.view import FoolboxView
+from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError

@@ -21,8 +21,9 @@ from foolbox.attacks import (
 from foolbox.attacks.brendel_bethge import BrendelBethgeAttack
 from torch import Tensor
 
-from absynth.attacks.epsilon_search import bisect_to_clean, for_norm
+from absynth.attacks.api import for_norm
 from absynth.attacks.foolbox.bridge import FoolboxMinimization, isolate, run_minimization
+from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 

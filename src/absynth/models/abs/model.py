@@ -1,6 +1,9 @@
 """The Analysis-by-Synthesis classifier (paper, section 3) as an ordinary differentiable module."""
 
 from collections.abc import Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +14,7 @@ from absynth.models.abs.energy import Inferred, Watcher
 from absynth.models.abs.fast import Fast
 from absynth.models.abs.prior import Prototypes
 from absynth.models.abs.reference import Reference
+from absynth.models.abs.session import WarmStartSession
 from absynth.models.abs.vae import LATENT, VAE
 from absynth.models.binarize import THRESHOLD, binarize
 from absynth.models.building import ModelFiles
@@ -54,31 +58,38 @@ class ABS(nn.Module):
         self.input_threshold = THRESHOLD if binary else None
         self.reference = Reference(steps, learning_rate)
         self.fast = Fast()
-        self.use(inference)
+        self.inference = _known(inference)
 
-    def use(self, inference: str) -> "ABS":
-        """Switch the inference; returns the module itself.
+    def with_inference(self, inference: str) -> Self:
+        """The same model as seen through another inference; weights and prior samples are shared.
 
-        Raises InputError for an unknown one.
+        Raises InputError for an unknown inference.
         """
-        if inference not in INFERENCES:
-            raise InputError(f"unknown inference {inference!r}; there are {' and '.join(INFERENCES)}")
-        self.inference = inference
-        return self
+        view = copy(self)
+        view.inference = _known(inference)
+        return view
+
+    def start_session(self, images: Tensor, labels: Tensor) -> WarmStartSession:
+        """A session that infers queries near clean images (n, 1, 28, 28) from what it inferred before."""
+        return WarmStartSession(self, images, labels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.at(x, self.infer(x))
+        return self.logits_at(x, self.infer(x))
 
-    def at(self, x: Tensor, inferred: Inferred) -> Tensor:
+    def logits_at(self, x: Tensor, inferred: Inferred) -> Tensor:
         """Logits (n, C) of images (n, 1, 28, 28) at latents inferred for them; differentiable in x."""
-        return self.logits(self.seen(x), inferred)
+        return self.logits_from(self.preprocess(x), inferred)
+
+    def logits_from(self, inputs: Tensor, inferred: Inferred) -> Tensor:
+        """Logits (n, C) of preprocessed images (n, 784) at given latents; differentiable in them."""
+        return -self.gamma * inferred.energies(inputs) / PIXELS
 
     def infer(
         self,
         x: Tensor,
         without: Tensor | None = None,
         *,
-        decide: bool = False,
+        until_decided: bool = False,
         watch: Watcher | None = None,
     ) -> Inferred:
         """The latents of images (n, 1, 28, 28) under every class.
@@ -86,14 +97,14 @@ class ABS(nn.Module):
         Fast inference searches only classes that may win.
 
         without: a class (n,) of each image whose rivals it then searches for as if it were none
-        decide: it then stops searching where a class has no rival left
+        until_decided: it then stops searching where a class has no rival left
         watch: shown the Jacobians of fast inference
         """
         check_images(x)
-        seen = self.seen(x).detach()
+        seen = self.preprocess(x).detach()
         if self.inference == "reference":
             return self.reference.infer(self.decoders, self.prototypes, seen)
-        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma, without, decide, watch)
+        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma, without, until_decided, watch)
 
     def infer_near(
         self,
@@ -114,29 +125,31 @@ class ABS(nn.Module):
         """
         check_images(x)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
-        seen = self.seen(x).detach()
+        seen = self.preprocess(x).detach()
         return self.fast.refine(self.decoders, seen, start, self.gamma, without, pairs, watch)
 
-    def logits(self, seen: Tensor, inferred: Inferred) -> Tensor:
-        """Logits (n, C) of flat images (n, 784) at given latents."""
-        return -self.gamma * inferred.energies(seen) / PIXELS
-
-    def seen(self, x: Tensor) -> Tensor:
+    def preprocess(self, x: Tensor) -> Tensor:
         """What the model sees of images (n, 1, 28, 28): flat (n, 784), binarised if it is binary."""
         return (binarize(x) if self.binary else x).flatten(1)
 
 
-def build_abs(files: ModelFiles, **options) -> ABS:
+def _known(inference: str) -> str:
+    if inference not in INFERENCES:
+        raise InputError(f"unknown inference {inference!r}; there are {' and '.join(INFERENCES)}")
+    return inference
+
+
+def build_abs(files: ModelFiles, **options: Any) -> ABS:
     """ABS from one file of weights a class; options are those of `ABS`."""
     return ABS([_load_vae(path) for path in files.weights], **options)
 
 
-def build_binary_abs(files: ModelFiles, **options) -> ABS:
+def build_binary_abs(files: ModelFiles, **options: Any) -> ABS:
     """Binary ABS: the same weights, its input binarised, its logits scaled by γ."""
     return ABS([_load_vae(path) for path in files.weights], binary=True, gamma=files.gamma, **options)
 
 
-def _load_vae(path) -> VAE:
+def _load_vae(path: Path) -> VAE:
     vae = VAE()
     load_weights(path, vae)
     return vae

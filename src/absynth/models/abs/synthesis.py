@@ -30,7 +30,7 @@ def reconstruct(model: ABS, images: Tensor, classes: Tensor) -> tuple[Tensor, Te
         return images.new_zeros(*classes.shape, 1, 28, 28), images.new_zeros(classes.shape)
     with torch.no_grad():
         inferred = model.infer(images)
-        energies = model.gamma * inferred.energies(model.seen(images))  # (n, C)
+        energies = model.gamma * inferred.energies(model.preprocess(images))  # (n, C)
     rows = torch.arange(len(images), device=images.device)[:, None]
     return inferred.images[rows, classes].view(*classes.shape, 1, 28, 28).clamp(0, 1), energies[rows, classes]
 
