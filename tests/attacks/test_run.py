@@ -7,22 +7,21 @@ from absynth.attacks.run import attack_images
 from absynth.io.records import SHARD
 
 N = 6
-NEVER = 9  # an image that reads this label is read wrongly
+NEVER = 9  # an image with this label is misclassified
 
 
 class Bright(torch.nn.Module):
-    """Class 1 for images whose mean is above the threshold of the inference in use, else class 0."""
+    """Class 1 for images whose mean is above the threshold of its inference, else class 0."""
 
     epsilons = {"fast": 0.5, "reference": 0.52}  # noqa: RUF012
 
-    def __init__(self):
+    def __init__(self, inference="fast", used=None):
         super().__init__()
-        self.inference = "fast"
-        self.used = []
-
-    def use(self, inference):
         self.inference = inference
-        return self
+        self.used = [] if used is None else used
+
+    def with_inference(self, inference):
+        return Bright(inference, self.used)
 
     def forward(self, x):
         self.used.append((self.inference, len(x)))
@@ -109,7 +108,7 @@ def test_failures_are_at_infinity_and_hold_the_clean_image():
     torch.testing.assert_close(columns["adversarial"][:, 0, 0, 0], torch.linspace(0, 0.3, N))
 
 
-def test_attacks_run_on_fast_inference_and_the_reference_judges():
+def test_attacks_run_on_fast_inference_and_the_reference_confirms():
     model = Bright()
     run(brighten, batch_size=N, model=model)
     # clean images, the attack's two queries of the four correctly classified, then candidates and their push

@@ -129,7 +129,7 @@ def test_errors_that_are_no_refusals_are_raised():
 
 def test_queries_are_kept_in_the_box():
     target, asked = target_of(two_class(), "l2"), []
-    target.register_forward_pre_hook(lambda module, inputs: asked.append(inputs[0]))
+    target.model.register_forward_pre_hook(lambda module, inputs: asked.append(inputs[0]))
     FoolboxMinimization(Scripted(lambda x: 0.5 - 20 * (x - 0.5)), refine_steps=0)(target, draws())
     assert [(images.min(), images.max()) for images in asked] == [(0, 1)] * 2
 
