@@ -25,8 +25,8 @@ from inference import load_images, load_labels, load_vaes
 from torch import nn
 
 from absynth.certificates import search
-from absynth.certificates.certify import bound_rows, certify
-from absynth.certificates.settings import Settings
+from absynth.certificates.lower_bounds import bound_rows, compute_lower_bounds
+from absynth.certificates.settings import SearchSettings
 from absynth.data.idx import read_idx
 from absynth.evaluation.lower_bounds import summarise_bounds
 from absynth.models.abs.model import ABS
@@ -80,7 +80,7 @@ def main() -> None:
 def measure(model: nn.Module, x: torch.Tensor, y: torch.Tensor, norm: str, seeds: int) -> dict:
     """What the docstring of this file says of one model and norm."""
     began = time.process_time()
-    columns, found = certify(model, x, y, norm, Settings(seeds=seeds))
+    columns, found = compute_lower_bounds(model, x, y, norm, SearchSettings(seeds=seeds))
     result = {"images": len(x), "cpu_seconds_per_image": (time.process_time() - began) / len(x)}
     rows = bound_rows(columns, found, torch.arange(len(x)), y)
     for row in summarise_bounds(*map(pd.DataFrame, rows)):

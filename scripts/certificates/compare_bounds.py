@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pandas as pd
 import torch
 
-from absynth.certificates.certify import certificate
-from absynth.certificates.settings import Settings
+from absynth.certificates.lower_bounds import certificate
+from absynth.certificates.settings import SearchSettings
 from absynth.data.splits import read_split
 from absynth.evaluation.bracket import CURVES as CURVE_COLUMNS
 from absynth.evaluation.bracket import (
@@ -23,7 +23,7 @@ from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import MINIMAL, read_record
 from absynth.models.building import build
-from absynth.models.loading import with_inference
+from absynth.models.base import with_inference
 from absynth.workflow.devices import acquire
 
 
@@ -63,16 +63,16 @@ def main(
         position = {index: row for row, index in enumerate(columns["index"])}
         picked = [position[index] for index in below["index"]]
         adversarials = torch.from_numpy(columns["adversarial"][picked]).to(device)
-        certified, asked = Settings(**settings), (adversarials, y[chosen], x[chosen])
+        certified, asked = SearchSettings(**settings), (adversarials, y[chosen], x[chosen])
         batches = zip(*(values.split(certified.batch_size) for values in asked), strict=True)
         margins = torch.cat([certificate(network, certified).margin(*batch) for batch in batches])
         for row, margin in zip(rows, margins.tolist(), strict=True):
-            row |= {"margin": margin, "explained": int(margin > 0)}
+            row |= {"margin": margin, "attributed_to_inference": int(margin > 0)}
     write_csv(bracket, found.to_dict("records"), INTERVALS)
     write_csv(violations, rows, VIOLATIONS)
     write_csv(middle, [{**identity, **medians(found)}], MEDIANS)
     write_csv(curve, curves(found).assign(**identity).to_dict("records"), CURVE_COLUMNS)
-    unexplained = sum(1 - row["explained"] for row in rows)
+    unexplained = sum(1 - row["attributed_to_inference"] for row in rows)
     log = LOGGER.error if unexplained else LOGGER.info
     log("%s %s: %d adversarials below their bound, %d unexplained", model, norm, len(rows), unexplained)
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import torch
 
-from absynth.certificates.certify import bound_rows, certify
-from absynth.certificates.settings import Settings
+from absynth.certificates.lower_bounds import bound_rows, compute_lower_bounds
+from absynth.certificates.settings import SearchSettings
 from absynth.data.splits import read_split
 from absynth.evaluation.lower_bounds import COLUMNS, DRAWS
 from absynth.io.atomic import write_csv
@@ -35,7 +35,7 @@ def main(
     draws: a row an image and draw of prior samples with the paper's bounds; none where it has no bound
     """
     x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *span))
-    found, drawn = certify(build(spec, folder).to(device), x, y, norm, Settings(**settings))
+    found, drawn = compute_lower_bounds(build(spec, folder).to(device), x, y, norm, SearchSettings(**settings))
     rows, draw_rows = bound_rows(found, drawn, torch.arange(*span), y)
     write_csv(bounds, rows, COLUMNS)
     write_csv(draws, draw_rows, DRAWS)

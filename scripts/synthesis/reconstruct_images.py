@@ -13,7 +13,7 @@ from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record, write_record
 from absynth.models.abs.synthesis import explain
 from absynth.models.building import build
-from absynth.models.loading import with_inference
+from absynth.models.base import with_inference
 from absynth.workflow.devices import acquire
 
 

@@ -15,7 +15,7 @@ from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import MINIMAL, SHARD, Column, read_record
 from absynth.models.building import build
-from absynth.models.loading import with_inference
+from absynth.models.base import with_inference
 from absynth.workflow.devices import acquire
 
 _BATCH = 256  # images that the model is asked for at a time

@@ -6,11 +6,11 @@ import torch
 from absynth.attacks.certificate import certificate_attack
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
-from absynth.certificates.certify import certificate, certify
-from absynth.certificates.class_pair import Explanation, minimal_perturbation
-from absynth.certificates.enumerated import NeighborCertificate
+from absynth.certificates.lower_bounds import certificate, compute_lower_bounds
+from absynth.certificates.class_pair import Reconstruction, minimal_perturbation
+from absynth.certificates.enumerated import EnumeratedBounds
 from absynth.certificates.perturbations import Box
-from absynth.certificates.settings import Settings
+from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
 from absynth.models.cnn import CNN
 from absynth.models.nearest_neighbor import NearestNeighbor
@@ -51,8 +51,8 @@ def enumerated(x: torch.Tensor, label: int, norm: str, neighbors: int) -> float:
         minimal_perturbation(
             Box(norm, x[None]),
             sample,
-            Explanation(v.expand_as(rivals), zero, one),
-            Explanation(rivals, zero, one),
+            Reconstruction(v.expand_as(rivals), zero, one),
+            Reconstruction(rivals, zero, one),
         ).size
         for v in own
     ]
@@ -65,7 +65,7 @@ def test_bound_is_that_of_full_enumeration(model, images, norm, neighbors, monke
     monkeypatch.setattr("absynth.certificates.enumerated._CANDIDATES", 5)  # so that the early end matters
     monkeypatch.setattr("absynth.certificates.enumerated._CHUNK", 7)
     x, y = images
-    found = NeighborCertificate(model, Settings(neighbors=neighbors)).bound(x, y, norm)
+    found = EnumeratedBounds(model, SearchSettings(neighbors=neighbors)).bound(x, y, norm)
     expected = [enumerated(a, b, norm, neighbors) for a, b in zip(x.flatten(1), y.tolist(), strict=True)]
     torch.testing.assert_close(found.size, torch.tensor(expected))
     assert (found.rival != y).all()
@@ -77,7 +77,7 @@ def test_a_rival_equal_to_the_own_image_is_found(norm, monkeypatch):
     monkeypatch.setattr("absynth.certificates.enumerated._CANDIDATES", 1)
     model = NearestNeighbor(torch.cat([TRAIN, TRAIN[:1]]), torch.cat([LABELS, torch.tensor([5])]))
     x = (0.7 * TRAIN[:1] + 0.3 * pictures(1, 1)).view(1, 1, 28, 28)
-    found = NeighborCertificate(model, Settings(neighbors=1)).bound(x, LABELS[:1], norm)
+    found = EnumeratedBounds(model, SearchSettings(neighbors=1)).bound(x, LABELS[:1], norm)
     assert (found.size.item(), found.rival.item()) == (0, 5)
 
 
@@ -86,14 +86,14 @@ def test_between_two_images_the_bound_is_half_their_distance():
     white[:16] = 1.0
     model = NearestNeighbor(torch.stack([black, white]), torch.tensor([0, 1]), n_classes=2)
     x, y = torch.zeros(1, 1, 28, 28), torch.zeros(1, dtype=torch.int64)
-    bounds = {norm: NeighborCertificate(model, Settings()).bound(x, y, norm).size.item() for norm in NORMS}
+    bounds = {norm: EnumeratedBounds(model, SearchSettings()).bound(x, y, norm).size.item() for norm in NORMS}
     assert bounds == {"l2": pytest.approx(2.0), "linf": pytest.approx(0.5), "l0": 8.0}
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_attack_ends_just_above_the_bound(model, images, norm):
     x, y = images
-    bound = NeighborCertificate(model, Settings()).bound(x, y, norm).size.double()
+    bound = EnumeratedBounds(model, SearchSettings()).bound(x, y, norm).size.double()
     target = Target(model, x, y, norm)
     certificate_attack(norm, steps=25)(target, SampleRandom(0, "test", range(4), x.device))
     assert (model(target.best).argmax(dim=1) != y).all()
@@ -114,7 +114,7 @@ def test_attack_asks_for_active_images_only(model, images):
 
 def test_margin_tells_adversarials_from_others(model, images):
     x, y = images
-    method = certificate(model, Settings())
+    method = certificate(model, SearchSettings())
     assert (method.margin(x, y, x) > 0).all()
     other = TRAIN[4:8].view_as(x)
     assert (method.margin(other, y, x) < 0).all()
@@ -125,16 +125,16 @@ def test_margin_tells_adversarials_from_others(model, images):
 
 def test_paper_has_no_bound_and_misclassified_images_none(model, images):
     x, y = images
-    columns, seeds = certify(model, x, torch.tensor([0, 5, 2, 3]), "l2", Settings(batch_size=3))
+    columns, seeds = compute_lower_bounds(model, x, torch.tensor([0, 5, 2, 3]), "l2", SearchSettings(batch_size=3))
     assert seeds == []
     assert columns["correct"].tolist() == [True, False, True, True]
     assert columns["joint"][1] == 0
     assert columns["rival"][1] == -1
     assert not columns["joint"].isnan().any()
-    nothing, _ = certify(model, x, (y + 1) % 10, "l2", Settings())
+    nothing, _ = compute_lower_bounds(model, x, (y + 1) % 10, "l2", SearchSettings())
     assert nothing["joint"].tolist() == [0, 0, 0, 0]
 
 
 def test_models_without_a_certificate_are_refused():
     with pytest.raises(InputError, match="CNN offers no certificate"):
-        certificate(CNN(), Settings())
+        certificate(CNN(), SearchSettings())

@@ -9,18 +9,18 @@ from toy_abs import ToyABS, blocks
 
 from absynth.attacks.certificate import certificate_attack
 from absynth.attacks.run import attack_images
-from absynth.certificates.certify import certify
-from absynth.certificates.class_pair import Explanation, minimal_perturbation
+from absynth.certificates.lower_bounds import compute_lower_bounds
+from absynth.certificates.class_pair import Reconstruction, minimal_perturbation
 from absynth.certificates.search import Minima, Search
-from absynth.certificates.searched import LatentCertificate, _Side
-from absynth.certificates.settings import Settings
+from absynth.certificates.searched import SearchedBounds, _Side
+from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
 from absynth.models.abs.energy import energies
 from absynth.models.abs.model import build_abs
 from absynth.models.building import ModelFiles
 
 NORMS = ("l2", "linf", "l0")
-QUICK = Settings(starts=2, screened=8, steps=40, own=2, seeds=2)
+QUICK = SearchSettings(starts=2, screened=8, steps=40, own=2, seeds=2)
 LABEL = torch.zeros(1, dtype=torch.int64)
 
 
@@ -31,7 +31,7 @@ def image(flat: torch.Tensor) -> torch.Tensor:
 def test_two_pictures_have_a_hyperplane_between_them():
     """E_1 - E_0 = m - 2w·δ with w = p_1 - p_0: the distance to the plane, exactly, in every norm."""
     pictures = torch.stack([blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5)])
-    certificate = LatentCertificate(ToyABS(pictures), QUICK)
+    certificate = SearchedBounds(ToyABS(pictures), QUICK)
     x = image(pictures[0])
     w = pictures[1] - pictures[0]
     margin = w.square().sum()
@@ -56,10 +56,10 @@ def test_the_search_finds_the_best_latent_of_a_rival(norm):
     slopes[1, 0] = blocks(0.0, 0.04, -0.01, 0.0)
     model = ToyABS(pictures, slopes)
     x = image(blocks(0.5, 0.5, 0.5, 0.5))
-    certificate = LatentCertificate(model, QUICK)
+    certificate = SearchedBounds(model, QUICK)
     latents = torch.linspace(-5, 5, 4001)
-    rival = Explanation(pictures[1] + latents[:, None] * slopes[1, 0], 0.5 * latents**2, torch.ones(4001))
-    own = Explanation(pictures[:1].expand(4001, -1), torch.zeros(4001), torch.ones(4001))
+    rival = Reconstruction(pictures[1] + latents[:, None] * slopes[1, 0], 0.5 * latents**2, torch.ones(4001))
+    own = Reconstruction(pictures[:1].expand(4001, -1), torch.zeros(4001), torch.ones(4001))
     sample = torch.zeros(4001, dtype=torch.int64)
     grid = minimal_perturbation(certificate.perturbations(x, norm), sample, own, rival).score
     assert 0.1 < abs(latents[grid.argmin()].item()) < 4.9  # neither at the start nor at the edge
@@ -75,7 +75,7 @@ def test_each_rival_needs_what_the_most_demanding_own_explanation_asks():
     )
     slopes = torch.zeros(3, 8, 784)
     slopes[0, 0] = blocks(0.1, 0.0, 0.0, 0.0)
-    certificate = LatentCertificate(ToyABS(pictures, slopes), QUICK)
+    certificate = SearchedBounds(ToyABS(pictures, slopes), QUICK)
     # 196 pixels a block: z = 196 · 0.1 · 0.025 / (196 · 0.01 + ½) fits x + ½δ = 0.525, and shifts the block by 0.1 z
     z = 0.49 / 2.46
     own = 1.96 * z**2 + 0.5 * z**2
@@ -92,7 +92,7 @@ def test_each_rival_needs_what_the_most_demanding_own_explanation_asks():
 
 def test_a_class_needs_no_more_than_either_half_found_against_one_own_explanation():
     """Class 1 needs 1.1 by all; class 2 needs 1.0 against either explanation, though each half missed it once."""
-    certificate = LatentCertificate(ToyABS(torch.rand(3, 784)), QUICK)
+    certificate = SearchedBounds(ToyABS(torch.rand(3, 784)), QUICK)
     wanted = torch.tensor([[False, True, True]])
     inf = torch.inf
     scores = [[[[inf, inf], [1.1, 1.1], [1.0, 1.2]]], [[[inf, inf], [1.1, 1.1], [1.2, 1.0]]]]
@@ -135,7 +135,7 @@ def test_binary_bound_counts_flips():
     other[:10] = 1.0
     x = torch.full((784,), 0.1)
     x[:10] = torch.linspace(0.05, 0.45, 10)
-    certificate = LatentCertificate(ToyABS(torch.stack([one, other]), binary=True), QUICK)
+    certificate = SearchedBounds(ToyABS(torch.stack([one, other]), binary=True), QUICK)
     assert certificate.bound(image(x), LABEL, "l0").size.item() == 5
     costs = (0.5 - x[:10]).sort().values
     assert certificate.bound(image(x), LABEL, "linf").size.item() == pytest.approx(costs[4].item())
@@ -152,19 +152,19 @@ def test_binary_bound_weighs_energies_by_gamma():
         model = ToyABS(torch.stack([one, other]), binary=True, gamma=[1.0, gamma])
         least = math.ceil(10 * gamma / (1 + gamma))
         assert (
-            LatentCertificate(model, QUICK).bound(image(torch.zeros(784)), LABEL, "l0").size.item() == least
+            SearchedBounds(model, QUICK).bound(image(torch.zeros(784)), LABEL, "l0").size.item() == least
         )
 
 
 def test_gamma_without_binarisation_is_refused():
     with pytest.raises(InputError, match="only for binarised input"):
-        LatentCertificate(ToyABS(torch.zeros(2, 784), gamma=[1.0, 1.1]), QUICK)
+        SearchedBounds(ToyABS(torch.zeros(2, 784), gamma=[1.0, 1.1]), QUICK)
 
 
 def test_paper_linf_bound_is_where_its_two_sides_meet():
     """r = 0: the own energy grows to Σ ε², the rival's shrinks to Σ (|w| - ε)²; w is one block of pixels."""
     pictures = torch.stack([blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.5, 0.5)])
-    certificate = LatentCertificate(ToyABS(pictures), QUICK)
+    certificate = SearchedBounds(ToyABS(pictures), QUICK)
     with_kl, without_kl = next(certificate.paper("linf"))(image(pictures[0]), LABEL)
     # 196 (0.1 - ε)² = 784 ε²: 0.1 - ε = 2ε
     assert with_kl.item() == pytest.approx(0.1 / 3, rel=1e-4)
@@ -172,7 +172,7 @@ def test_paper_linf_bound_is_where_its_two_sides_meet():
 
 
 def test_each_seed_has_its_own_prior_samples():
-    certificate = LatentCertificate(ToyABS(torch.rand(2, 784), 0.02 * torch.randn(2, 8, 784)), QUICK)
+    certificate = SearchedBounds(ToyABS(torch.rand(2, 784), 0.02 * torch.randn(2, 8, 784)), QUICK)
     assert len(list(certificate.paper("l2"))) == 2
     assert list(certificate.paper("l0")) == []
 
@@ -183,7 +183,7 @@ def released(published):
     return build_abs(files, prior_samples=2000).eval()
 
 
-SEARCH = Settings(starts=3, steps=20, own=1, seeds=1)
+SEARCH = SearchSettings(starts=3, steps=20, own=1, seeds=1)
 
 
 @pytest.mark.published
@@ -191,7 +191,7 @@ SEARCH = Settings(starts=3, steps=20, own=1, seeds=1)
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_joint_bound_is_never_below_the_papers(released, mnist_test, norm):
     x, y = (part[:8] for part in mnist_test)
-    columns, (paper,) = certify(released, x, y, norm, SEARCH)
+    columns, (paper,) = compute_lower_bounds(released, x, y, norm, SEARCH)
     assert columns["correct"].all()
     assert (columns["joint"] >= paper["paper_without_kl"]).all()
     assert (paper["paper_without_kl"] >= paper["paper"]).all()
@@ -203,7 +203,7 @@ def test_joint_bound_is_never_below_the_papers(released, mnist_test, norm):
 @pytest.mark.mnist
 def test_no_perturbation_inside_the_bound_changes_the_converged_decision(released, mnist_test):
     x, y = (part[:4] for part in mnist_test)
-    certificate = LatentCertificate(released.use("reference"), replace(SEARCH, own=2))
+    certificate = SearchedBounds(released.with_inference("reference"), replace(SEARCH, own=2))
     generator = torch.Generator().manual_seed(0)
     for norm in ("l2", "linf"):
         bound = certificate.bound(x, y, norm).size[:, None]
@@ -222,19 +222,19 @@ def test_no_perturbation_inside_the_bound_changes_the_converged_decision(release
 def test_misclassified_images_have_no_bound(released, mnist_test):
     x, y = mnist_test[0][:3], mnist_test[1][:3].clone()
     y[1] = (y[1] + 1) % 10
-    columns, (paper,) = certify(released, x, y, "l2", SEARCH)
+    columns, (paper,) = compute_lower_bounds(released, x, y, "l2", SEARCH)
     assert columns["correct"].tolist() == [True, False, True]
     assert (columns["joint"] > 0).tolist() == [True, False, True]
     assert columns["rival"][1] == -1
     assert (paper["paper"][1], columns["disagreement"][1]) == (0, 0)
 
 
-@pytest.mark.parametrize("changes", [{"restarts": 0}, {"first_steps": 0}, {"margin": 0.0}])
+@pytest.mark.parametrize("changes", [{"perturbed_restarts": 0}, {"first_steps": 0}, {"pruning_share": 0.0}])
 def test_a_cut_search_still_gives_a_bound(changes):
     pictures = torch.stack(
         [blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5), blocks(0.9, 0.1, 0.5, 0.5)]
     )
-    certificate = LatentCertificate(ToyABS(pictures), replace(QUICK, **changes))
+    certificate = SearchedBounds(ToyABS(pictures), replace(QUICK, **changes))
     found = certificate.bound(image(pictures[0]), LABEL, "l2")
     assert found.rival.item() == 1
     half = (pictures[1] - pictures[0]).norm().item() / 2
@@ -246,7 +246,7 @@ def test_a_cut_search_still_gives_a_bound(changes):
 @pytest.mark.parametrize("norm", NORMS)
 def test_attack_ends_above_the_bound_and_near_it(released, mnist_test, norm):
     x, y = (part[:3] for part in mnist_test)
-    columns, _ = certify(released, x, y, norm, SEARCH)
+    columns, _ = compute_lower_bounds(released, x, y, norm, SEARCH)
     found = attack_images(
         certificate_attack(norm, class_pairs=2, steps=15),
         released,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scripts.certificates import gather_lower_bounds as reduce_bounds
 
-from absynth.certificates.certify import bound_rows
+from absynth.certificates.lower_bounds import bound_rows
 from absynth.errors import InputError
 from absynth.evaluation.bracket import bound_violations, curves, intervals, medians
 from absynth.evaluation.lower_bounds import COLUMNS, DRAWS, summarise_bounds
@@ -55,14 +55,14 @@ def test_an_adversarial_below_its_bound_contradicts_it(found):
 
 def test_medians_are_over_all_images(found):
     assert medians(found) == {
-        "lower": 1.5, "upper": 1.7, "gap": pytest.approx(0.25), "closed": 2, "open": 2, "n": 4,
+        "lower": 1.5, "upper": 1.7, "gap": pytest.approx(0.25), "tight": 2, "loose": 2, "n": 4,
     }  # fmt: skip
 
 
-def test_brackets_are_closed_within_one_and_open_beyond_ten_per_cent():
+def test_brackets_are_tight_within_one_and_loose_beyond_ten_per_cent():
     ends = [(1.0, 1.005), (1.0, 1.05), (1.0, 1.2), (0.0, 0.0), (math.inf, math.inf), (1.0, math.inf)]
     found = medians(pd.DataFrame(ends, columns=["lower", "upper"]))
-    assert (found["closed"], found["open"], found["n"]) == (3, 2, 6)
+    assert (found["tight"], found["loose"], found["n"]) == (3, 2, 6)
 
 
 def test_certified_accuracy_lies_below_that_under_attack(found):

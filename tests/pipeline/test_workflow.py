@@ -39,7 +39,7 @@ def test_all_results_are_there_and_agree(finished):
     assert (results / "figures" / "accuracy_distortion.svg").read_text().startswith("<?xml")
     made_with = json.loads((results / "tables" / "provenance.json").read_text(encoding="utf-8"))
     assert made_with["config"]["run"] == "tiny"
-    assert made_with["config"]["certificates"]["margin"] > 0  # a default
+    assert made_with["config"]["certificates"]["pruning_share"] > 0  # a default
     assert made_with["hardware"]["devices"]
 
 

@@ -8,7 +8,7 @@ from configs import OWN, ROOT, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from absynth.certificates.settings import Settings
+from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
 
 
@@ -74,19 +74,19 @@ def test_substitute_goes_to_the_attacks_that_need_it():
 
 def test_budget_is_what_the_builder_takes():
     made = plan(attacks={"bim": {"steps": 7, "models": ["cnn"], "norms": ["l2"], "batch_size": 5}})
-    assert made.budget("bim", "cnn")["steps"] == 7
-    assert not {"models", "norms", "batch_size"} & made.budget("bim", "cnn").keys()
+    assert made.options("bim", "cnn")["steps"] == 7
+    assert not {"models", "norms", "batch_size"} & made.options("bim", "cnn").keys()
     assert made.config["attacks"]["bim"]["batch_size"] == 5
 
 
 def test_a_model_may_have_a_budget_of_its_own():
     per_model = {"cnn": {"steps": 9}, "madry": {"restarts": 3}, "abs": None}
     made = plan(attacks={"bim": {"steps": 7, "restarts": 2, "per_model": per_model}})
-    steps = {model: made.budget("bim", model)["steps"] for model in made.models}
+    steps = {model: made.options("bim", model)["steps"] for model in made.models}
     assert steps == dict.fromkeys(made.models, 7) | {"cnn": 9}
-    restarts = {model: made.budget("bim", model)["restarts"] for model in made.models}
+    restarts = {model: made.options("bim", model)["restarts"] for model in made.models}
     assert restarts == dict.fromkeys(made.models, 2) | {"madry": 3}
-    assert all("per_model" not in made.budget(name, "cnn") for name in made.attacks)
+    assert all("per_model" not in made.options(name, "cnn") for name in made.attacks)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_a_models_own_budget_is_checked_like_any(per_model, message):
 def test_an_attack_of_foolbox_may_have_a_budget_for_a_model():
     entry = {"class": "foolbox.attacks.NewtonFoolAttack", "norms": ["l2"], "arguments": {"steps": 5}}
     made = plan(attacks={"newton": {**entry, "per_model": {"cnn": {"arguments": {"steps": 9}}}}})
-    assert made.budget("newton", "cnn")["arguments"] == {"steps": 9}
-    assert made.budget("newton", "madry")["arguments"] == {"steps": 5}
+    assert made.options("newton", "cnn")["arguments"] == {"steps": 9}
+    assert made.options("newton", "madry")["arguments"] == {"steps": 5}
     with pytest.raises(InputError, match=r"attacks\.newton\.per_model\.cnn"):
         plan(attacks={"newton": {**entry, "per_model": {"cnn": {"arguments": {"paces": 9}}}}})
     with pytest.raises(InputError, match=r"per_model\.cnn\.class: unknown"):
@@ -180,7 +180,7 @@ def test_an_attack_may_name_models_that_are_left_out():
 
 
 def test_settings_of_certificates_are_those_of_the_config():
-    assert Settings(**plan().config["certificates"]) == Settings()
+    assert SearchSettings(**plan().config["certificates"]) == SearchSettings()
 
 
 def test_released_weights_go_before_those_of_another_run():

@@ -1,8 +1,8 @@
 rule compute_lower_bounds:
     input:
         images=run("data/test.h5"),
-        model=lambda wildcards: certified_inputs(wildcards.model),
-        code=lambda wildcards: sources("certificates/compute_lower_bounds", model=wildcards.model),
+        model=lower_bound_files,
+        code=lambda wildcards: code("certificates/compute_lower_bounds", model=wildcards.model),
     output:
         bounds=run("bounds/{model}/{norm}/{shard}.csv"),
         draws=run("bounds/{model}/{norm}/{shard}_draws.csv"),
@@ -29,9 +29,9 @@ rule compute_lower_bounds:
 
 rule gather_lower_bounds:
     input:
-        shards=expand(run("bounds/{{model}}/{{norm}}/{shard}.csv"), shard=SHARDS),
-        draws=expand(run("bounds/{{model}}/{{norm}}/{shard}_draws.csv"), shard=SHARDS),
-        code=sources("certificates/gather_lower_bounds"),
+        shards=expand(run("bounds/{{model}}/{{norm}}/{shard}.csv"), shard=OUTPUTS.shards),
+        draws=expand(run("bounds/{{model}}/{{norm}}/{shard}_draws.csv"), shard=OUTPUTS.shards),
+        code=code("certificates/gather_lower_bounds"),
     output:
         bounds=run("bounds/{model}/{norm}.csv"),
         summary=run("bounds/{model}/{norm}_summary.csv"),
@@ -50,8 +50,8 @@ rule gather_lower_bounds:
 
 rule summarize_lower_bounds:
     input:
-        parts=[run(f"bounds/{model}/{norm}_summary.csv") for model, norm in CERTIFIED],
-        code=sources("certificates/summarize_lower_bounds"),
+        parts=OUTPUTS.of_bounded("bounds/{model}/{norm}_summary.csv"),
+        code=code("certificates/summarize_lower_bounds"),
     output:
         table=run("tables/bounds.csv"),
     log:
@@ -69,11 +69,11 @@ rule compare_bounds:
         images=run("data/test.h5"),
         bounds=run("bounds/{model}/{norm}.csv"),
         minimal=run("minimal/{model}/{norm}.h5"),
-        model=lambda wildcards: certified_inputs(wildcards.model),
-        code=lambda wildcards: sources("certificates/compare_bounds", model=wildcards.model),
+        model=lower_bound_files,
+        code=lambda wildcards: code("certificates/compare_bounds", model=wildcards.model),
     output:
         bracket=run("bracket/{model}/{norm}.csv"),
-        violations=run("bracket/{model}/{norm}_refutations.csv"),
+        violations=run("bracket/{model}/{norm}_violations.csv"),
         middle=run("bracket/{model}/{norm}_medians.csv"),
         curve=run("bracket/{model}/{norm}_curves.csv"),
     log:
@@ -97,14 +97,14 @@ rule compare_bounds:
 
 rule gather_brackets:
     input:
-        bracket=[run(f"bracket/{model}/{norm}.csv") for model, norm in BRACKETED],
-        violations=[run(f"bracket/{model}/{norm}_refutations.csv") for model, norm in BRACKETED],
-        medians=[run(f"bracket/{model}/{norm}_medians.csv") for model, norm in BRACKETED],
-        curves=[run(f"bracket/{model}/{norm}_curves.csv") for model, norm in BRACKETED],
-        code=sources("certificates/gather_brackets"),
+        bracket=OUTPUTS.of_bracketed("bracket/{model}/{norm}.csv"),
+        violations=OUTPUTS.of_bracketed("bracket/{model}/{norm}_violations.csv"),
+        medians=OUTPUTS.of_bracketed("bracket/{model}/{norm}_medians.csv"),
+        curves=OUTPUTS.of_bracketed("bracket/{model}/{norm}_curves.csv"),
+        code=code("certificates/gather_brackets"),
     output:
         bracket=run("tables/bracket.csv"),
-        violations=run("tables/violations.csv"),
+        violations=run("tables/bound_violations.csv"),
         medians=run("tables/bracket_medians.csv"),
         curves=run("tables/bracket_curves.csv"),
     log:

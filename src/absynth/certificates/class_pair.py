@@ -11,7 +11,7 @@ from absynth.certificates.perturbations import Perturbations
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Reconstruction:
     """P explanations, each by an image u of its class: that class's energy at x is at most γ (‖u - x‖² + offset).
 
     image (P, 784); offset (P,): ½‖z‖² of a latent, 0 of a training image; factor γ (P,)
@@ -25,8 +25,8 @@ class Explanation:
         """That energy (P,) at images x (P, 784)."""
         return self.factor * ((self.image - x).square().sum(dim=1) + self.offset)
 
-    def __getitem__(self, rows: Tensor) -> "Explanation":
-        return Explanation(self.image[rows], self.offset[rows], self.factor[rows])
+    def __getitem__(self, rows: Tensor) -> "Reconstruction":
+        return Reconstruction(self.image[rows], self.offset[rows], self.factor[rows])
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class ClassPair:
     latents (n, 2, 8): of both, where they have latents
     """
 
-    own: Explanation
-    rival: Explanation
+    own: Reconstruction
+    rival: Reconstruction
     label: Tensor
     latents: Tensor | None = None
 
@@ -68,8 +68,8 @@ class Bound:
 def minimal_perturbation(
     perturbations: Perturbations,
     sample: Tensor,
-    own: Explanation,
-    rival: Explanation,
+    own: Reconstruction,
+    rival: Reconstruction,
     surplus: float | Tensor = 0.0,
 ) -> MinimalPerturbation:
     """The smallest perturbations of images `sample` (P,) with which rivals explain them no worse than their own.

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from absynth.certificates.class_pair import Bound, ClassPair, Explanation, PaperBounds, minimal_perturbation
+from absynth.certificates.class_pair import Bound, ClassPair, Reconstruction, PaperBounds, minimal_perturbation
 from absynth.certificates.perturbations import Box
-from absynth.certificates.settings import Settings
+from absynth.certificates.settings import SearchSettings
 from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.norms import NORMS
 
@@ -19,10 +19,10 @@ _CHUNK = 4096  # training images compared at a time: 13 MB
 _CANDIDATES = 256  # solved exactly at a time
 
 
-class NeighborCertificate:
+class EnumeratedBounds:
     """Bounds for images (n, 1, 28, 28) that a nearest-neighbour classifier gives the labels y (n,)."""
 
-    def __init__(self, model: NearestNeighbor, settings: Settings):
+    def __init__(self, model: NearestNeighbor, settings: SearchSettings):
         self.model, self.settings = model, settings
         counts = torch.tensor(model.counts, device=model.images.device)
         self.labels = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
@@ -72,9 +72,9 @@ class NeighborCertificate:
     def _class_pair(self, own: Tensor, rival: Tensor) -> ClassPair:
         return ClassPair(self._explain(own), self._explain(rival), self.labels[rival])
 
-    def _explain(self, index: Tensor) -> Explanation:
+    def _explain(self, index: Tensor) -> Reconstruction:
         images = self.model.images[index]
-        return Explanation(images, images.new_zeros(len(images)), images.new_ones(len(images)))
+        return Reconstruction(images, images.new_zeros(len(images)), images.new_ones(len(images)))
 
     def _bound(self, x: Tensor, label: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
         """Of one image (784,): size, score and which training image comes nearest.

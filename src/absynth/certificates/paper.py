@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from absynth.certificates.search import Pairs, Search, rivals_of, smallest
-from absynth.certificates.settings import Settings
+from absynth.certificates.settings import SearchSettings
 from absynth.certificates.starts import best_of_halves, reconstruction
 from absynth.models.abs.decoders import Decoders
 from absynth.models.abs.prior import Prototypes
@@ -73,7 +73,7 @@ def paper_bounds(
     own: Own,
     y: Tensor,
     gamma: Tensor,
-    settings: Settings,
+    settings: SearchSettings,
 ) -> tuple[Tensor, Tensor]:
     """The paper's bound (n,), and the same with ½‖z_y‖² left out, which its printed number agrees with.
 

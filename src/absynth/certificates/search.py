@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from absynth.certificates.settings import Settings
+from absynth.certificates.settings import SearchSettings
 from absynth.models.abs.decoders import Decoders
 from absynth.models.abs.gauss_newton import adapted, initial_damping, propose
 from absynth.models.abs.prior import clip_radius
@@ -137,7 +137,7 @@ class Search:
 
     decoders: Decoders
     objective: Objective
-    settings: Settings
+    settings: SearchSettings
     prior: float
 
     def classes(self, starts: Tensor, wanted: Tensor) -> Minima:
@@ -152,7 +152,7 @@ class Search:
         group = pairs.sample * HALVES + half
 
         def promising(step: int, score: Tensor) -> Tensor:
-            share = self.settings.margin * max(1, self.settings.first_steps - step + 1)
+            share = self.settings.pruning_share * max(1, self.settings.first_steps - step + 1)
             return score <= (1 + share) * smallest(score, group, n * HALVES)[group]
 
         pairs, score = self.descend(pairs, self.settings.first_steps + self.settings.steps, promising)

@@ -2,7 +2,7 @@
 
 For an image x of class y with an explanation (z_y, v = G_y(z_y)) the decision changes only where some rival
 (c, z) explains x + δ no worse. The bound is the smallest such δ over all rival classes and latents; see
-docs/certificates.md for what "all" assumes.
+docs/derivations/certificates.md for what "all" assumes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from absynth.certificates.class_pair import Bound, ClassPair, Explanation, PaperBounds, minimal_perturbation
+from absynth.certificates.class_pair import Bound, ClassPair, Reconstruction, PaperBounds, minimal_perturbation
 from absynth.certificates.paper import FORMULAS, Own, paper_bounds
 from absynth.certificates.perturbations import Box, Flips, Perturbations
 from absynth.certificates.search import Minima, Objective, Pairs, Search, descend, rivals_of
-from absynth.certificates.settings import Settings
+from absynth.certificates.settings import SearchSettings
 from absynth.certificates.starts import best_of_halves, joint_ratio, nearest_samples
 from absynth.errors import InputError
 from absynth.models.abs.energy import Inferred, energies
@@ -27,10 +27,10 @@ _FIT_TOLERANCE = 2e-4  # energy that a step must promise
 _REFIT_STEPS = 4  # where a latent is known for a nearby image
 
 
-class LatentCertificate:
+class SearchedBounds:
     """Bounds for images (n, 1, 28, 28) that an ABS model gives the labels y (n,)."""
 
-    def __init__(self, model: ABS, settings: Settings):
+    def __init__(self, model: ABS, settings: SearchSettings):
         if not model.binary and model.gamma.unique().numel() > 1:
             raise InputError("gamma: classes scaled differently can be certified only for binarised input")
         self.model, self.settings, self.decoders = model, settings, model.decoders
@@ -52,7 +52,7 @@ class LatentCertificate:
             delta = minimal_perturbation(perturbations, rows, pair.own, pair.rival).delta
             own = self.fit(perturbations.seen + (1 - 0.5**turn) * delta, y, own[:, None], self.settings.steps)
             demand = _most([side.score.amin(dim=2) for side in sides])
-            near = wanted & (demand <= (1 + self.settings.margin) * demand.amin(dim=1, keepdim=True))
+            near = wanted & (demand <= (1 + self.settings.pruning_share) * demand.amin(dim=1, keepdim=True))
             sides.append(self._side(perturbations, own, y, inferred, near))
         sides = _restarted(sides)
         pair = self._closest(sides, y)
@@ -95,7 +95,7 @@ class LatentCertificate:
 
     @torch.no_grad()
     def _paper(self, norm: str, prototypes: Prototypes, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.model.seen(x)
+        seen = self.model.preprocess(x)
         samples = nearest_samples(prototypes, seen, y, self.settings.starts)
         own = self.explain(self.fit(seen, y, samples, self.settings.steps), y)
         return paper_bounds(
@@ -114,7 +114,7 @@ class LatentCertificate:
 
         Among them, for images near `clean` (n, 1, 28, 28), what explains those best.
         """
-        inferred, seen, n_classes = self.model.infer(points), self.model.seen(points), self.decoders.n_classes
+        inferred, seen, n_classes = self.model.infer(points), self.model.preprocess(points), self.decoders.n_classes
         own = self.own_latents(clean, y, self._inferred(clean, y))
         samples = [
             nearest_samples(self.model.prototypes, seen, torch.full_like(y, c), self.settings.starts)
@@ -132,17 +132,17 @@ class LatentCertificate:
         return found.scatter(1, y[:, None], torch.inf).amin(dim=1) - of_own
 
     def perturbations(self, x: Tensor, norm: str) -> Perturbations:
-        seen = self.model.seen(x)
+        seen = self.model.preprocess(x)
         return Flips(norm, x.flatten(1), seen) if self.model.binary else Box(norm, seen)
 
     def _inferred(self, x: Tensor, y: Tensor) -> Inferred:
         """What fast inference finds for images that are read as y, their rivals searched: one more start each."""
         model = self.model
-        return model.fast.infer(model.decoders, model.prototypes, model.seen(x), model.gamma, y)
+        return model.fast.infer(model.decoders, model.prototypes, model.preprocess(x), model.gamma, y)
 
     def own_latents(self, x: Tensor, y: Tensor, inferred: Inferred) -> Tensor:
         """The latents (n, 8) with which the images' own classes explain them best."""
-        seen = self.model.seen(x)
+        seen = self.model.preprocess(x)
         known = inferred.latents[torch.arange(len(y), device=y.device), y]
         samples = nearest_samples(self.model.prototypes, seen, y, self.settings.starts)
         return self.fit(seen, y, torch.cat([known[:, None], samples], dim=1), self.settings.steps)
@@ -162,7 +162,7 @@ class LatentCertificate:
         best = score[place].view(starts.shape[:2]).argmin(dim=1)
         return found.z[place].view_as(starts)[torch.arange(len(best), device=best.device), best]
 
-    def explain(self, z: Tensor, label: Tensor) -> Explanation:
+    def explain(self, z: Tensor, label: Tensor) -> Reconstruction:
         """Explanations by latents z (n, 8) of classes `label` (n,), in any order."""
         pairs, place = Pairs.of_label(z[:, None], label)
         return self._explanation(pairs, self.decoders(pairs.z, pairs.counts(self.decoders.n_classes)))[place]
@@ -197,7 +197,7 @@ class LatentCertificate:
         rival = torch.stack([side.minima.of_class[1] for side in sides])[holder, rows, label]
         return self._class_pair(y, own, label, rival)
 
-    def _objective(self, perturbations: Perturbations, own: Explanation) -> Objective:
+    def _objective(self, perturbations: Perturbations, own: Reconstruction) -> Objective:
         def objective(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
             rival = self._explanation(pairs, images)
             found = minimal_perturbation(perturbations, pairs.sample, own[pairs.sample], rival)
@@ -205,8 +205,8 @@ class LatentCertificate:
 
         return objective
 
-    def _explanation(self, pairs: Pairs, images: Tensor) -> Explanation:
-        return Explanation(images, 0.5 * pairs.z.square().sum(dim=1), self.model.gamma[pairs.label])
+    def _explanation(self, pairs: Pairs, images: Tensor) -> Reconstruction:
+        return Reconstruction(images, 0.5 * pairs.z.square().sum(dim=1), self.model.gamma[pairs.label])
 
     def _class_pair(self, y: Tensor, own: Tensor, label: Tensor, rival: Tensor) -> ClassPair:
         latents = torch.stack([own, rival], dim=1)

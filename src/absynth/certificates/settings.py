@@ -1,27 +1,28 @@
-"""How hard a certificate searches."""
+"""How thoroughly lower bounds are searched for."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Config block `certificates`; see docs/reference/config.md.
+class SearchSettings:
+    """Config block `certificates`; the schema `workflow/schemas/config.schema.yaml` gives ranges.
 
-    starts: prior samples from which each half of the search starts, an image and rival class
-    screened: prior samples among which those are chosen by the bound itself
-    margin: starts beyond this share of the best are given up; before each of the `first_steps` the share is larger
-    steps: how many follow at most
-    perturbed_restarts: starts around the best of each half at the end
-    own: explanations of an image by its own class that are tried; the most demanding counts
-    neighbors: the same for nearest neighbour, training images
+    starts: prior samples from which each half of the search starts, per image and rival class
+    screened: prior samples of each half among which the starts are chosen by the bound itself
+    first_steps: steps before which the pruning share is larger, falling by the same amount each time
+    pruning_share: starts whose bound exceeds the image's smallest by more than this share are given up
+    steps: further steps, at most
+    perturbed_restarts: final starts around the best latent of each half
+    own: reconstructions of an image by its own class that are tried; the one that gives the largest bound counts
+    neighbors: the same for nearest neighbour: training images of the image's own class
     seeds: draws of prior samples for which the paper's bounds are computed
-    batch_size: images certified at a time
+    batch_size: images whose bounds are searched at a time
     """
 
     starts: int = 6
     screened: int = 32
     first_steps: int = 3
-    margin: float = 0.2
+    pruning_share: float = 0.2
     steps: int = 30
     perturbed_restarts: int = 10
     own: int = 2

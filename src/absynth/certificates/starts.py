@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from absynth.certificates.class_pair import Explanation
+from absynth.certificates.class_pair import Reconstruction
 from absynth.certificates.search import HALVES, Objective, Pairs
 from absynth.models.abs.prior import Prototypes
 
@@ -19,7 +19,7 @@ def nearest_samples(prototypes: Prototypes, seen: Tensor, label: Tensor, count: 
     return found
 
 
-def joint_ratio(prototypes: Prototypes, seen: Tensor, own: Explanation, gamma: Tensor) -> Tensor:
+def joint_ratio(prototypes: Prototypes, seen: Tensor, own: Reconstruction, gamma: Tensor) -> Tensor:
     """The joint l2 bound without a box, (γ_c E_c - γ_y E_y) / 2‖u - v‖, of every prior sample u: (n, C, samples)."""
     squares = prototypes.offsets - 0.5 * prototypes.latents.square().sum(dim=1)  # ‖u‖², (C, samples)
     products = torch.einsum("nd,csd->ncs", torch.cat([seen, own.image]), prototypes.images)

@@ -8,9 +8,9 @@ from absynth.evaluation.minima import accuracy_curve
 
 SLACK = 1e-3  # by which an attack may lie below a bound for rounding
 INTERVALS = ("model", "norm", "index", "lower", "upper", "attack")
-VIOLATIONS = (*INTERVALS, "margin", "explained")
-MEDIANS = ("model", "norm", "lower", "upper", "gap", "closed", "open", "n")
-CLOSED, OPEN = 0.01, 0.1  # of the lower bound: gaps up to the one are closed, beyond the other open
+VIOLATIONS = (*INTERVALS, "margin", "attributed_to_inference")
+MEDIANS = ("model", "norm", "lower", "upper", "gap", "tight", "loose", "n")
+TIGHT, LOOSE = 0.01, 0.1  # of the lower bound: gaps up to the one are tight, beyond the other loose
 CURVES = ("model", "norm", "side", "distance", "accuracy")
 
 
@@ -43,15 +43,15 @@ def bound_violations(found: pd.DataFrame) -> pd.DataFrame:
 def medians(found: pd.DataFrame) -> dict[str, float]:
     """Medians over images of both ends and of the gap (0 where both ends are infinite), and numbers of images.
 
-    closed: images whose gap is at most 1 % of the lower bound, those misclassified among them; open: more than 10 %
+    tight: images whose gap is at most 1 % of the lower bound, those misclassified among them; loose: more than 10 %
     """
     gap = (found["upper"] - found["lower"]).where(found["upper"] != found["lower"], 0.0)
     return {
         "lower": float(found["lower"].median()),
         "upper": float(found["upper"].median()),
         "gap": float(gap.median()),
-        "closed": int((gap <= CLOSED * found["lower"]).sum()),
-        "open": int((gap > OPEN * found["lower"]).sum()),
+        "tight": int((gap <= TIGHT * found["lower"]).sum()),
+        "loose": int((gap > LOOSE * found["lower"]).sum()),
         "n": len(found),
     }
 

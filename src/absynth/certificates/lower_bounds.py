@@ -7,23 +7,22 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from absynth.attacks.confirm import predict_labels
 from absynth.certificates.class_pair import Bound, ClassPair, PaperBounds
-from absynth.certificates.enumerated import NeighborCertificate
+from absynth.certificates.enumerated import EnumeratedBounds
 from absynth.certificates.perturbations import Perturbations
-from absynth.certificates.searched import LatentCertificate
-from absynth.certificates.settings import Settings
+from absynth.certificates.searched import SearchedBounds
+from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
 from absynth.io.log import LOGGER, progress_bar
 from absynth.models.abs.model import ABS
-from absynth.models.loading import with_inference
+from absynth.models.base import predict_labels, with_inference
 from absynth.models.nearest_neighbor import NearestNeighbor
 
 
 class Certificate(Protocol):
     """What bounds the perturbations that change a model's decision; its attack uses the last three.
 
-    See `LatentCertificate` for what each promises.
+    See `SearchedBounds` for what each promises.
     """
 
     def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound: ...
@@ -40,17 +39,17 @@ class Certificate(Protocol):
 
 
 @singledispatch
-def certificate(model: nn.Module, settings: Settings) -> Certificate:
+def certificate(model: nn.Module, settings: SearchSettings) -> Certificate:
     """The certificate of a model. Raises InputError if it offers none."""
     raise InputError(f"{type(model).__name__} offers no certificate; ABS and NearestNeighbor do")
 
 
-certificate.register(ABS, LatentCertificate)
-certificate.register(NearestNeighbor, NeighborCertificate)
+certificate.register(ABS, SearchedBounds)
+certificate.register(NearestNeighbor, EnumeratedBounds)
 
 
-def certify(
-    model: nn.Module, x: Tensor, y: Tensor, norm: str, settings: Settings
+def compute_lower_bounds(
+    model: nn.Module, x: Tensor, y: Tensor, norm: str, settings: SearchSettings
 ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
     """Lower bounds for images x (n, 1, 28, 28) with labels y (n,).
 
@@ -84,7 +83,7 @@ def certify(
 def bound_rows(
     found: Mapping[str, Tensor], draws: Sequence[Mapping[str, Tensor]], index: Tensor, label: Tensor
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What `certify` found of the images `index` (n,), as rows of `summary.COLUMNS` and of `summary.DRAWS`.
+    """What `compute_lower_bounds` found of the images `index` (n,), as rows of `summary.COLUMNS` and of `summary.DRAWS`.
 
     The paper's bounds among the former are those of the first draw, which is the model's own.
     """

@@ -169,7 +169,7 @@ def test_starts_are_those_that_apply():
     assert made.starts("boundary", "cnn", "l2") == ["bim", "ddn"]
     assert made.starts("boundary", "abs", "l2") == ["bim"]
     assert made.starts("hop_skip_jump", "cnn", "l2") == []
-    assert "start_from" not in made.budget("boundary", "cnn")
+    assert "start_from" not in made.options("boundary", "cnn")
 
 
 @pytest.mark.parametrize(
