@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Norm:
     """One norm of perturbations of images with pixels in [0, 1].
 
-    title: as people write it
+    title: in text and tables; label: in figures, TeX
+    quantity: what it measures, as on an axis; unit: the same in full, as datasets of a file state it
     order: p of the p-norm; dual: q with 1/p + 1/q = 1, None in l0
     largest: distance between opposite corners of the box for images of 784 pixels
     decimals: of a distance in tables; median_decimals: the same of a median, which may lie between two images
@@ -25,6 +26,9 @@ class Norm:
     """
 
     title: str
+    label: str
+    quantity: str
+    unit: str
     order: float
     dual: float | None
     largest: float
@@ -41,10 +45,44 @@ class Norm:
         return f"{median:.{self.median_decimals}f}"
 
 
+# In the order of the paper's tables.
 NORMS: dict[str, Norm] = {
-    "l0": Norm("L0", 0, None, 784.0, 0, 1, lambda delta: (delta != 0).sum(dim=-1).double()),
-    "l2": Norm("L2", 2, 2, 28.0, 2, 2, lambda delta: delta.norm(dim=-1)),
-    "linf": Norm("L∞", float("inf"), 1, 1.0, 3, 3, lambda delta: delta.abs().amax(dim=-1)),
+    "l2": Norm(
+        title="L2",
+        label="$L_2$",
+        quantity="Euclidean distance",
+        unit="Euclidean norm of the change, pixels in [0, 1]",
+        order=2,
+        dual=2,
+        largest=28.0,
+        decimals=2,
+        median_decimals=2,
+        measure=lambda delta: delta.norm(dim=-1),
+    ),
+    "linf": Norm(
+        title="L∞",
+        label=r"$L_\infty$",
+        quantity="largest change of a pixel",
+        unit="largest change of a pixel in [0, 1]",
+        order=float("inf"),
+        dual=1,
+        largest=1.0,
+        decimals=3,
+        median_decimals=3,
+        measure=lambda delta: delta.abs().amax(dim=-1),
+    ),
+    "l0": Norm(
+        title="L0",
+        label="$L_0$",
+        quantity="changed pixels",
+        unit="changed pixels",
+        order=0,
+        dual=None,
+        largest=784.0,
+        decimals=0,
+        median_decimals=1,
+        measure=lambda delta: (delta != 0).sum(dim=-1).double(),
+    ),
 }
 
 

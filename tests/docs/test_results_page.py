@@ -1,4 +1,4 @@
-"""docs/results.md: measured numbers beside the paper's."""
+"""The pages docs/results/{index,released-weights}.md: measured numbers beside the paper's."""
 
 import json
 import logging
@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from configs import ROOT, SCHEMAS, overlaid, shipped
+from configs import SCHEMAS, overlaid, shipped
 
 from absynth.errors import InputError
 from absynth.io.records import MINIMAL, write_record
 from absynth.workflow.plan import Plan
 from absynth.workflow.provenance import provenance
-from make_results import SECTIONS, main
-from results_data import OPEN, Beyond, Difference, Entry, Notes, Paper, by_chance, difference, ordering
+from make_results import FOLDER, PAPER, main
+from results_comparison import Beyond, Difference, Entry, difference, ordering, within_chance
+from results_data import OPEN, Notes, Paper
+from results_sections import SECTIONS
 from run_settings import command_of, weights_of
 
-PAPER = ROOT / "docs" / "paper"
 RULE = re.compile(r"[| :-]+")  # the line under a table's header
 ROBUSTNESS = [
     ("cnn", "l2", "fgm", 1.4, 0.48, 100),
@@ -37,7 +38,7 @@ TABLES = {
         [("cnn", 1.5, 2e5, 0.9, 0.98, 500, 0.9906, 10000), ("abs", 410.0, 3.5e-5, 0.91, 0.97, 500, 0.88, 10000)],
     ),
     "bracket_medians": (
-        "model,norm,lower,upper,gap,closed,open,n",
+        "model,norm,lower,upper,gap,tight,loose,n",
         [("abs", "l2", 1.6, 2.0, 0.3, 7, 20, 100), ("abs", "linf", 0.2, math.inf, 0.1, 0, 99, 100)],
     ),
     "bounds": (
@@ -86,8 +87,8 @@ def write(tmp_path):
 
     def made(*runs, **notes) -> list[str]:
         (tmp_path / "notes.yaml").write_text(yaml.safe_dump(notes, sort_keys=False), encoding="utf-8")
-        main(runs, tmp_path / "results.md", tmp_path / "notes.yaml")
-        return (tmp_path / "results.md").read_text(encoding="utf-8").splitlines()
+        main(runs, tmp_path / "index.md", tmp_path / "notes.yaml")
+        return (tmp_path / "index.md").read_text(encoding="utf-8").splitlines()
 
     return made
 
@@ -192,20 +193,20 @@ def test_differences_have_a_reason_or_are_open(run, write):
         OPEN,
     ]
     assert both[:6] == ["L2", "All L2 attacks", "CNN", "**0.90 / 5%** (1.1 / 8%)", "−18 %", ""]
-    assert both[6] == f"Nearest adversarials, of 99: DDN 90, FGM 9. {OPEN}"
+    assert both[6] == f"Best adversarials, of 99: DDN 90, FGM 9. {OPEN}"
 
     cells = {"trial/l2/*/cnn": "DDN is\nstronger.", "*/*/*/*": "Something."}
     _, clean, both = section(write(run, cells=cells), "differences")
     assert clean[6] == "Something."
-    assert both[6] == "Nearest adversarials, of 99: DDN 90, FGM 9. DDN is stronger."
+    assert both[6] == "Best adversarials, of 99: DDN 90, FGM 9. DDN is stronger."
 
 
-def test_notes_that_fit_nothing_are_named(run, write, caplog):
+def test_notes_that_match_nothing_are_named(run, write, caplog):
     with caplog.at_level(logging.WARNING, logger="absynth"):
         write(run, cells={
             "trial/l2/all/madry": "A reason.", "trial/*/*/*": "Another.", "other/l2/all/cnn": "Of another page.",
         })  # fmt: skip
-    assert "cells.trial/l2/all/madry fits no difference" in caplog.text
+    assert "cells.trial/l2/all/madry matches no difference" in caplog.text
     assert "trial/*" not in caplog.text
     assert "other" not in caplog.text
 
@@ -214,7 +215,9 @@ def test_another_page_names_itself_in_its_command(run, tmp_path):
     (tmp_path / "notes.yaml").write_text("{}", encoding="utf-8")
     main([run], tmp_path / "more.md", tmp_path / "notes.yaml")
     page = (tmp_path / "more.md").read_text(encoding="utf-8")
-    assert "Made by `python docs/make_results.py results/trial --output docs/more.md`" in page
+    assert (
+        "Written by `python docs/results/make_results.py results/trial --output docs/results/more.md`" in page
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,8 +234,25 @@ def test_unknown_keys_of_notes_are_refused(tmp_path, content, key):
         Notes.read(tmp_path / "notes.yaml", [*SECTIONS])
 
 
-def test_notes_that_ship_are_sound():
-    assert Notes.read(ROOT / "docs" / "results_notes.yaml", [*SECTIONS]).sections
+def test_shipped_notes_have_no_unknown_keys():
+    assert Notes.read(FOLDER / "notes.yaml", [*SECTIONS]).sections
+
+
+@pytest.mark.parametrize(
+    ("page", "run"), [("index", "mnist-small"), ("released-weights", "mnist-small-published")]
+)
+def test_shipped_pages_have_the_words_of_program_and_notes(page, run):
+    """They cannot be written again without their runs: edits of the program or the notes must be made there, too."""
+    text = (FOLDER / f"{page}.md").read_text(encoding="utf-8")
+    notes = Notes.read(FOLDER / "notes.yaml", [*SECTIONS])
+    for key, (title, intro) in SECTIONS.items():
+        remark = [notes.sections[key].strip()] if key in notes.sections else []
+        assert "\n\n".join([f"## {title}", intro, *remark]) + "\n\n" in text
+    reasons = {
+        " ".join(reason.split()) for key, reason in notes.cells.items() if key.startswith((f"{run}/", "*"))
+    }
+    assert [reason for reason in reasons if f"{reason} |" not in text] == []
+    assert OPEN not in text
 
 
 def test_bracket_bounds_distal_and_calibration(run, write):
@@ -265,9 +285,9 @@ def test_bracket_bounds_distal_and_calibration(run, write):
     ]
 
 
-def test_words_stand_left_and_numbers_right(run, write):
+def test_text_is_aligned_left_and_numbers_right(run, write):
     lines = write(run)
-    header = lines.index("| model | ascents | ended sure | sure of noise |")
+    header = lines.index("| model | ascents | reached | distal |")
     assert lines[header + 1] == "| :-- | --: | --: | --: |"
 
 
@@ -282,7 +302,7 @@ def test_gamma_stands_beside_the_paper_s(run, write):
     assert rows[-1][:5] == ["Binary ABS, γ", "1 (1)", "0.97 (0.96)", "1 (1.001)", "1 (1.06)"]
 
 
-def test_every_table_says_what_it_was_made_with(run, write):
+def test_every_table_says_how_it_was_made(run, write):
     lines = write(run, run)
     captions = [line for line in lines if line.startswith("<sub>")]
     assert len(captions) == 2 * (len(SECTIONS) - 1)
@@ -294,14 +314,14 @@ def test_every_table_says_what_it_was_made_with(run, write):
         "2023-11-14 to 2023-11-16",
     ):
         assert part in captions[0]
-    assert lines[2].startswith("Made by `python docs/make_results.py results/trial results/trial`")
+    assert lines[2].startswith("Written by `python docs/results/make_results.py results/trial results/trial`")
     assert "/secret" not in "\n".join(lines)
     facts = {row[0]: row[1] for row in section(lines, "runs")}
     assert facts["jobs timed"] == "8"
     assert "torch 2, foolbox 3" in facts["versions"].replace("absynth 1, ", "")
 
 
-def test_orderings_are_judged_for_the_paper_and_each_run(run, write):
+def test_orderings_are_compared_in_the_paper_and_each_run(run, write):
     rows = section(write(run), "orderings")
     assert rows[0] == ["", "paper", "trial"]
     assert rows[1][1:] == [
@@ -329,7 +349,7 @@ def test_tables_with_a_header_alone(run, write):
     assert section(write(run), "differences") == []
 
 
-def test_what_is_no_run_is_named(tmp_path, run, write):
+def test_folder_that_is_not_a_run_is_named(tmp_path, run, write):
     with pytest.raises(InputError, match="nowhere: not a finished run: there is no such folder"):
         write(tmp_path / "nowhere")
     (run / "tables" / "robustness.csv").unlink()
@@ -406,15 +426,15 @@ def test_share_beyond_the_papers_median(distances, median, share):
     ("share", "accuracy", "expected"), [(70, 60, True), (71, 50, False), (29, 50, False), (50, 71, False)]
 )
 def test_chance_is_two_standard_errors_of_both(share, accuracy, expected):
-    assert by_chance(Entry(2.0, accuracy, 25), Entry(1.0, 50), Beyond(share, 25)) is expected
-    assert not by_chance(Entry(2.0, 50, 25), Entry(1.0, 50), None)
+    assert within_chance(Entry(2.0, accuracy, 25), Entry(1.0, 50), Beyond(share, 25)) is expected
+    assert not within_chance(Entry(2.0, 50, 25), Entry(1.0, 50), None)
 
 
-def test_differences_that_few_images_cannot_tell_need_no_reason(run, write):
+def test_differences_within_chance_need_no_reason(run, write):
     path = run / "minimal" / "cnn" / "l2.h5"
     path.parent.mkdir(parents=True)
 
-    def explained(distances) -> list[str]:
+    def row_of(distances) -> list[str]:
         n = len(distances)
         columns = {
             "distance": distances,
@@ -425,9 +445,9 @@ def test_differences_that_few_images_cannot_tell_need_no_reason(run, write):
         write_record(path, columns, {"norm": "l2"}, MINIMAL)
         return section(write(run), "differences")[2][4:]
 
-    median, points, reason = explained(np.linspace(0.1, 2.2, 100))  # the paper's median is 1.1
+    median, points, reason = row_of(np.linspace(0.1, 2.2, 100))  # the paper's median is 1.1
     assert (median, points) == ("−18 %; 52 % beyond, s.e. 5", "")
-    assert "cannot tell from chance" in reason
-    median, _, reason = explained(np.linspace(0.1, 1.2, 100))
+    assert "cannot distinguish from chance" in reason
+    median, _, reason = row_of(np.linspace(0.1, 1.2, 100))
     assert median == "−18 %; 9 % beyond, s.e. 5"
     assert reason.endswith(OPEN)

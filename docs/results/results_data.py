@@ -1,14 +1,15 @@
-"""What docs/results.md is made of: the paper's numbers, those of a finished run, how they differ, and prose."""
+"""What the results pages are made from: the paper's numbers, those of a finished run, and prose."""
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import yaml
 
@@ -16,125 +17,31 @@ from absynth.errors import InputError
 from absynth.io.log import LOGGER
 from absynth.io.records import MINIMAL, SHARD, read_record
 from absynth.models.calibration_file import read_calibration
-from absynth.norms import MEDIAN_FORMATS
+from results_comparison import Entry, Key
 
-MEDIAN_LIMIT, ACCURACY_LIMIT = 15, 10  # per cent of the paper's median; percentage points
 OPEN = "*open question*"
-CHANCE = 2  # standard errors within which a difference may be the choice of images
 TABLES = {
     "robustness": ("model", "norm", "attack", "median", "accuracy", "n"),
     "models": ("model", "alpha", "eta", "median_confidence", "n", "test_accuracy", "n_test"),
-    "bracket_medians": ("model", "norm", "lower", "upper", "gap", "closed", "open", "n"),
+    "bracket_medians": ("model", "norm", "lower", "upper", "gap", "tight", "loose", "n"),
     "bounds": ("model", "norm", "bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n"),
     "distal": ("model", "n", "reached", "distal"),
     "attacks": ("model", "norm", "attack", "n", "minima"),
     "runtime": ("stage", "jobs", "seconds"),
 }
-Key = tuple[str, str, str]  # norm, attack, model; of a clean accuracy "clean", "clean", model
-
-
-def number(value: float, template: str = "{:.4g}") -> str:
-    """A number as text; "–" where there is none."""
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{'−' * (value < 0)}∞" if math.isinf(value) else template.format(value)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One cell of Table 1: median distance (None where clean), accuracy in per cent, images (0 if unknown)."""
-
-    median: float | None
-    accuracy: float
-    n: int = 0
-
-    def text(self, norm: str) -> str:
-        if self.median is None:
-            return f"{self.accuracy:.1f}%"
-        return f"{number(self.median, MEDIAN_FORMATS[norm])} / {self.accuracy:.0f}%"
-
-    def standard_error(self, n: int) -> float:
-        """Of an accuracy measured on n images if this one held for all images; percentage points."""
-        return math.sqrt(self.accuracy * (100 - self.accuracy) / n)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """By how many per cent a median and by how many points an accuracy differs; None within the limits."""
-
-    median: float | None
-    accuracy: float | None
-
-    def __bool__(self) -> bool:
-        return (self.median, self.accuracy) != (None, None)
-
-
-@dataclass(frozen=True)
-class Beyond:
-    """Of how many of n images, in per cent, the nearest adversarial lies beyond the paper's median.
-
-    Half of them would if the paper's median held for all images; those that lie at it count half.
-    """
-
-    share: float
-    n: int
-
-    @classmethod
-    def of(cls, distances: np.ndarray, median: float) -> "Beyond":
-        share = (distances > median).mean() + (distances == median).mean() / 2
-        return cls(100 * float(share), len(distances))
-
-    @property
-    def standard_error(self) -> float:
-        """Of the share if the paper's median held for all images; percentage points."""
-        return 50 / math.sqrt(self.n)
-
-
-def by_chance(ours: Entry, theirs: Entry, beyond: Beyond | None) -> bool:
-    """Whether both median and accuracy lie within `CHANCE` standard errors of the paper's."""
-    if beyond is None or abs(beyond.share - 50) > CHANCE * beyond.standard_error:
-        return False
-    return abs(ours.accuracy - theirs.accuracy) <= CHANCE * theirs.standard_error(ours.n)
-
-
-def difference(ours: Entry | None, theirs: Entry | None) -> Difference:
-    """What lies beyond the limits; nothing where either is missing."""
-    if ours is None or theirs is None:
-        return Difference(None, None)
-    points = round(ours.accuracy - theirs.accuracy, 6)
-    percent = 0.0
-    if ours.median != theirs.median:
-        infinite = theirs.median == math.inf
-        percent = -math.inf if infinite else round(100 * (ours.median / theirs.median - 1), 6)
-    return Difference(
-        percent if abs(percent) > MEDIAN_LIMIT else None, points if abs(points) > ACCURACY_LIMIT else None
-    )
-
-
-def ordering(
-    cells: Mapping[Key, Entry], norm: str, model: str, extreme: Callable
-) -> tuple[str, str, int] | None:
-    """Whether a model's median over all attacks is the extreme (max or min) of all models'.
-
-    Returns the confirmation, the other model that comes nearest to it, and the number of models; None where the model
-    or any other is missing
-    """
-    medians = {name: cell.median for (n, attack, name), cell in cells.items() if (n, attack) == (norm, "all")}
-    own = medians.pop(model, None)
-    if own is None or not medians:
-        return None
-    rival = extreme(medians, key=medians.get)
-    confirmation = "holds" if extreme(own, medians[rival]) == own else "**does not hold**"
-    return "tie" if own == medians[rival] else confirmation, rival, len(medians) + 1
 
 
 class Paper:
-    """`cells` of the paper's Table 1, and its other numbers by quantity and model; all also as printed."""
+    """The paper's numbers: `cells` of Table 1, and others by quantity and model; each as a number and as printed.
+
+    folder: holds table1.csv and constants.csv
+    """
 
     def __init__(self, folder: Path):
         printed = pd.read_csv(folder / "table1.csv", dtype=str)
         self._constants = pd.read_csv(folder / "constants.csv", dtype=str).set_index(["quantity", "model"])
-        self.cells, self._printed = {}, {}
+        self.cells: dict[Key, Entry] = {}
+        self._printed: dict[Key, str] = {}
         for model, accuracy in self._constants.loc["clean_accuracy", "value"].items():
             self.cells["clean", "clean", model] = Entry(None, float(accuracy))
             self._printed["clean", "clean", model] = f"{accuracy}%"
@@ -144,24 +51,26 @@ class Paper:
             self._printed[key] = f"{row.median.replace('inf', '∞')} / {row.accuracy}%"
 
     def text(self, key: Key) -> str:
+        """A cell as printed; "–" where the paper has none."""
         return self._printed.get(key, "–")
 
     def constant(self, quantity: str, model: str) -> str:
-        """As printed, with its standard error if it has one."""
+        """A number as printed, with its standard error if it has one; "–" where the paper has none."""
         if (quantity, model) not in self._constants.index:
             return "–"
         value, error = self._constants.loc[(quantity, model), ["value", "error"]]
         return value if pd.isna(error) else f"{value} ± {error}"
 
     def value(self, quantity: str, model: str) -> float:
+        """The same as a number; NaN where the paper has none."""
         known = (quantity, model) in self._constants.index
         return float(self._constants.loc[(quantity, model), "value"]) if known else math.nan
 
 
 class Run:
-    """The tables of a finished run, empty where it has none, and what it was made with.
+    """The tables of a finished run, empty where a table is missing, and the run's provenance.
 
-    Raises InputError if the folder is no run, or a table is not what its name says.
+    Raises InputError if the folder is not a finished run or a table lacks a column.
     """
 
     def __init__(self, folder: Path):
@@ -185,9 +94,9 @@ class Run:
             table = pd.read_csv(path)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not a table ({error}); delete it and rerun") from None
-        lacking = [column for column in columns if column not in table]
-        if lacking:
-            raise InputError(f"{path}: lacks the column {lacking[0]}; delete it and rerun")
+        missing = [column for column in columns if column not in table]
+        if missing:
+            raise InputError(f"{path}: lacks the column {missing[0]}; delete it and rerun")
         return table
 
     def _provenance(self) -> dict[str, Any]:
@@ -200,8 +109,8 @@ class Run:
         except ValueError as error:
             raise InputError(f"{path}: not valid JSON ({error}); delete it and rerun") from None
 
-    def distances(self, key: Key) -> np.ndarray | None:
-        """Of every image the distance of the adversarial found (n,) float64; None if the run's files are gone.
+    def distances(self, key: Key) -> npt.NDArray[np.float64] | None:
+        """The distance of each image's best adversarial (n,) float64; None if the run's files are gone.
 
         Raises InputError for a damaged file.
         """
@@ -217,11 +126,12 @@ class Run:
         return np.concatenate([read_record(path, layout)[0]["distance"] for path in files])
 
     def gamma(self, model: str) -> list[float] | None:
+        """The model's factors γ of each class; None if it has none or its calibration is gone."""
         path = self.folder / "models" / model / "calibration.json"
         return read_calibration(path).get("gamma") if path.is_file() else None
 
     def finders(self, norm: str, model: str) -> tuple[dict[str, int], int]:
-        """How many of the nearest adversarials each attack found, the most first, and how many there are."""
+        """How many best adversarials each attack found, most first, and how many there are in all."""
         table = self.tables["attacks"]
         found = table[(table["model"] == model) & (table["norm"] == norm) & (table["minima"] > 0)]
         found = found.sort_values("minima", ascending=False, kind="stable")
@@ -230,9 +140,9 @@ class Run:
 
 @dataclass
 class Notes:
-    """Prose: `sections`, by key, and `cells`: reasons for differences, by run/norm/attack/model.
+    """Prose: `sections` by key, and `cells`, the reasons for differences by run/norm/attack/model.
 
-    Names in a key of `cells` may hold * and ?; the first key that fits counts.
+    Names in a key of `cells` may contain * and ?; the first key that matches counts.
     """
 
     sections: Mapping[str, str]
@@ -241,16 +151,16 @@ class Notes:
 
     @classmethod
     def read(cls, path: Path, sections: Sequence[str]) -> "Notes":
-        """Raises InputError for keys that mean nothing."""
+        """Read a file of notes; raises InputError for an unknown key."""
         content = {
             key: value or {} for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()
         }
-        strange = [key for key in content if key not in ("sections", "cells")]
-        strange += [f"sections.{key}" for key in content.get("sections", {}) if key not in sections]
-        strange += [f"cells.{key}" for key in content.get("cells", {}) if key.count("/") != 3]
-        if strange:
+        unknown = [key for key in content if key not in ("sections", "cells")]
+        unknown += [f"sections.{key}" for key in content.get("sections", {}) if key not in sections]
+        unknown += [f"cells.{key}" for key in content.get("cells", {}) if key.count("/") != 3]
+        if unknown:
             allowed = f"sections.({'|'.join(sections)}) and cells.run/norm/attack/model"
-            raise InputError(f"{path}: unknown key {strange[0]}; allowed are {allowed}")
+            raise InputError(f"{path}: unknown key {unknown[0]}; allowed are {allowed}")
         return cls(content.get("sections", {}), content.get("cells", {}))
 
     def reason(self, run: str, key: Key) -> str:
@@ -263,7 +173,7 @@ class Notes:
         return " ".join(self.cells[pattern].split())
 
     def unused(self, runs: Iterable[str]) -> list[str]:
-        """The reasons that none of these runs needed, of those that speak of one of them."""
+        """The keys of reasons for these runs that no difference needed."""
         runs = [*runs]
         about = [
             pattern for pattern in self.cells if any(fnmatchcase(run, pattern.split("/")[0]) for run in runs)

@@ -1,6 +1,6 @@
-"""Copy figures of a finished run beside this file, at a size for a README: {run}-{figure}.png.
+"""Copy figures of a finished run to docs/images, at a size for a README: {run}-{figure}.png.
 
-python docs/images/copy_figures.py results/quickstart accuracy_distortion distal
+python docs/results/copy_figures.py results/quickstart accuracy_distortion distal
 """
 
 import argparse
@@ -25,4 +25,4 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path, help="folder of the run, say results/quickstart")
     parser.add_argument("figures", nargs="+", help="names of its figures, without .png")
     arguments = parser.parse_args()
-    main(arguments.run, arguments.figures, Path(__file__).parent)
+    main(arguments.run, arguments.figures, Path(__file__).parents[1] / "images")

@@ -1,4 +1,4 @@
-"""What the settings recorded in a run say: the command that runs them, and whose weights were used."""
+"""What a run's recorded settings imply: the command that repeats it, and where its weights came from."""
 
 import math
 import shlex
@@ -11,17 +11,18 @@ from snakemake.utils import update_config
 
 from absynth.attacks.registry import ATTACKS
 from absynth.models.registry import KINDS
-from absynth.workflow.plan import Plan, kind_of
+from absynth.workflow.matrix import kind_of
+from absynth.workflow.plan import Plan
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATHS = ("data_dir", "published_weights", "trained_weights")  # config keys
 
 
 def command_of(config: Mapping[str, Any]) -> str:
-    """The command that runs these settings, as Markdown: of the configs that ship, from that with fewest changes.
+    """The command that runs these settings, as Markdown, starting from the shipped config with the fewest changes.
 
-    What --config cannot hold stands in a file, changes.yaml, whose content follows. Absolute paths, which other
-    machines lack, are replaced by DIR.
+    Settings that --config cannot express go into a file, changes.yaml, whose content follows. Absolute paths, which
+    do not exist on other machines, are replaced by DIR.
     """
     candidates = []
     for path in sorted((ROOT / "config").glob("*.yaml"), key=lambda path: path.stem != "config"):
