@@ -32,13 +32,28 @@ rule all:
         run("tables/bounds.csv"),
         run("tables/bracket.csv"),
         run("tables/provenance.json"),
-        [run(f"figures/{figure.stem}.png") for figure in FIGURES],
+        OUTPUTS.figure_files("png"),
         run("report.html"),
 
 
 rule train:
     input:
-        [run(path) for model in [*PLAN.models.values(), PLAN.substitute] for path in model.weights],
+        OUTPUTS.weights,
+
+
+rule verify:
+    input:
+        run("tables/verification.csv"),
+
+
+rule audit:
+    input:
+        run("tables/audit.csv"),
+
+
+rule report:
+    input:
+        run("report.html"),
 
 
 onstart:

@@ -30,15 +30,14 @@ from snakemake.utils import update_config
 from torch import Tensor, nn
 
 from absynth import __version__
-from absynth.attacks.confirm import predict_labels
 from absynth.attacks.run import attack_images
 from absynth.data.sources import find_dataset
 from absynth.data.splits import load_dataset
 from absynth.errors import InputError
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
+from absynth.models.base import predict_labels, with_inference
 from absynth.models.building import ModelFiles, resolve
-from absynth.models.loading import with_inference
 from absynth.models.registry import KINDS
 from absynth.workflow.plan import Plan
 
@@ -142,7 +141,7 @@ class Session:
         starts = [self._adversarials(start, norm) for start in self.plan.starts(attack, self.name, norm)]
         entry = self.plan.attacks[attack]
         needs = {"substitute": self.substitute} if entry.substitute else {}
-        built = resolve(entry.builder)(norm, **self.plan.budget(attack, self.name), **needs)
+        built = resolve(entry.builder)(norm, **self.plan.options(attack, self.name), **needs)
         wall, cpu = time.perf_counter(), time.process_time()
         found = attack_images(
             built, self.model, self.x, self.y, torch.arange(len(self.x), device=self.x.device),
@@ -172,7 +171,7 @@ class Session:
         entry = self.plan.config["attacks"][attack]
         starts = {start: self._budget(start) for start in entry["start_from"]}
         return {
-            **self.plan.budget(attack, self.name),
+            **self.plan.options(attack, self.name),
             "batch_size": entry["batch_size"],
             "start_from": starts,
         }

@@ -21,7 +21,7 @@ def main(
     model: str,
     norm: str,
     attacks: Sequence[str],
-    threshold: float,
+    epsilon: float,
 ) -> None:
     """Write the per-sample minimum and a row of statistics for each attack and for `all` of them.
 
@@ -36,7 +36,7 @@ def main(
     distances = {name: np.array(best.distances[name]) for name in attacks} | {"all": columns["distance"]}
     clean = float((columns["distance"] > 0).mean())
     rows = [
-        {"model": model, "norm": norm, "attack": name, **summarise(values, threshold), "clean": clean}
+        {"model": model, "norm": norm, "attack": name, **summarise(values, epsilon), "clean": clean}
         for name, values in distances.items()
     ]
     write_csv(summary, rows)

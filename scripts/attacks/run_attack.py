@@ -1,9 +1,12 @@
 """Run one attack on one model in one norm over one shard of test images."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,84 +23,80 @@ from absynth.workflow.devices import acquire
 VERSIONS = {"absynth": __version__, "torch": version("torch"), "foolbox": version("foolbox")}
 
 
+@dataclass(frozen=True)
+class Job:
+    """What one job is to do.
+
+    run, model, norm, attack: the identity of its shard
+    spec: what the model is built from (see absynth.models.building.build)
+    builder, options: "module:function" of the attack and its keyword arguments
+    substitute: what the substitute is built from, for an attack that needs it
+    span: first and one past the last test image
+    """
+
+    run: str
+    model: str
+    norm: str
+    attack: str
+    spec: Mapping[str, Any]
+    builder: str
+    options: Mapping[str, Any]
+    substitute: Mapping[str, Any] | None
+    batch_size: int
+    span: tuple[int, int]
+    seed: int
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"run": self.run, "model": self.model, "norm": self.norm, "attack": self.attack}
+
+
 def main(
     *,
-    images: str | os.PathLike,
-    shard: str | os.PathLike,
-    run: str,
-    folder: str | os.PathLike,
-    spec: Mapping,
-    model: str,
-    norm: str,
-    attack: str,
-    builder: str,
-    budget: Mapping,
-    substitute: Mapping | None,
-    batch_size: int,
-    span: tuple[int, int],
-    seed: int,
-    sources: Sequence[str | os.PathLike],
-    checkpoint: str | os.PathLike,
+    images: str | os.PathLike[str],
+    shard: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    job: Job,
+    sources: Sequence[str | os.PathLike[str]],
+    checkpoint: str | os.PathLike[str],
     device: torch.device,
-    starts: Sequence[str | os.PathLike] = (),
+    starts: Sequence[str | os.PathLike[str]] = (),
 ) -> None:
-    """Attack test images span[0] to span[1] - 1 and write the shard (see absynth.io.records.SHARD).
+    """Attack the test images of one shard and write it (see absynth.io.records.SHARD).
 
-    starts: shards of other attacks on the same images, from whose adversarials this one starts
-    substitute: what to build it from (a `spec`), for an attack that needs it
+    folder: that of the run, with the model's files
     sources: all files that the result depends on, the code among them
+    starts: shards of other attacks on the same images, from whose adversarials this one starts
     Continues from `checkpoint` if an earlier, interrupted job of these settings and sources left one.
     """
-    work = [
-        run,
-        spec,
-        substitute,
-        model,
-        norm,
-        attack,
-        builder,
-        budget,
-        batch_size,
-        [*span],
-        seed,
-        device.type,
-    ]
-    index = torch.arange(*span, device=device)
-    progress = Progress(checkpoint, fingerprint([*work, *VERSIONS.values()], sources), norm, index)
-    needs = {} if substitute is None else {"substitute": build(substitute, folder).to(device)}
-    x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *span))
+    index = torch.arange(*job.span, device=device)
+    settings = [*dataclasses.asdict(job).values(), device.type, *VERSIONS.values()]
+    progress = Progress(checkpoint, fingerprint(settings, sources), job.norm, index)
+    needs = {} if job.substitute is None else {"substitute": build(job.substitute, folder).to(device)}
+    x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *job.span))
     found = attack_images(
-        resolve(builder)(norm, **budget, **needs),
-        build(spec, folder).to(device),
+        resolve(job.builder)(job.norm, **job.options, **needs),
+        build(job.spec, folder).to(device),
         x,
         y,
         index,
-        norm=norm,
-        name=attack,
-        seed=seed,
-        batch_size=batch_size,
-        starts=[
-            _read_start(path, {"run": run, "model": model, "norm": norm}, span).to(device) for path in starts
-        ],
+        norm=job.norm,
+        name=job.attack,
+        seed=job.seed,
+        batch_size=job.batch_size,
+        starts=[_read_start(path, job.identity, job.span).to(device) for path in starts],
         progress=progress,
     )
     seconds, median = progress.seconds, found["distance"].median()
-    LOGGER.info("%s on %s in %s: median %.4g, %.1f s", attack, model, norm, median, seconds)
-    attributes = {
-        "run": run,
-        "model": model,
-        "norm": norm,
-        "attack": attack,
-        "seed": seed,
-        "seconds": seconds,
-        "device": str(device),
-        **VERSIONS,
-    }
+    LOGGER.info("%s on %s in %s: median %.4g, %.1f s", job.attack, job.model, job.norm, median, seconds)
+    attributes = {**job.identity, "seed": job.seed, "seconds": seconds, "device": str(device), **VERSIONS}
     write_record(shard, {name: values.numpy() for name, values in found.items()}, attributes, SHARD)
     progress.discard()
 
 
-def _read_start(path: str | os.PathLike, expected: Mapping, span: tuple[int, int]) -> torch.Tensor:
+def _read_start(
+    path: str | os.PathLike[str], expected: Mapping[str, str], span: tuple[int, int]
+) -> torch.Tensor:
     """The adversarials (n, 1, 28, 28) of another attack's shard, in a folder named after that attack.
 
     Raises InputError if it is unsound or holds other images than those of `span`.
@@ -109,14 +108,16 @@ def _read_start(path: str | os.PathLike, expected: Mapping, span: tuple[int, int
 
 
 if "snakemake" in globals():
-    job = globals()["snakemake"]
-    start_log(job.log[0])
+    task = globals()["snakemake"]
+    start_log(task.log[0])
+    settings = dict(task.params.items())
     main(
-        images=job.input.images,
-        shard=job.output.shard,
-        starts=job.input.starts,
-        sources=[*job.input, __file__],  # which Snakemake sets to the script itself, not its copy
-        **dict(job.params.items()),
-        **{key: job.wildcards[key] for key in ("model", "norm", "attack")},
-        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
+        images=task.input.images,
+        shard=task.output.shard,
+        folder=settings.pop("folder"),
+        checkpoint=settings.pop("checkpoint"),
+        job=Job(**{key: task.wildcards[key] for key in ("model", "norm", "attack")}, **settings),
+        starts=task.input.starts,
+        sources=[*task.input, __file__],  # which Snakemake sets to the script itself, not its copy
+        device=acquire(gpu=task.resources.gpu, threads=task.resources.torch_threads),
     )

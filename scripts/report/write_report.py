@@ -10,9 +10,9 @@ import yaml
 
 from absynth.io.atomic import write_text
 from absynth.io.log import start_log
+from absynth.reporting.machine import machine
 from absynth.reporting.report import Figure, render, summary
 from absynth.reporting.report_tables import report_tables
-from absynth.workflow.provenance import machine
 
 
 def main(

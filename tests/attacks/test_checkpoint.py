@@ -1,5 +1,6 @@
 """An attack on a shard that is killed goes on where it was."""
 
+import dataclasses
 import types
 from pathlib import Path
 
@@ -171,17 +172,19 @@ def test_fingerprint_tells_settings_and_contents_apart(tmp_path):
 
 @pytest.fixture
 def job(tmp_path, monkeypatch) -> dict:
-    """Keyword arguments of a small job of the rule attack."""
+    """Keyword arguments of a small job of the rule run_attack."""
     rng = np.random.default_rng(0)
     write_split(
         tmp_path / "test.h5", rng.integers(0, 256, (9, 28, 28), np.uint8), np.arange(9, dtype=np.uint8), "toy", "test"
     )  # fmt: skip
     monkeypatch.setattr(script, "build", lambda spec, folder: ten_class().eval().requires_grad_(False))
     return dict(
-        images=tmp_path / "test.h5", shard=tmp_path / "0.h5", run="toy", folder=tmp_path, spec={}, model="linear",
-        norm="l2", attack="fgm", builder="absynth.attacks.gradient:fgm", budget={}, batch_size=2, span=(1, 8), seed=0,
-        substitute=None, sources=[tmp_path / "test.h5"], checkpoint=tmp_path / "checkpoints" / "0.h5",
-        device=torch.device("cpu"),
+        images=tmp_path / "test.h5", shard=tmp_path / "0.h5", folder=tmp_path,
+        job=script.Job(
+            run="toy", model="linear", norm="l2", attack="fgm", spec={}, builder="absynth.attacks.gradient:fgm",
+            options={}, substitute=None, batch_size=2, span=(1, 8), seed=0,
+        ),
+        sources=[tmp_path / "test.h5"], checkpoint=tmp_path / "checkpoints" / "0.h5", device=torch.device("cpu"),
     )  # fmt: skip
 
 
@@ -221,7 +224,7 @@ def test_killed_job_ends_in_the_same_shard_without_its_checkpoint(job, tmp_path,
     "changes",
     [
         {"seed": 1},
-        {"budget": {"doublings": 5}},
+        {"options": {"doublings": 5}},
         {"batch_size": 3},
         {"span": (1, 7)},
         {"norm": "linf"},
@@ -233,7 +236,10 @@ def test_job_of_other_settings_begins_anew(job, monkeypatch, warnings, changes):
     interrupt(job, monkeypatch, batches=2)
     if "norm" in changes:
         changes = {**changes, "builder": "absynth.attacks.gradient:fgsm"}
+    if "sources" not in changes:
+        changes = {"job": dataclasses.replace(job["job"], **changes)}
     script.main(**{**job, **changes})
     assert len(warnings) == 1
     assert "checkpoint ignored" in warnings[0]
-    assert len(read_record(job["shard"], SHARD)[0]["index"]) == 7 - (changes.get("span") == (1, 7))
+    first, end = changes.get("job", job["job"]).span
+    assert len(read_record(job["shard"], SHARD)[0]["index"]) == end - first

@@ -55,7 +55,7 @@ def reads(monkeypatch):
 
 def run_reduce(shards, folder):
     reduce.main(
-        shards=shards, minimal=folder / "l2.h5", summary=folder / "l2.csv", attacks=ATTACKS, threshold=1.5, **RUN
+        shards=shards, minimal=folder / "l2.h5", summary=folder / "l2.csv", attacks=ATTACKS, epsilon=1.5, **RUN
     )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def questions(plan: Plan) -> None:
         plan.model_spec(model)
         for norm in plan.norms:
             for attack in plan.attacks_on(model, norm):
-                plan.budget(attack, model)
+                plan.options(attack, model)
     assert plan.shard_range(0)[0] == 0
 
 

@@ -1,4 +1,4 @@
-"""The closure of imports that rules list as inputs."""
+"""The code that rules list as inputs: what a script imports, what registries name, a user's own modules."""
 
 import json
 import subprocess
@@ -6,32 +6,47 @@ import sys
 from pathlib import Path
 
 import pytest
+from configs import OWN, ROOT, plan
 
-from absynth.workflow.imports import modules_behind
+from absynth.errors import InputError
+from absynth.workflow.imports import Code, imported_files, module_files
 
-LIBRARY = Path(__file__).parents[2] / "scripts" / "absynth"
-MODULES = ["plan", "reduction", "attacks.run", "models.abs", "training.vae"]
+LIBRARY = ROOT / "src"
+MODULES = ["workflow.plan", "evaluation.minima", "attacks.run", "models.abs.model", "training.vae"]
+SCRIPTS = sorted(path.relative_to(ROOT / "scripts") for path in (ROOT / "scripts").glob("*/*.py"))
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
 def toy(tmp_path):
     """A library that imports in every way there is: inside functions, relatively, in a circle."""
     files = {
-        "__init__.py": "",
-        "top.py": "import toy.middle\nfrom toy.pack import leaf\nimport os\n",
-        "middle.py": "def f():\n    from toy.bottom import x\n",
-        "bottom.py": "import toyota.engine\nx = 1\n",
-        "lonely.py": "'toy.bottom'\n",
+        "__init__.py": "def __getattr__(name):\n    from absynth.lonely import x\n",
+        "top.py": "import absynth.middle\nfrom absynth.pack import leaf\nimport os\n",
+        "middle.py": "def f():\n    from absynth.bottom import x\n",
+        "bottom.py": "import toyota.engine\nfrom absynth import __version__\nx = 1\n",
+        "lonely.py": "'absynth.bottom'\nx = 1\n",
         "pack/__init__.py": "",
-        "pack/leaf.py": "from toy.pack.twig import f\n",
-        "pack/twig.py": "from toy.pack import leaf\nf = 1\n",
-        "through.py": "from toy import bottom\n",
+        "pack/leaf.py": "from absynth.pack.twig import f\n",
+        "pack/twig.py": "from absynth.pack import leaf\nf = 1\n",
+        "through.py": "from absynth import bottom\n",
         "near.py": "from . import bottom\nfrom .pack import leaf\n",
     }
-    for name, text in files.items():
-        (tmp_path / "toy" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "toy" / name).write_text(text, encoding="utf-8")
-    return tmp_path / "toy"
+    return write(tmp_path / "src" / "absynth", files)
+
+
+def closure(toy: Path, *modules: str) -> set[str]:
+    """The files behind modules of the toy library, within it and without suffix."""
+    files = [file for module in modules for file in module_files(f"absynth.{module}", toy.parent)]
+    found = imported_files(files, toy.parent)
+    assert found == sorted(found)
+    return {path.relative_to(toy).with_suffix("").as_posix() for path in found}
 
 
 @pytest.mark.parametrize(
@@ -40,40 +55,30 @@ def toy(tmp_path):
         ("bottom", {"bottom"}),
         ("lonely", {"lonely"}),
         ("middle", {"middle", "bottom"}),
-        ("pack.leaf", {"pack/leaf", "pack/twig"}),
-        ("top", {"top", "middle", "bottom", "pack/leaf", "pack/twig"}),
-        ("pack", {"pack/__init__", "pack/leaf", "pack/twig"}),
+        ("pack.leaf", {"pack/__init__", "pack/leaf", "pack/twig"}),
+        ("top", {"top", "middle", "bottom", "pack/__init__", "pack/leaf", "pack/twig"}),
+        ("pack", {"pack/__init__"}),
         ("through", {"through", "bottom"}),
-        ("near", {"near", "bottom", "pack/leaf", "pack/twig"}),
+        ("near", {"near", "bottom", "pack/__init__", "pack/leaf", "pack/twig"}),
     ],
 )
 def test_closure_on_paper(toy, module, expected):
-    assert modules_behind([module], toy) == sorted(str(toy / f"{name}.py") for name in expected)
+    assert closure(toy, module) == expected
 
 
-def test_closures_of_several_modules_are_united_and_sorted(toy):
-    found = modules_behind(["middle", "lonely"], toy)
-    assert [Path(path).stem for path in found] == ["bottom", "lonely", "middle"]
-    assert found == sorted(found)
-    assert modules_behind([], toy) == []
-
-
-def test_unknown_module_is_an_error(toy):
-    with pytest.raises(FileNotFoundError, match="atacks"):
-        modules_behind(["atacks"], toy)
+def test_closures_of_several_modules_are_united(toy):
+    assert closure(toy, "middle", "lonely") == {"bottom", "lonely", "middle"}
+    assert closure(toy) == set()
 
 
 def test_an_edit_concerns_just_the_closures_that_contain_it(toy):
-    """What Snakemake sees: the contents of a rule's code inputs."""
-
-    def contents() -> dict[str, list[str]]:
-        names = ("top", "middle", "bottom", "lonely", "pack", "through")
-        return {name: [Path(path).read_text() for path in modules_behind([name], toy)] for name in names}
-
-    before = contents()
-    (toy / "bottom.py").write_text("x = 2\n", encoding="utf-8")
-    after = contents()
-    assert {name for name in after if after[name] != before[name]} == {"top", "middle", "bottom", "through"}
+    names = ("top", "middle", "bottom", "lonely", "pack.leaf", "through")
+    assert {name for name in names if "bottom" in closure(toy, name)} == {
+        "top",
+        "middle",
+        "bottom",
+        "through",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -90,26 +95,113 @@ def imported() -> dict[str, list[str]]:
         json.dump(loaded, sys.stdout)
     """
     command = [sys.executable, "-c", code, *MODULES]
-    done = subprocess.run(command, cwd=LIBRARY.parent, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=LIBRARY, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_closure_holds_all_that_python_loads(imported, module):
-    """Packages' own files are left out: they hold a docstring (and the version)."""
-    loaded = {str(Path(path).resolve()) for path in imported[module] if not path.endswith("__init__.py")}
-    assert loaded <= set(modules_behind([module], LIBRARY))
+    """Packages' own files as well, but for the library's root."""
+    loaded = {Path(path).resolve() for path in imported[module]} - {LIBRARY / "absynth" / "__init__.py"}
+    files = module_files(f"absynth.{module}", LIBRARY)
+    assert loaded <= set(imported_files(files, LIBRARY))
     assert len(loaded) > 1
 
 
 @pytest.mark.parametrize(
-    ("module", "without"),
-    [("attacks.run", "training"), ("records", "attacks"), ("tables", "models"), ("training.vae", "attacks")],
+    ("script", "without"),
+    [
+        ("attacks/run_attack", "training"),
+        ("data/prepare_data", "models"),
+        ("tables/format_table1", "models"),
+        ("models/train_vae", "attacks"),
+        ("report/write_report", "workflow"),
+    ],
 )
-def test_editing_one_part_spares_another(module, without):
-    assert not [path for path in modules_behind([module], LIBRARY) if f"/{without}/" in path]
+def test_editing_one_part_of_the_library_spares_another(script, without):
+    found = Code(plan(), ROOT).behind(script)
+    assert found
+    assert not [path for path in found if f"/absynth/{without}/" in path]
 
 
-def test_files_of_packages_hold_no_code_that_a_closure_would_miss():
-    for path in LIBRARY.glob("*/__init__.py"):
-        assert path.read_text(encoding="utf-8").count("\n") == 1, path
+@pytest.mark.parametrize("script", SCRIPTS, ids=str)
+def test_no_script_depends_on_the_root_of_the_library_or_on_itself(script):
+    found = Code(plan(), ROOT).behind(script.with_suffix("").as_posix())
+    assert found == sorted(found)
+    assert not [path for path in found if path.endswith(("absynth/__init__.py", script.name))]
+
+
+def test_what_registries_name_is_added():
+    code = Code(plan(), ROOT)
+    assert set(code.behind("attacks/run_attack")) < set(code.behind("attacks/run_attack", model="abs"))
+    for attack, module in (("fgm", "attacks/gradient.py"), ("transfer", "models/cnn.py")):
+        found = code.behind("attacks/run_attack", model="nearest_neighbor", attack=attack)
+        assert any(path.endswith(f"src/absynth/{module}") for path in found)
+        assert not any(path.endswith("src/absynth/models/abs/fast.py") for path in found)
+
+
+USER_FILES = {
+    "models.py": "import helper\nfrom parts.blocks import Block\nfrom torch import nn\nclass Net: pass\n",
+    "helper.py": "import json\n",
+    "parts/blocks.py": "from .inner import x\n",
+    "parts/inner.py": "x = 1\n",
+    "unused.py": "",
+    "json.py": "'never imported: Python has one of its own'\n",
+    "h5py.py": "'nor is this, since the environment has one'\n",
+    "pack/__init__.py": "from .net import Net\n",
+    "pack/net.py": "from . import layers\nimport h5py\nclass Net: pass\n",
+    "pack/layers.py": "",
+    "deep/er/net.py": "from ..near import y\nfrom absynth.models.binarize import binarize\nclass Net: pass\n",
+    "deep/near.py": "y = 1\n",
+    "public.py": "from absynth import load_model\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ("models.Net", {"models.py", "helper.py", "parts/blocks.py", "parts/inner.py"}),
+        ("models:Net", {"models.py", "helper.py", "parts/blocks.py", "parts/inner.py"}),
+        ("pack.Net", {"pack/__init__.py", "pack/net.py", "pack/layers.py"}),
+        ("pack.net:Net", {"pack/__init__.py", "pack/net.py", "pack/layers.py"}),
+        ("deep.er.net.Net", {"deep/er/net.py", "deep/near.py"}),
+        ("json.Net", set()),
+        ("h5py.Net", set()),
+        ("missing.Net", set()),
+    ],
+)
+def test_a_users_module_counts_with_all_that_it_imports_from_beside_it(
+    tmp_path, monkeypatch, named, expected
+):
+    monkeypatch.chdir(write(tmp_path, USER_FILES))
+    code = Code(plan(models={"mine": {**OWN, "class": named}}), ROOT)
+    found = {
+        path for path in code.behind("models/calibrate_model", model="mine") if not path.startswith("..")
+    }
+    assert found == expected
+    assert not any(path in code.behind("models/calibrate_model", model="cnn") for path in expected)
+
+
+def test_what_a_users_module_imports_of_the_library_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(write(tmp_path, USER_FILES))
+    code = Code(plan(models={"mine": {**OWN, "class": "public.Net"}}), ROOT)
+    found = code.behind("models/calibrate_model", model="mine")
+    for module in ("__init__.py", "models/loading.py"):
+        assert any(path.endswith(f"src/absynth/{module}") for path in found), module
+
+
+def test_modules_beside_the_snakefile_go_before_those_of_the_working_directory(tmp_path, monkeypatch):
+    base = write(tmp_path / "base", {"net.py": "", "scripts/a/b.py": ""})
+    monkeypatch.chdir(write(tmp_path / "here", {"net.py": "", "other.py": ""}))
+    made = plan(models={"one": {**OWN, "class": "net.Net"}, "two": {**OWN, "class": "other.Net"}})
+    code = Code(made, base)
+    assert code.behind("a/b", model="one") == ["../base/net.py"]
+    assert code.behind("a/b", model="two") == ["other.py"]
+
+
+@pytest.mark.parametrize(("text", "place"), [("class Net(:\n", ", line 1"), ("x = 1\n\0", "")])
+def test_a_users_module_that_is_no_python_is_named(tmp_path, monkeypatch, text, place):
+    monkeypatch.chdir(write(tmp_path, {"net.py": text}))
+    code = Code(plan(models={"mine": {**OWN, "class": "net.Net"}}), ROOT)
+    with pytest.raises(InputError, match=rf"net\.py{place}: not valid Python \("):
+        code.check()

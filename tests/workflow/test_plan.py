@@ -43,7 +43,7 @@ def test_attacks_apply_where_norm_model_and_config_allow():
         assert (attack in made.attacks_on(model, norm)) is applies
 
 
-def test_gradient_attacks_pass_a_model_without_gradients_by():
+def test_gradient_attacks_do_not_apply_to_a_model_without_gradients():
     made = plan(models={"mine": {**OWN, "gradients": False}})
     on_mine = {attack for norm in made.norms for attack in made.attacks_on("mine", norm)}
     assert on_mine
@@ -72,14 +72,14 @@ def test_substitute_goes_to_the_attacks_that_need_it():
     assert "fgm" not in needing
 
 
-def test_budget_is_what_the_builder_takes():
+def test_options_are_what_the_builder_takes():
     made = plan(attacks={"bim": {"steps": 7, "models": ["cnn"], "norms": ["l2"], "batch_size": 5}})
     assert made.options("bim", "cnn")["steps"] == 7
     assert not {"models", "norms", "batch_size"} & made.options("bim", "cnn").keys()
     assert made.config["attacks"]["bim"]["batch_size"] == 5
 
 
-def test_a_model_may_have_a_budget_of_its_own():
+def test_a_model_may_have_options_of_its_own():
     per_model = {"cnn": {"steps": 9}, "madry": {"restarts": 3}, "abs": None}
     made = plan(attacks={"bim": {"steps": 7, "restarts": 2, "per_model": per_model}})
     steps = {model: made.options("bim", model)["steps"] for model in made.models}
@@ -99,12 +99,12 @@ def test_a_model_may_have_a_budget_of_its_own():
         ({"cnn": 5}, "config key attacks.bim.per_model.cnn: found 5"),
     ],
 )
-def test_a_models_own_budget_is_checked_like_any(per_model, message):
+def test_a_models_own_options_are_checked_like_any(per_model, message):
     with pytest.raises(InputError, match=message):
         plan(attacks={"bim": {"per_model": per_model}}, models={"mine": {**OWN, "gradients": False}})
 
 
-def test_an_attack_of_foolbox_may_have_a_budget_for_a_model():
+def test_an_attack_of_foolbox_may_have_options_for_a_model():
     entry = {"class": "foolbox.attacks.NewtonFoolAttack", "norms": ["l2"], "arguments": {"steps": 5}}
     made = plan(attacks={"newton": {**entry, "per_model": {"cnn": {"arguments": {"steps": 9}}}}})
     assert made.options("newton", "cnn")["arguments"] == {"steps": 9}
@@ -154,12 +154,12 @@ def test_start_of_a_workflow_does_without_torch(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src").returncode == 0
 
 
-def test_certificates_are_for_the_models_that_offer_one():
+def test_lower_bounds_are_for_the_models_that_have_them():
     made = plan(models={"mine": OWN, "second": {"kind": "abs"}, "binary_abs": None})
-    assert made.certified == ["nearest_neighbor", "abs", "second"]
-    assert made.check_certified("second") is None
-    with pytest.raises(InputError, match=r"bounds of cnn: .*models nearest_neighbor, abs, second do \(kinds"):
-        made.check_certified("cnn")
+    assert made.with_lower_bounds == ["nearest_neighbor", "abs", "second"]
+    assert made.check_lower_bounds("second") is None
+    with pytest.raises(InputError, match=r"bounds of cnn: .*models nearest_neighbor, abs, second have them \(kinds"):
+        made.check_lower_bounds("cnn")
     for norm in made.norms:
         assert made.applies("certificate", "abs", norm)
         assert made.applies("certificate", "nearest_neighbor", norm)
@@ -167,8 +167,8 @@ def test_certificates_are_for_the_models_that_offer_one():
         assert not made.applies("certificate", "mine", norm)
 
 
-def test_certificate_attack_on_a_model_without_one_is_refused():
-    with pytest.raises(InputError, match="found cnn, which has no certificate; allowed are nearest_neighbor"):
+def test_certificate_attack_on_a_model_without_lower_bounds_is_refused():
+    with pytest.raises(InputError, match="found cnn, which has no lower bound; allowed are nearest_neighbor"):
         plan(attacks={"certificate": {"models": ["cnn"]}})
 
 

@@ -1,10 +1,10 @@
 rule run_attack:
     input:
         images=run("data/test.h5"),
-        model=lambda wildcards: model_inputs(wildcards.model),
-        starts=attack_starts,
-        substitute=lambda wildcards: substitute_inputs(wildcards.attack),
-        code=lambda wildcards: sources("attacks/run_attack", model=wildcards.model, attack=wildcards.attack),
+        model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
+        starts=lambda wildcards: OUTPUTS.attack_starts(**wildcards),
+        substitute=lambda wildcards: OUTPUTS.substitute_files(wildcards.attack),
+        code=lambda wildcards: code("attacks/run_attack", model=wildcards.model, attack=wildcards.attack),
     output:
         shard=run("attacks/{model}/{norm}/{attack}/{shard}.h5"),
     log:
@@ -25,19 +25,19 @@ rule run_attack:
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         builder=lambda wildcards: PLAN.attacks[wildcards.attack].builder,
         substitute=lambda wildcards: PLAN.substitute_spec(wildcards.attack),
-        budget=lambda wildcards: PLAN.budget(wildcards.attack, wildcards.model),
+        options=lambda wildcards: PLAN.options(wildcards.attack, wildcards.model),
         batch_size=lambda wildcards: config["attacks"][wildcards.attack]["batch_size"],
         span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
         seed=config["seed"],
-        checkpoint=attack_checkpoint,
+        checkpoint=lambda wildcards: OUTPUTS.attack_checkpoint(**wildcards),
     script:
         "../../scripts/attacks/run_attack.py"
 
 
 rule gather_minima:
     input:
-        shards=attack_shards,
-        code=sources("attacks/gather_minima"),
+        shards=lambda wildcards: OUTPUTS.attack_shards(**wildcards),
+        code=code("attacks/gather_minima"),
     output:
         minimal=run("minimal/{model}/{norm}.h5"),
         summary=run("minimal/{model}/{norm}.csv"),
@@ -53,6 +53,6 @@ rule gather_minima:
         model="{model}",
         norm="{norm}",
         attacks=lambda wildcards: PLAN.attacks_on(wildcards.model, wildcards.norm),
-        threshold=lambda wildcards: config["epsilons"][wildcards.norm],
+        epsilon=lambda wildcards: config["epsilons"][wildcards.norm],
     script:
         "../../scripts/attacks/gather_minima.py"

@@ -1,6 +1,6 @@
 rule prepare_data:
     input:
-        code=sources("data/prepare_data"),
+        code=code("data/prepare_data"),
     output:
         train=run("data/train.h5"),
         calibration=run("data/calibration.h5"),

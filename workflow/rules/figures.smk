@@ -2,7 +2,7 @@ rule plot_accuracy_distortion:
     input:
         curves=run("tables/accuracy_distortion.csv"),
         brackets=run("tables/bracket_curves.csv"),
-        code=sources("figures/plot_accuracy_distortion"),
+        code=code("figures/plot_accuracy_distortion"),
     output:
         png=drawn("accuracy_distortion"),
         svg=run("figures/accuracy_distortion.svg"),
@@ -11,7 +11,7 @@ rule plot_accuracy_distortion:
     conda:
         "../../envs/absynth.yaml"
     params:
-        models=LABELS,
+        models=PLAN.labels,
         norms=PLAN.norms,
         epsilons=config["epsilons"],
     script:
@@ -21,8 +21,8 @@ rule plot_accuracy_distortion:
 rule plot_adversarials:
     input:
         images=run("data/test.h5"),
-        minimal=lambda wildcards: minima_in(shown_norm(PLAN.models)),
-        code=sources("figures/plot_adversarials"),
+        minimal=lambda wildcards: OUTPUTS.minima(PLAN.shown_norm(PLAN.models)),
+        code=code("figures/plot_adversarials"),
     output:
         png=drawn("adversarials"),
         svg=run("figures/adversarials.svg"),
@@ -32,8 +32,8 @@ rule plot_adversarials:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
-        models=LABELS,
-        norm=lambda wildcards: shown_norm(PLAN.models),
+        models=PLAN.labels,
+        norm=lambda wildcards: PLAN.shown_norm(PLAN.models),
         n_samples=config["n_samples"],
         seed=config["seed"],
     script:
@@ -42,8 +42,8 @@ rule plot_adversarials:
 
 rule plot_quantiles:
     input:
-        minimal=lambda wildcards: minima_in(wildcards.norm),
-        code=sources("figures/plot_quantiles"),
+        minimal=lambda wildcards: OUTPUTS.minima(wildcards.norm),
+        code=code("figures/plot_quantiles"),
     output:
         png=drawn("quantiles", "quantiles_{norm}"),
         svg=run("figures/quantiles_{norm}.svg"),
@@ -53,7 +53,7 @@ rule plot_quantiles:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
-        models=LABELS,
+        models=PLAN.labels,
         n=config["figures"]["per_quantile"],
         seed=config["seed"],
     script:
@@ -63,7 +63,7 @@ rule plot_quantiles:
 rule plot_distribution:
     input:
         distances=run("tables/distances.csv"),
-        code=sources("figures/plot_distribution"),
+        code=code("figures/plot_distribution"),
     output:
         png=drawn("distribution"),
         svg=run("figures/distribution.svg"),
@@ -72,7 +72,7 @@ rule plot_distribution:
     conda:
         "../../envs/absynth.yaml"
     params:
-        models=LABELS,
+        models=PLAN.labels,
         norms=PLAN.norms,
         epsilons=config["epsilons"],
     script:
@@ -81,9 +81,9 @@ rule plot_distribution:
 
 rule plot_distal:
     input:
-        distal=[run(f"distal/{model}.h5") for model in CLIMBED],
+        distal=[run(f"distal/{model}.h5") for model in PLAN.differentiable],
         table=run("tables/distal.csv"),
-        code=sources("figures/plot_distal"),
+        code=code("figures/plot_distal"),
     output:
         png=drawn("distal"),
         svg=run("figures/distal.svg"),
@@ -93,7 +93,7 @@ rule plot_distal:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
-        models=LABELS,
+        models=PLAN.labels,
     script:
         "../../scripts/figures/plot_distal.py"
 
@@ -101,7 +101,7 @@ rule plot_distal:
 rule plot_samples:
     input:
         samples=run("synthesis/samples.h5"),
-        code=sources("figures/plot_samples"),
+        code=code("figures/plot_samples"),
     output:
         png=drawn("samples"),
         svg=run("figures/samples.svg"),
@@ -117,8 +117,8 @@ rule plot_samples:
 
 rule plot_reconstructions:
     input:
-        reconstructions=[run(f"synthesis/reconstructions/{model}.h5") for model in EXPLAINED],
-        code=sources("figures/plot_reconstructions"),
+        reconstructions=[run(f"synthesis/reconstructions/{model}.h5") for model in PLAN.reconstructed],
+        code=code("figures/plot_reconstructions"),
     output:
         png=drawn("reconstructions"),
         svg=run("figures/reconstructions.svg"),
@@ -128,7 +128,7 @@ rule plot_reconstructions:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
-        models=LABELS,
+        models=PLAN.labels,
     script:
         "../../scripts/figures/plot_reconstructions.py"
 
@@ -136,7 +136,7 @@ rule plot_reconstructions:
 rule plot_attacks:
     input:
         statistics=run("tables/attacks.csv"),
-        code=sources("figures/plot_attacks"),
+        code=code("figures/plot_attacks"),
     output:
         png=drawn("attacks"),
         svg=run("figures/attacks.svg"),
@@ -145,18 +145,18 @@ rule plot_attacks:
     conda:
         "../../envs/absynth.yaml"
     params:
-        models=LABELS,
-        norms=NORMS_ATTACKED,
-        titles=ATTACK_TITLES,
+        models=PLAN.labels,
+        norms=PLAN.norms_attacked,
+        titles=PLAN.attack_titles,
     script:
         "../../scripts/figures/plot_attacks.py"
 
 
 rule plot_training:
     input:
-        classifiers=[run(f"models/{model}/curve.csv") for model in CURVES],
-        vaes=[run(f"models/abs/vae_{label}.csv") for label in VAE_CURVES],
-        code=sources("figures/plot_training"),
+        classifiers=[run(f"models/{model}/curve.csv") for model in PLAN.classifier_curves],
+        vaes=[run(f"models/abs/vae_{label}.csv") for label in PLAN.vae_curves],
+        code=code("figures/plot_training"),
     output:
         png=drawn("training"),
         svg=run("figures/training.svg"),
@@ -165,9 +165,9 @@ rule plot_training:
     conda:
         "../../envs/absynth.yaml"
     params:
-        models=LABELS,
-        trained=CURVES,
-        labels=VAE_CURVES,
+        models=PLAN.labels,
+        trained=PLAN.classifier_curves,
+        labels=PLAN.vae_curves,
     script:
         "../../scripts/figures/plot_training.py"
 
@@ -176,7 +176,7 @@ rule plot_bracket:
     input:
         intervals=run("tables/bracket.csv"),
         curves=run("tables/bracket_curves.csv"),
-        code=sources("figures/plot_bracket"),
+        code=code("figures/plot_bracket"),
     output:
         png=drawn("bracket"),
         svg=run("figures/bracket.svg"),
@@ -185,7 +185,7 @@ rule plot_bracket:
     conda:
         "../../envs/absynth.yaml"
     params:
-        models=LABELS,
+        models=PLAN.labels,
         norms=PLAN.norms,
     script:
         "../../scripts/figures/plot_bracket.py"

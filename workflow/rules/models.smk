@@ -1,9 +1,9 @@
-if VAES_IMPORTED:
+if PLAN.imports_vaes:
 
     rule import_vae:
         input:
-            weights=lambda wildcards: SOURCES[f"models/abs/vae_{wildcards.label}.pt"],
-            code=sources("models/import_vae"),
+            weights=lambda wildcards: PLAN.imported_weights[f"models/abs/vae_{wildcards.label}.pt"],
+            code=code("models/import_vae"),
         output:
             weights=run("models/abs/vae_{label}.pt"),
         log:
@@ -18,10 +18,10 @@ else:
     rule train_vae:
         input:
             images=run("data/train.h5"),
-            code=sources("models/train_vae"),
+            code=code("models/train_vae"),
         output:
-            weights=run(f"{UNREFINED}/vae_{{label}}.pt"),
-            curve=run(f"{UNREFINED}/vae_{{label}}.csv"),
+            weights=run(f"{OUTPUTS.trained_vaes}/vae_{{label}}.pt"),
+            curve=run(f"{OUTPUTS.trained_vaes}/vae_{{label}}.csv"),
         log:
             run("logs/train_vae/{label}.log"),
         benchmark:
@@ -47,9 +47,9 @@ else:
         rule refine_vae:
             input:
                 images=run("data/train.h5"),
-                unrefined=run(f"{UNREFINED}/vae_{{label}}.pt"),
-                unrefined_curve=run(f"{UNREFINED}/vae_{{label}}.csv"),
-                code=sources("models/refine_vae"),
+                unrefined=run(f"{OUTPUTS.trained_vaes}/vae_{{label}}.pt"),
+                unrefined_curve=run(f"{OUTPUTS.trained_vaes}/vae_{{label}}.csv"),
+                code=code("models/refine_vae"),
             output:
                 weights=run("models/abs/vae_{label}.pt"),
                 curve=run("models/abs/vae_{label}.csv"),
@@ -76,14 +76,14 @@ else:
 
 rule import_classifier:
     input:
-        weights=lambda wildcards: SOURCES[f"models/{wildcards.model}/weights.pt"],
-        code=sources("models/import_classifier"),
+        weights=lambda wildcards: PLAN.imported_weights[f"models/{wildcards.model}/weights.pt"],
+        code=code("models/import_classifier"),
     output:
         weights=run("models/{model}/weights.pt"),
     log:
         run("logs/import_classifier/{model}.log"),
     wildcard_constraints:
-        model="|".join(IMPORTED) or "none",
+        model="|".join(PLAN.imported_classifiers) or "none",
     conda:
         "../../envs/absynth.yaml"
     params:
@@ -95,7 +95,7 @@ rule import_classifier:
 rule train_classifier:
     input:
         images=run("data/train.h5"),
-        code=sources("models/train_classifier"),
+        code=code("models/train_classifier"),
     output:
         weights=run("models/{model}/weights.pt"),
         curve=run("models/{model}/curve.csv"),
@@ -104,7 +104,7 @@ rule train_classifier:
     benchmark:
         run("benchmarks/train_classifier/{model}.tsv")
     wildcard_constraints:
-        model="|".join(TRAINED) or "none",
+        model="|".join(PLAN.trained_classifiers) or "none",
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["train"]
@@ -127,8 +127,8 @@ rule calibrate_model:
         train=run("data/train.h5"),
         calibration=run("data/calibration.h5"),
         test=run("data/test.h5"),
-        model=lambda wildcards: uncalibrated_inputs(wildcards.model),
-        code=lambda wildcards: sources("models/calibrate_model", model=wildcards.model),
+        model=lambda wildcards: OUTPUTS.uncalibrated_model_files(wildcards.model),
+        code=lambda wildcards: code("models/calibrate_model", model=wildcards.model),
     output:
         calibration=run("models/{model}/calibration.json"),
     log:

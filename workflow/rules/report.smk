@@ -1,8 +1,8 @@
 rule gather_runtime:
     input:
-        tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES if stem != "runtime"],
-        findings=[run(f"verification/{model}/{norm}.csv") for model, norm in ATTACKED],
-        code=sources("report/gather_runtime"),
+        tables=[run(f"tables/{stem}.csv") for stem in OUTPUTS.reported_tables],
+        findings=OUTPUTS.of_attacked("verification/{model}/{norm}.csv"),
+        code=code("report/gather_runtime"),
     output:
         table=run("tables/runtime.csv"),
     log:
@@ -10,16 +10,16 @@ rule gather_runtime:
     conda:
         "../../envs/absynth.yaml"
     params:
-        benchmarks=benchmarks(),
+        benchmarks=OUTPUTS.benchmarks(),
     script:
         "../../scripts/report/gather_runtime.py"
 
 
 rule record_provenance:
     input:
-        shards=ALL_SHARDS,
-        calibrations=[run(f"models/{model}/calibration.json") for model in PLAN.models],
-        code=sources("report/record_provenance"),
+        shards=OUTPUTS.all_shards,
+        calibrations=OUTPUTS.calibrations,
+        code=code("report/record_provenance"),
     output:
         provenance=run("tables/provenance.json"),
     log:
@@ -34,12 +34,12 @@ rule record_provenance:
 
 rule write_report:
     input:
-        template=report_template(),
-        captions=captions(),
-        drawings=[run(f"figures/{figure.stem}.svg") for figure in FIGURES],
-        tables=[run(f"tables/{stem}.csv") for stem in REPORTED_TABLES],
+        template=template("report.html.j2"),
+        captions=[template(f"{figure.figure}.rst") for figure in OUTPUTS.figures],
+        drawings=OUTPUTS.figure_files("svg"),
+        tables=[run(f"tables/{stem}.csv") for stem in [*OUTPUTS.reported_tables, "runtime"]],
         provenance=run("tables/provenance.json"),
-        code=sources("report/write_report"),
+        code=code("report/write_report"),
     output:
         report=run("report.html"),
     log:
@@ -48,12 +48,12 @@ rule write_report:
         "../../envs/absynth.yaml"
     params:
         config=config,
-        models=LABELS,
-        attacks=ATTACK_TITLES,
+        models=PLAN.labels,
+        attacks=PLAN.attack_titles,
         sections=SECTIONS,
         figures=[
             {"section": figure.section, "title": figure.title, "wildcards": figure.wildcards}
-            for figure in FIGURES
+            for figure in OUTPUTS.figures
         ],
     script:
         "../../scripts/report/write_report.py"

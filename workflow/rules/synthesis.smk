@@ -2,8 +2,8 @@ rule generate_distal:
     input:
         train=run("data/train.h5"),
         calibration=run("models/{model}/calibration.json"),
-        model=lambda wildcards: model_inputs(wildcards.model),
-        code=lambda wildcards: sources("synthesis/generate_distal", model=wildcards.model),
+        model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
+        code=lambda wildcards: code("synthesis/generate_distal", model=wildcards.model),
     output:
         distal=run("distal/{model}.h5"),
     log:
@@ -32,8 +32,8 @@ rule generate_distal:
 
 rule summarize_distal:
     input:
-        distal=[run(f"distal/{model}.h5") for model in CLIMBED],
-        code=sources("synthesis/summarize_distal"),
+        distal=[run(f"distal/{model}.h5") for model in PLAN.differentiable],
+        code=code("synthesis/summarize_distal"),
     output:
         table=run("tables/distal.csv"),
     log:
@@ -48,8 +48,8 @@ rule summarize_distal:
 
 rule sample_prior:
     input:
-        model=lambda wildcards: model_inputs(GENERATIVE[0]),
-        code=lambda wildcards: sources("synthesis/sample_prior", model=GENERATIVE[0]),
+        model=lambda wildcards: OUTPUTS.model_files(PLAN.generative[0]),
+        code=lambda wildcards: code("synthesis/sample_prior", model=PLAN.generative[0]),
     output:
         samples=run("synthesis/samples.h5"),
     log:
@@ -64,9 +64,9 @@ rule sample_prior:
         runtime=scaled(30),
     params:
         run=config["run"],
-        model=lambda wildcards: GENERATIVE[0],
+        model=lambda wildcards: PLAN.generative[0],
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(GENERATIVE[0]),
+        spec=lambda wildcards: PLAN.model_spec(PLAN.generative[0]),
         n=config["figures"]["prior_samples"],
         seed=config["seed"],
     script:
@@ -76,15 +76,15 @@ rule sample_prior:
 rule reconstruct_images:
     input:
         images=run("data/test.h5"),
-        minimal=lambda wildcards: run(f"minimal/{wildcards.model}/{shown_norm([wildcards.model])}.h5"),
-        model=lambda wildcards: model_inputs(wildcards.model),
-        code=lambda wildcards: sources("synthesis/reconstruct_images", model=wildcards.model),
+        minimal=lambda wildcards: run(f"minimal/{wildcards.model}/{PLAN.shown_norm([wildcards.model])}.h5"),
+        model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
+        code=lambda wildcards: code("synthesis/reconstruct_images", model=wildcards.model),
     output:
         reconstructions=run("synthesis/reconstructions/{model}.h5"),
     log:
         run("logs/reconstruct_images/{model}.log"),
     wildcard_constraints:
-        model="|".join(GENERATIVE) or "none",
+        model="|".join(PLAN.generative) or "none",
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["attack"]

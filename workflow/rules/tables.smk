@@ -1,7 +1,7 @@
 rule gather_robustness:
     input:
-        parts=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
-        code=sources("tables/gather_robustness"),
+        parts=OUTPUTS.of_attacked("minimal/{model}/{norm}.csv"),
+        code=code("tables/gather_robustness"),
     output:
         table=run("tables/robustness.csv"),
     log:
@@ -16,8 +16,8 @@ rule gather_robustness:
 
 rule audit_attacks:
     input:
-        shards=ALL_SHARDS,
-        code=sources("tables/audit_attacks"),
+        shards=OUTPUTS.all_shards,
+        code=code("tables/audit_attacks"),
     output:
         table=run("tables/audit.csv"),
     log:
@@ -26,14 +26,7 @@ rule audit_attacks:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
-        roles={
-            name: {
-                "gradients": entry.gradients,
-                "refines": list(entry.refines),
-                "estimates": entry.estimates,
-            }
-            for name, entry in PLAN.attacks.items()
-        },
+        roles=PLAN.audit_roles,
         limits=config["audit"],
     script:
         "../../scripts/tables/audit_attacks.py"
@@ -41,8 +34,8 @@ rule audit_attacks:
 
 rule gather_models:
     input:
-        calibrations=[run(f"models/{model}/calibration.json") for model in PLAN.models],
-        code=sources("tables/gather_models"),
+        calibrations=OUTPUTS.calibrations,
+        code=code("tables/gather_models"),
     output:
         table=run("tables/models.csv"),
     log:
@@ -56,9 +49,9 @@ rule gather_models:
 rule format_table1:
     input:
         robustness=run("tables/robustness.csv"),
-        summaries=[run(f"minimal/{model}/{norm}.csv") for model, norm in ATTACKED],
+        summaries=OUTPUTS.of_attacked("minimal/{model}/{norm}.csv"),
         brackets=run("tables/bracket_medians.csv"),
-        code=sources("tables/format_table1"),
+        code=code("tables/format_table1"),
     output:
         markdown=run("tables/table1.md"),
         csv=run("tables/table1.csv"),
@@ -68,8 +61,8 @@ rule format_table1:
     conda:
         "../../envs/absynth.yaml"
     params:
-        models=LABELS,
-        attacks=ATTACK_TITLES,
+        models=PLAN.labels,
+        attacks=PLAN.attack_titles,
         epsilons=config["epsilons"],
     script:
         "../../scripts/tables/format_table1.py"
@@ -77,8 +70,8 @@ rule format_table1:
 
 rule compute_distortion_curves:
     input:
-        minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
-        code=sources("tables/compute_distortion_curves"),
+        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
+        code=code("tables/compute_distortion_curves"),
     output:
         curves=run("tables/accuracy_distortion.csv"),
     log:
@@ -93,8 +86,8 @@ rule compute_distortion_curves:
 
 rule gather_distances:
     input:
-        minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
-        code=sources("tables/gather_distances"),
+        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
+        code=code("tables/gather_distances"),
     output:
         table=run("tables/distances.csv"),
     log:
@@ -109,9 +102,9 @@ rule gather_distances:
 
 rule summarize_attacks:
     input:
-        shards=ALL_SHARDS,
-        minimal=[run(f"minimal/{model}/{norm}.h5") for model, norm in ATTACKED],
-        code=sources("tables/summarize_attacks"),
+        shards=OUTPUTS.all_shards,
+        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
+        code=code("tables/summarize_attacks"),
     output:
         table=run("tables/attacks.csv"),
     log:

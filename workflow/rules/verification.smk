@@ -1,10 +1,10 @@
 rule verify_records:
     input:
         images=run("data/test.h5"),
-        model=lambda wildcards: model_inputs(wildcards.model),
-        shards=attack_shards,
+        model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
+        shards=lambda wildcards: OUTPUTS.attack_shards(**wildcards),
         minimal=run("minimal/{model}/{norm}.h5"),
-        code=lambda wildcards: sources("verification/verify_records", model=wildcards.model),
+        code=lambda wildcards: code("verification/verify_records", model=wildcards.model),
     output:
         findings=run("verification/{model}/{norm}.csv"),
     log:
@@ -23,15 +23,15 @@ rule verify_records:
         run=config["run"],
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
-        spans=[PLAN.shard_range(shard) for shard in range(config["shards"])],
+        spans=[PLAN.shard_range(shard) for shard in OUTPUTS.shards],
     script:
         "../../scripts/verification/verify_records.py"
 
 
 rule summarize_verification:
     input:
-        findings=[run(f"verification/{model}/{norm}.csv") for model, norm in ATTACKED],
-        code=sources("verification/summarize_verification"),
+        findings=OUTPUTS.of_attacked("verification/{model}/{norm}.csv"),
+        code=code("verification/summarize_verification"),
     output:
         table=run("tables/verification.csv"),
     log:

@@ -2,7 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,21 @@ from jsonschema.validators import extend
 
 from absynth.errors import InputError
 
+# Keys that were renamed, without the `per_model.{model}` that an attack's option may stand in.
+RENAMED = {
+    "thresholds": "epsilons",
+    "certificates.hops": "perturbed_restarts",
+    "certificates.margin": "pruning_share",
+    "attacks.certificate.duels": "class_pairs",
+}
+_PER_MODEL = re.compile(r"\bper_model\.[^.]+\.")
 
-def _is_integer(_, value: Any) -> bool:
+
+def _is_integer(_: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(_, value: Any) -> bool:
+def _is_number(_: Any, value: Any) -> bool:
     return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -78,14 +88,23 @@ def fill_defaults(value: Any, schema: Mapping[str, Any]) -> None:
 def _message(error: ValidationError, key: str) -> str:
     path = ".".join([key] * bool(key) + [str(part) for part in error.absolute_path])
     if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        unknown = next(name for name in error.instance if name not in known)
-        path = ".".join([path] * bool(path) + [str(unknown)])
-        return f"config key {path}: unknown; {_suggest(str(unknown), known)}"
+        known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
+        return _unknown_key(path, [str(name) for name in error.instance if name not in known], known)
     where = f"config key {path}" if path else "config"
     found = repr(error.instance)
     found = found if len(found) <= 80 else found[:77] + "..."
     return f"{where}: {_REASONS.get(error.validator, _other)(error, found)}"
+
+
+def _unknown_key(parent: str, names: Sequence[str], known: Mapping[str, Any]) -> str:
+    """What is wrong with the keys `names` of `parent`: that one was renamed, else that the first is unknown."""
+    paths = {name: ".".join([parent] * bool(parent) + [name]) for name in names}
+    for path in paths.values():
+        new = RENAMED.get(_PER_MODEL.sub("", path))
+        if new:
+            return f"config key {path}: was renamed to {new}"
+    name, path = next(iter(paths.items()))
+    return f"config key {path}: unknown; {_suggest(name, known)}"
 
 
 def _type(error: ValidationError, found: str) -> str:

@@ -1,47 +1,141 @@
-"""Which files a script's result depends on: Snakemake does not follow imports, so rules list them as inputs."""
+"""Which files of code a job's result depends on: Snakemake does not follow imports, so rules list them as inputs."""
 
 import ast
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
+from absynth.errors import InputError
+from absynth.workflow.plan import Plan
 
-def imported_files(files: Iterable[str | Path], root: str | Path) -> list[Path]:
-    """The files below `root`, a folder of `sys.path`, that the given ones import, directly or not; sorted.
+_ROOT = "absynth"
 
-    Imports inside functions count; what a registry names as a string does not. A file among those given counts
-    only if it lies below `root`. The packages on the way to a module count with their `__init__.py`.
+
+class Code:
+    """The code behind each rule: what its script imports, and what the registries and the config name for it.
+
+    base: the folder of the Snakefile, which holds scripts/ and src/
+    A user's own modules are looked for where jobs look for them: beside the Snakefile, then in the working directory.
     """
-    root = Path(root)
+
+    def __init__(self, plan: Plan, base: str | Path):
+        self.plan, self.base = plan, Path(base)
+        self.library = self.base / "src"
+        self.folders = tuple(dict.fromkeys((self.base, Path.cwd())))
+        self._known: dict[tuple[str, str | None, str | None], list[str]] = {}
+
+    def behind(self, script: str, *, model: str | None = None, attack: str | None = None) -> list[str]:
+        """The files, relative to the working directory and sorted, on which a script's result depends.
+
+        The script itself, whose changes Snakemake sees, is not among them.
+        script: its path within scripts/, without suffix; model, attack: those that it builds
+        Raises InputError if a user's own module is not valid Python.
+        """
+        key = (script, model, attack)
+        if key not in self._known:
+            start = self.base / "scripts" / f"{script}.py"
+            named = self.plan.builders(model=model, attack=attack)
+            files = [file for name in named for file in module_files(name, self.library)]
+            found = {*imported_files([start, *files], self.library), *self._user_files(model)} - {start}
+            self._known[key] = sorted(map(os.path.relpath, found))
+        return self._known[key]
+
+    def check(self) -> None:
+        """Raise InputError if a module of a user's own model is not valid Python."""
+        for model in self.plan.models:
+            self._user_files(model)
+
+    def _user_files(self, model: str | None) -> list[Path]:
+        """The module of a user's own class and all that it imports from beside it or from the library."""
+        named = self.plan.planned(model).user_class if model else None
+        if named is None:
+            return []
+        module = named.replace(":", ".").rpartition(".")[0]
+        return imported_files(module_files(module, self.library, self.folders), self.library, self.folders)
+
+
+def imported_files(files: Iterable[Path], library: Path, folders: Sequence[Path] = ()) -> list[Path]:
+    """The given files and all that they import from the library or `folders`, directly or not; sorted.
+
+    library: the folder that holds the package absynth, where a job looks first
+    folders: those of a user's own modules, where a job looks last; what is installed, or part of Python, goes before
+    Imports inside functions count, what is named as a string does not. The packages on the way to a module count
+    with their `__init__.py`, but for the library's root: it names public functions of all parts of the library, of
+    which the library itself and its scripts use none. A user's module that imports the root depends on them all.
+    Raises InputError naming the file and line of what is not valid Python.
+    """
     seen: set[Path] = set()
-    waiting = [Path(file) for file in files]
+    waiting = list(files)
     while waiting:
         current = waiting.pop()
         if current not in seen:
             seen.add(current)
-            waiting += _imports(root, current)
-    return sorted(path for path in seen if path.is_relative_to(root))
+            waiting += _imports(current, library, tuple(folders))
+    return sorted(seen)
 
 
-def module_file(root: str | Path, module: str) -> Path | None:
-    """The file of a module below `root`, None if it has none there: "a.b" is a/b.py or a/b/__init__.py."""
-    path = Path(root, *module.split("."))
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+def module_files(module: str, library: Path, folders: Sequence[Path] = ()) -> list[Path]:
+    """The file of a module and those of the packages on the way to it, as far as they lie here."""
+    parts = module.split(".")
+    if parts[0] == _ROOT:
+        places: Sequence[Path] = (library,)
+    else:
+        places = () if _installed(parts[0], tuple(folders)) else folders
+    names = [".".join(parts[: end + 1]) for end in range(len(parts))]
+    if parts[0] == _ROOT and len(parts) > 1:
+        del names[0]
+    return [file for name in names if (file := _module_file(name, places))]
 
 
 @cache
-def _imports(root: Path, path: Path) -> tuple[Path, ...]:
-    """Files below `root` that one file imports, those of the packages they are in included."""
+def _imports(path: Path, library: Path, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files that one file imports, those of the packages they are in included."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.ImportFrom):
-            package = path.relative_to(root).parts[: -node.level] if node.level else ()
+            package = _package(path, (library, *folders), node.level) if node.level else []
             module = ".".join([*package, *([node.module] if node.module else [])])
             names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    parts = (name.split(".") for name in names)
-    prefixes = (".".join(part[: end + 1]) for part in parts for end in range(len(part)))
-    files = (module_file(root, name) for name in dict.fromkeys(prefixes))
-    return tuple(file for file in files if file)
+    if not folders or path.is_relative_to(library):
+        names = [name for name in names if name != _ROOT]
+    files = (file for name in dict.fromkeys(names) for file in module_files(name, library, folders))
+    return tuple(dict.fromkeys(files))
+
+
+def _module_file(module: str, folders: Sequence[Path]) -> Path | None:
+    """The file of a module in the first of `folders` that has it: "a.b" is a/b/__init__.py or a/b.py."""
+    for folder in folders:
+        path = folder.joinpath(*module.split("."))
+        for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+@cache
+def _installed(package: str, folders: tuple[Path, ...]) -> bool:
+    """Whether a job finds a top-level module before it looks in `folders`: in Python itself, or installed."""
+    ours = {folder.resolve() for folder in folders}
+    elsewhere = [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
+    found = PathFinder.find_spec(package, elsewhere) if folders else None
+    return package in sys.stdlib_module_names or (found is not None and found.origin is not None)
+
+
+def _package(path: Path, folders: Sequence[Path], level: int) -> list[str]:
+    """The parts of the name of the package that a relative import in a file starts from."""
+    folder = next(folder for folder in folders if path.is_relative_to(folder))
+    return list(path.relative_to(folder).parts[:-level])
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+        number = getattr(error, "lineno", None)
+        line = f", line {number}" if number else ""
+        raise InputError(f"{path}{line}: not valid Python ({getattr(error, 'msg', error)})") from None

@@ -24,7 +24,7 @@ def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
     }
 
 
-def hardware(cpu_info: str | os.PathLike = _CPU_INFO) -> dict[str, Any]:
+def hardware(cpu_info: str | os.PathLike[str] = _CPU_INFO) -> dict[str, Any]:
     """processor (its name), cores (logical, that this process may use) and memory_gib of this machine."""
     try:
         lines = Path(cpu_info).read_text(encoding="utf-8").splitlines()
@@ -78,19 +78,3 @@ def provenance(
         "first_record": dates[0],
         "last_record": dates[1],
     }
-
-
-def machine(about: Mapping[str, Any]) -> dict[str, str]:
-    """What `provenance` found, but for settings and versions, in words: by title, what is unknown left out."""
-    hardware = about["hardware"]
-    found = {
-        "processor": hardware["processor"],
-        "cores": hardware["cores"],
-        "memory": hardware["memory_gib"] and f"{hardware['memory_gib']:.1f} GiB",
-        "GPUs": ", ".join(hardware["gpus"]),
-        "attacks ran on": ", ".join(hardware["devices"]),
-        "records made (UTC)": " to ".join(
-            dict.fromkeys(about[key][:10] for key in ("first_record", "last_record"))
-        ),
-    }
-    return {title: str(value) for title, value in found.items() if value}

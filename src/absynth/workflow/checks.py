@@ -1,0 +1,154 @@
+"""What a config must fulfil besides its schema. All here raise InputError with the key and what is allowed."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from absynth.attacks.registry import ATTACKS, AttackEntry
+from absynth.data.sources import find_dataset
+from absynth.errors import InputError
+from absynth.workflow.config import check, check_entry, check_known
+from absynth.workflow.matrix import Matrix, kind_of
+
+# Keys of an attack's entry that are not keyword arguments of its builder.
+NOT_OPTIONS = ("models", "norms", "batch_size", "label", "start_from", "per_model")
+
+
+def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
+    """Check the entries of `models`, and `substitute`, by the schema of each one's kind; fill in their defaults."""
+    for name, entry in config["models"].items():
+        if name == "substitute":
+            raise InputError(
+                "config key models.substitute: the substitute is never attacked; name yours otherwise"
+            )
+        if entry is None:
+            check_known(name, schemas, f"models.{name}")
+            continue
+        check(entry, {"type": "object", "properties": {"kind": {"type": "string"}}}, f"models.{name}")
+        kind = kind_of(name, entry)
+        kinds = [known for known in schemas if known != "substitute"]
+        if kind != name and kind not in kinds:
+            raise InputError(f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}")
+        check_entry(kind, entry, schemas, f"models.{name}")
+    if all(entry is None for entry in config["models"].values()):
+        raise InputError("config key models: none is left to attack; name at least one")
+    check(config["substitute"], schemas["substitute"], "substitute")
+
+
+def check_attacks(matrix: Matrix, schemas: Mapping[str, Any]) -> None:
+    """Check the entries of `attacks` by their schemas and against the models; fill in their defaults."""
+    entries = matrix.config["attacks"]
+    for name, entry in entries.items():
+        _check_attack(name, entry, schemas)
+    for name, attack in matrix.attacks.items():  # built from entries that are all checked by now
+        _check_selection(matrix, entries[name], attack, f"attacks.{name}")
+    for name in matrix.attacks:
+        _check_starts(matrix, name)
+    _check_cycles({name: entries[name]["start_from"] for name in matrix.attacks})
+
+
+def check_sizes(config: Mapping[str, Any]) -> None:
+    """Refuse more shards than images, and more images than the data set has."""
+    n, shards = config["n_samples"], config["shards"]
+    if shards > n:
+        raise InputError(f"config key shards: found {shards}, allowed is n_samples = {n} or less")
+    dataset = find_dataset(config["dataset"], config["datasets"].get(config["dataset"]))
+    if dataset.n_test is not None and n > dataset.n_test:
+        raise InputError(
+            f"config key n_samples: found {n}, allowed are the {dataset.n_test} test images of {dataset.name}"
+        )
+
+
+def check_weights(config: Mapping[str, Any]) -> None:
+    """Refuse a run that would take its own weights."""
+    own = Path("results", config["run"], "models")
+    trained = config["trained_weights"]
+    if trained and Path(trained).resolve() == own.resolve():
+        raise InputError(f"config key trained_weights: found {trained}, allowed is that of another run")
+
+
+def _check_attack(name: str, entry: dict[str, Any] | None, schemas: Mapping[str, Any]) -> None:
+    """Check one entry by itself: one of the registry's attacks, or any of Foolbox's by its class."""
+    known = {name: schema for name, schema in schemas.items() if name != "foolbox"}
+    key = f"attacks.{name}"
+    if entry is None:
+        check_known(name, known, key)
+        return
+    if "class" in entry:
+        if name in known:
+            raise InputError(
+                f"config key {key}.class: {name} is an attack of this project; name yours otherwise"
+            )
+        check(entry, schemas["foolbox"], key)
+        _check_foolbox(entry, key)
+    else:
+        check_entry(name, entry, known, key)
+    _check_per_model(entry, schemas["foolbox" if "class" in entry else name], key)
+
+
+def _check_per_model(entry: Mapping[str, Any], schema: Mapping[str, Any], key: str) -> None:
+    """Refuse what an attack's schema does not allow among a model's own options, and all that is no option."""
+    fixed = {*NOT_OPTIONS, "class"}
+    properties = {name: part for name, part in schema["properties"].items() if name not in fixed}
+    options = {"type": ["object", "null"], "additionalProperties": False, "properties": properties}
+    for model, own in entry["per_model"].items():
+        check(deepcopy(own), options, f"{key}.per_model.{model}")  # a copy, for the defaults are the entry's
+        if own and "class" in entry:
+            _check_foolbox(entry | own, f"{key}.per_model.{model}")
+
+
+def _check_foolbox(entry: Mapping[str, Any], key: str) -> None:
+    """Let Foolbox itself say whether class and arguments are sound; imported only where a config asks for it."""
+    from absynth.attacks.foolbox.bridge import check_foolbox
+
+    for norm in entry["norms"]:
+        try:
+            check_foolbox(entry["class"], entry["arguments"], norm)
+        except InputError as error:
+            raise InputError(f"config key {key}: {error}") from None
+
+
+def _check_selection(matrix: Matrix, entry: Mapping[str, Any], attack: AttackEntry, key: str) -> None:
+    """Refuse norms and models that an entry names but the attack cannot take; models set to null it may name."""
+    for norm in entry.get("norms", []):
+        if norm not in attack.norms:
+            raise InputError(f"config key {key}.norms: found {norm}, allowed are {', '.join(attack.norms)}")
+    lacks = {name: model.lacks(attack) for name, model in matrix.models.items()}
+    able = [name for name, lack in lacks.items() if lack is None]
+    left_out = [name for name, model in matrix.config["models"].items() if model is None]
+    for choice in ("models", "per_model"):
+        for model in entry.get(choice, []):
+            if model not in [*able, *left_out]:
+                reason = f", which has no {lacks[model]}".replace("_", " ") if model in lacks else ""
+                raise InputError(
+                    f"config key {key}.{choice}: found {model}{reason}; "
+                    f"allowed are {', '.join(able) or 'none'}"
+                )
+
+
+def _check_starts(matrix: Matrix, name: str) -> None:
+    """Refuse starts that the attack cannot take, or that no other attack of the run provides."""
+    chosen, key = matrix.config["attacks"][name]["start_from"], f"config key attacks.{name}.start_from"
+    if chosen and not matrix.attacks[name].takes_start:
+        able = ", ".join(other for other, entry in ATTACKS.items() if entry.takes_start)
+        raise InputError(f"{key}: found {', '.join(chosen)}, but {name} takes no start; allowed with {able}")
+    for start in chosen:
+        if start not in matrix.attacks:
+            others = ", ".join(other for other in matrix.attacks if other != name)
+            raise InputError(f"{key}: found {start}, no attack of this run; allowed are {others}")
+        cases = [(model, norm) for model in matrix.models for norm in matrix.norms]
+        if not any(matrix.applies(name, *case) and matrix.applies(start, *case) for case in cases):
+            raise InputError(f"{key}: found {start}, which shares no model and norm with {name}")
+
+
+def _check_cycles(starts: Mapping[str, Sequence[str]]) -> None:
+    """Refuse attacks that start, through others or directly, from themselves."""
+    try:
+        TopologicalSorter(starts).prepare()
+    except CycleError as error:
+        cycle = error.args[1][::-1]  # each attack starts from the next
+        raise InputError(
+            f"config key attacks.{cycle[0]}.start_from: {' starts from '.join(cycle)}; leave one of them out"
+        ) from None

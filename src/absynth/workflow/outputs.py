@@ -1,0 +1,139 @@
+"""The files of a run, worked out from its plan: what exists of each kind, and what a rule reads."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from absynth.reporting.contents import FigureEntry, figure_entries
+from absynth.workflow.plan import Plan
+
+
+class Outputs:
+    """The paths of a run's files, relative to the working directory."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.shards = range(plan.config["shards"])
+
+    def path(self, path: str) -> str:
+        """A path within this run's folder."""
+        return f"results/{self.plan.config['run']}/{path}"
+
+    def model_files(self, name: str) -> list[str]:
+        """All files that building a model reads, the weights of a user's own class included."""
+        spec, entry = self.plan.model_spec(name), self.plan.planned(name).entry
+        paths = [*spec["weights"], spec["train"], spec["calibration"]]
+        own = [entry["weights"]] if "class" in entry else []
+        return [self.path(path) for path in paths if path] + own
+
+    def uncalibrated_model_files(self, name: str) -> list[str]:
+        """`model_files` without the γ that calibration is to find."""
+        return [path for path in self.model_files(name) if not path.endswith("calibration.json")]
+
+    def lower_bound_files(self, name: str) -> list[str]:
+        """`model_files` of a model for which there are lower bounds; InputError for all others."""
+        self.plan.check_lower_bounds(name)
+        return self.model_files(name)
+
+    def substitute_files(self, attack: str) -> list[str]:
+        """`model_files` of the substitute, for an attack that needs it."""
+        return self.model_files("substitute") if self.plan.attacks[attack].substitute else []
+
+    @property
+    def weights(self) -> list[str]:
+        """The weights of all models of the run and of the substitute."""
+        models = [*self.plan.models.values(), self.plan.substitute]
+        return list(dict.fromkeys(self.path(path) for model in models for path in model.weights))
+
+    @property
+    def calibrations(self) -> list[str]:
+        """The calibration constants of all models."""
+        return [self.path(f"models/{model}/calibration.json") for model in self.plan.models]
+
+    @property
+    def trained_vaes(self) -> str:
+        """The folder, within the run, into which VAEs are trained; refined ones lie in models/abs."""
+        return "models/abs/unrefined" if self.plan.config["vae"]["refine"] else "models/abs"
+
+    def attack_shards(self, model: str, norm: str) -> list[str]:
+        """All shards of all attacks on a model in a norm, attack by attack."""
+        return [
+            self.path(f"attacks/{model}/{norm}/{attack}/{shard}.h5")
+            for attack in self.plan.attacks_on(model, norm)
+            for shard in self.shards
+        ]
+
+    @cached_property
+    def all_shards(self) -> list[str]:
+        """All shards of the run."""
+        return [path for case in self.plan.attacked for path in self.attack_shards(*case)]
+
+    def attack_starts(self, model: str, norm: str, attack: str, shard: str) -> list[str]:
+        """The shards, of other attacks on the same images, from whose adversarials an attack starts."""
+        starts = self.plan.starts(attack, model, norm)
+        return [self.path(f"attacks/{model}/{norm}/{start}/{shard}.h5") for start in starts]
+
+    def attack_checkpoint(self, model: str, norm: str, attack: str, shard: str) -> str:
+        """Where an attack keeps its progress, outside the rule's outputs: those are deleted when a job fails."""
+        return self.path(f"checkpoints/attack/{model}-{norm}-{attack}-{shard}.h5")
+
+    def of_attacked(self, template: str) -> list[str]:
+        """A path, with {model} and {norm} in it, of each model and norm attacked."""
+        return self._of(template, self.plan.attacked)
+
+    def of_bounded(self, template: str) -> list[str]:
+        """The same of each model and norm with lower bounds."""
+        return self._of(template, self.plan.bounded)
+
+    def of_bracketed(self, template: str) -> list[str]:
+        """The same of each model and norm with both."""
+        return self._of(template, self.plan.bracketed)
+
+    def _of(self, template: str, cases: Sequence[tuple[str, str]]) -> list[str]:
+        return [self.path(template.format(model=model, norm=norm)) for model, norm in cases]
+
+    def minima(self, norm: str) -> list[str]:
+        """The minima over attacks in a norm, of all models attacked in it."""
+        cases = [case for case in self.plan.attacked if case[1] == norm]
+        return self._of("minimal/{model}/{norm}.h5", cases)
+
+    @cached_property
+    def figures(self) -> list[FigureEntry]:
+        """The figures of the run, in the order of its report."""
+        return figure_entries(
+            norms=self.plan.norms_attacked,
+            bracketed=bool(self.plan.bracketed),
+            climbed=bool(self.plan.differentiable),
+            generative=bool(self.plan.generative),
+            explained=bool(self.plan.reconstructed),
+            trained=bool(self.plan.classifier_curves or self.plan.vae_curves),
+        )
+
+    def figure_files(self, suffix: str) -> list[str]:
+        """The figures of the run as files of one format, "png" or "svg"."""
+        return [self.path(f"figures/{figure.stem}.{suffix}") for figure in self.figures]
+
+    @property
+    def reported_tables(self) -> list[str]:
+        """The stems of the tables that the report shows, but for that of the jobs' running times."""
+        distal = ["distal"] if self.plan.differentiable else []
+        return ["table1", "robustness", "models", *distal, "attacks"]
+
+    def benchmarks(self) -> list[str]:
+        """The benchmark files of the costly rules."""
+        plan, shards = self.plan, self.shards
+        paths = [f"train_vae/{label}" for label in plan.vae_curves]
+        paths += [f"refine_vae/{label}" for label in plan.vae_curves if plan.config["vae"]["refine"]]
+        paths += [f"train_classifier/{model}" for model in plan.classifier_curves]
+        paths += [f"calibrate_model/{model}" for model in plan.models]
+        paths += [
+            f"run_attack/{model}-{norm}-{attack}-{shard}"
+            for model, norm in plan.attacked
+            for attack in plan.attacks_on(model, norm)
+            for shard in shards
+        ]
+        paths += [
+            f"compute_lower_bounds/{model}-{norm}-{shard}" for model, norm in plan.bounded for shard in shards
+        ]
+        paths += [f"verify_records/{model}-{norm}" for model, norm in plan.attacked]
+        paths += [f"generate_distal/{model}" for model in plan.differentiable]
+        return [self.path(f"benchmarks/{path}.tsv") for path in paths]
