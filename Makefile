@@ -3,7 +3,7 @@ BIN := .venv/bin
 CORES ?= 2
 CONFIG ?= config/config.yaml
 
-.PHONY: quickstart report test lint clean
+.PHONY: quickstart report test lint docs clean
 
 quickstart: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml
@@ -17,13 +17,17 @@ test: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint --configfile config/quickstart.yaml
+
+docs: .venv/ready
+	$(BIN)/mkdocs build --strict
 
 .venv/ready: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "absynth needs Python 3.11 or later")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[test,docs]'
 	touch $@
 
 clean:

@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -19,30 +20,46 @@ def constraints() -> dict[str, str]:
     return pins((ROOT / "envs" / "constraints.txt").read_text(encoding="utf-8").splitlines())
 
 
-def requirements() -> list[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return project["dependencies"] + project["optional-dependencies"]["test"]
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def name_of(requirement: str) -> str:
+    return NAME.match(requirement).group().lower()
 
 
 def test_torch_is_pinned_exactly():
     assert constraints()["torch"] == "2.13.0"
 
 
-def test_every_requirement_is_pinned():
-    missing = {
-        NAME.match(requirement).group().lower() for requirement in requirements()
-    } - constraints().keys()
-    assert not missing
+@pytest.mark.parametrize("group", ["dependencies", "test", "docs", "cluster"])
+def test_every_requirement_is_pinned(group):
+    optional = project()["optional-dependencies"]
+    required = project()["dependencies"] if group == "dependencies" else optional[group]
+    assert optional.keys() == {"test", "docs", "cluster"}
+    assert {name_of(requirement) for requirement in required} <= constraints().keys()
 
 
 def test_the_conda_environment_has_the_same_pins():
     environment = yaml.safe_load((ROOT / "envs" / "absynth.yaml").read_text(encoding="utf-8"))
     listed = pins(environment["dependencies"][-1]["pip"])
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert listed.keys() == {
-        NAME.match(requirement).group().lower() for requirement in project["dependencies"]
-    }
+    assert listed.keys() == {name_of(requirement) for requirement in project()["dependencies"]}
     assert all(constraints()[name] == version for name, version in listed.items())
+
+
+def test_hooks_run_what_make_lint_does():
+    """Each before a commit, by pre-commit."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    commands = re.search(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1].replace("$(BIN)", ".venv/bin")
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0][
+        "hooks"
+    ]
+    assert [hook["entry"] for hook in hooks] == [line.strip() for line in commands.splitlines()]
+
+
+@pytest.mark.parametrize("target", ["lint", "test", "docs"])
+def test_every_change_must_pass(target):
+    assert f"make {target}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_every_rule_names_the_environment():
