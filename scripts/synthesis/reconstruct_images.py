@@ -11,7 +11,7 @@ from absynth.data.splits import read_split
 from absynth.evaluation.selection import one_per_class
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record, write_record
-from absynth.models.abs.synthesis import explain
+from absynth.models.abs.synthesis import reconstruct_adversarials
 from absynth.models.building import build
 from absynth.models.base import with_inference
 from absynth.workflow.devices import acquire
@@ -42,7 +42,7 @@ def main(
     pairs = np.stack([clean[chosen["index"]], chosen["adversarial"]], axis=1)  # (n, 2, 1, 28, 28)
     classes = np.stack([chosen["label"], chosen["adversarial_prediction"]], axis=1)  # (n, 2)
     network = with_inference(build(spec, folder).to(device), "reference")
-    made = explain(network, torch.from_numpy(pairs).to(device), torch.from_numpy(classes).to(device))
+    made = reconstruct_adversarials(network, torch.from_numpy(pairs).to(device), torch.from_numpy(classes).to(device))
     columns = {
         "index": chosen["index"],
         "label": chosen["label"],

@@ -151,7 +151,9 @@ def test_trail_keeps_the_bests_that_were_beaten_by_a_fair_margin():
     for first, second in ((0.8, 0.5), (0.6, 0.499), (0.595, 0.495), (0.3, 0.4), (0.9, 0.9)):
         target(torch.stack([torch.full((1, 28, 28), first), torch.full((1, 28, 28), second)]))
     kept = [
-        sorted({round(v, 3) for v in target.findings.recorded.history[:, i].amax(dim=(1, 2, 3)).tolist()} - {0.0})
+        sorted(
+            {round(v, 3) for v in target.findings.recorded.history[:, i].amax(dim=(1, 2, 3)).tolist()} - {0.0}
+        )
         for i in (0, 1)
     ]
     assert kept == [[0.595, 0.6, 0.8], [0.495, 0.5]]

@@ -33,7 +33,7 @@ class ToyABS:
     """What a certificate asks of ABS; inference, fast or not, is the best prior sample."""
 
     prior_seed = 1
-    fast = SimpleNamespace(infer=lambda decoders, prototypes, seen, gamma, without: prototypes.nearest(seen))
+    fast = SimpleNamespace(infer=lambda decoders, prototypes, seen, gamma, without: prototypes.lowest(seen))
 
     def __init__(self, pictures: Tensor, slopes: Tensor | None = None, *, binary: bool = False, gamma=None):
         slopes = torch.zeros(len(pictures), 8, 784) if slopes is None else slopes
@@ -41,11 +41,11 @@ class ToyABS:
         self.prototypes = Prototypes(self.decoders, 200, self.prior_seed)
         self.binary, self.gamma = binary, torch.ones(len(pictures)) if gamma is None else torch.tensor(gamma)
 
-    def seen(self, x: Tensor) -> Tensor:
+    def preprocess(self, x: Tensor) -> Tensor:
         return (binarize(x) if self.binary else x).flatten(1)
 
     def infer(self, x: Tensor) -> Inferred:
-        return self.prototypes.nearest(self.seen(x))
+        return self.prototypes.lowest(self.preprocess(x))
 
 
 def blocks(*values: float) -> Tensor:

@@ -7,7 +7,9 @@ from absynth.attacks.postprocessing import closest_equivalent
 from absynth.norms import distance
 
 _HISTORY = 24  # former best adversarials kept for each image
-_STEP = 0.95  # a new best must have at most this share of the distance of the last one that entered the history
+_STEP = (
+    0.95  # a new best must have at most this share of the distance of the last one that entered the history
+)
 
 
 class BestAdversarial:

@@ -12,9 +12,9 @@ from absynth.attacks.target import Target
 from absynth.errors import InputError
 
 _SPHERICAL_EVERY = 5  # steps between two trials of the spherical step alone
-_SPHERICAL_WINDOW = 50  # steps after which its success rate is judged, on ten trials
-_SOURCE_WINDOW = 20  # steps after which the success rate of whole steps is judged
-_DOUBTED = 40  # failed steps on end after which the adversarial that a walk is at is asked for again
+_SPHERICAL_WINDOW = 50  # steps after which the size adapts to its success rate, of ten trials
+_SOURCE_WINDOW = 20  # steps after which the size adapts to the success rate of whole steps
+_RECHECKED = 40  # failed steps in a row after which the adversarial that a walk stands on is asked again
 _BLEND_DOUBLINGS = 5
 _BLEND_BISECTIONS = 10
 _TINY = 1e-12  # keeps directions finite where a walk has come within rounding of the clean image
@@ -24,12 +24,12 @@ _TINY = 1e-12  # keeps directions finite where a walk has come within rounding o
 class Boundary:
     """A walk along the decision boundary: a random step on the sphere about the clean image, one towards it.
 
-    Starts from the nearest adversarial that the target holds; images without one start from the nearest of a
+    Starts from the best adversarial known; images without one start from the best of a
     few noisy ones. Both step sizes are relative to the distance. Spherical steps that mostly stay adversarial
     say that the boundary is flat at their scale: both sizes then grow, and shrink in the opposite case. The
-    source step also follows the success of whole steps. Where step after step fails, the walk may stand on
-    an adversarial that is none (`Target.recheck`): if it is no longer misclassified, the walk goes on from one before it, or
-    from a new start, with the initial sizes.
+    source step also follows the success of whole steps. Where step after step fails, the
+    adversarial that the walk stands on is rechecked (`Target.recheck`): if it is now correctly classified, the walk
+    goes on from an earlier one, or from a new start, with the initial sizes.
 
     steps: steps at most, each one query (every fifth two)
     spherical_step, source_step: initial sizes
@@ -61,7 +61,7 @@ class Boundary:
             (len(target.rows),), self.spherical_step, dtype=target.x.dtype, device=target.x.device
         )
         source = torch.full_like(spherical, self.source_step)
-        on_sphere, nearer = torch.zeros_like(spherical), torch.zeros_like(source)  # successes in the window
+        on_sphere, closer = torch.zeros_like(spherical), torch.zeros_like(source)  # successes in the window
         failed = torch.zeros_like(target.rows)  # steps on end
         for step in range(1, self.steps + 1):
             walking = (source >= self.convergence).nonzero().squeeze(1)
@@ -72,12 +72,12 @@ class Boundary:
                 if step % _SPHERICAL_EVERY == 0:
                     on_sphere[walking] += target.adversarial(sphere).to(on_sphere.dtype)
                 success = target.adversarial(whole)
-                nearer[walking] += success.to(nearer.dtype)
+                closer[walking] += success.to(closer.dtype)
                 failed[walking] = torch.where(success, 0, failed[walking] + 1)
-            doubted = (failed == _DOUBTED).nonzero().squeeze(1)
-            if len(doubted):
-                failed[doubted] = 0
-                left = doubted[self._leave(target, random, doubted)]
+            stuck = (failed == _RECHECKED).nonzero().squeeze(1)
+            if len(stuck):
+                failed[stuck] = 0
+                left = stuck[self._leave(target, random, stuck)]
                 spherical[left], source[left] = self.spherical_step, self.source_step
                 source[target.best_distance[target.rows].isinf()] = 0
             if step % _SPHERICAL_WINDOW == 0:
@@ -88,12 +88,12 @@ class Boundary:
                     torch.zeros_like(on_sphere),
                 )
             if step % _SOURCE_WINDOW == 0:
-                source = source * self._factor(nearer / _SOURCE_WINDOW, 0.1, 0.25)
-                nearer = torch.zeros_like(nearer)
+                source = source * self._factor(closer / _SOURCE_WINDOW, 0.1, 0.25)
+                closer = torch.zeros_like(closer)
 
-    def _leave(self, target: Target, random: SampleRandom, doubted: Tensor) -> Tensor:
-        """Leave adversarials that are none, at positions (k,) within the active rows; returns which are left (k,)."""
-        with target.only(doubted):
+    def _leave(self, target: Target, random: SampleRandom, stuck: Tensor) -> Tensor:
+        """Recheck the adversarials at positions (k,) within the active rows; returns which were left (k,) bool."""
+        with target.only(stuck):
             refuted = target.recheck()
             with target.only(refuted):
                 self._begin(target, random)
@@ -121,7 +121,7 @@ def boundary(
 
 
 def _start(target: Target, random: SampleRandom, trials: int) -> None:
-    """Show the target adversarials on the lines to noise images, then on that to the nearest of them."""
+    """Find adversarials on the lines to noise images, then on the line to the best of them."""
     clean = target.active[0].flatten(1)  # (m, d)
 
     def draw(curves: int, _: Tensor) -> Family:
@@ -134,10 +134,10 @@ def _start(target: Target, random: SampleRandom, trials: int) -> None:
     salt_pepper_noise(target, random, draws=trials)
     with target.only(target.best_distance[target.rows].isfinite()):
         clean = target.active[0].flatten(1)
-        nearest = target.best[target.rows].flatten(1)
+        best = target.best[target.rows].flatten(1)
         high = clean.new_ones(len(clean))
         bisect_curve(
-            target, blend(clean, nearest[None]), torch.zeros_like(high), high, bisections=_BLEND_BISECTIONS
+            target, blend(clean, best[None]), torch.zeros_like(high), high, bisections=_BLEND_BISECTIONS
         )
 
 

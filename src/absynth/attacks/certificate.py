@@ -1,4 +1,4 @@
-"""The certificate as an attack: what bounds the distance from below also says where to go.
+"""The certificate attack: what bounds the distance from below also says where to go.
 
 The bound's minimiser is a rival explanation and the smallest perturbation δ with which it catches up with the own
 one. At x + δ both classes may find better explanations; fitted there, they call for another δ from x, and so on
@@ -13,8 +13,8 @@ from absynth.attacks.api import for_norm
 from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
-from absynth.certificates.lower_bounds import Certificate, certificate
 from absynth.certificates.class_pair import ClassPair, minimal_perturbation
+from absynth.certificates.lower_bounds import Certificate, certificate
 from absynth.certificates.settings import SearchSettings
 
 _SURPLUS = 0.02  # energy by which the rival is to be preferred, at first and at least after a failure
@@ -53,7 +53,7 @@ class CertificateAttack:
             images = perturbations.apply(rows, delta)
             misclassified = target.adversarial(images.view_as(x))
             surplus = torch.where(misclassified, _LESS * surplus, (_MORE * surplus).clamp_min(_SURPLUS))
-            pair = method.refit(pair, y, perturbations.see(images))
+            pair = method.refit(pair, y, perturbations.preprocess(images))
 
 
 def certificate_attack(

@@ -11,7 +11,9 @@ from absynth.models.base import input_threshold, predict_labels
 from absynth.norms import distance
 
 _STRETCHES = (1.002, 1.01, 1.03, 1.1, 1.3, 2.0)  # how far beyond a candidate the push looks
-_RESOLUTION = 0.002  # the push ends when the reference's boundary is known this well, relative to the distance
+_RESOLUTION = (
+    0.002  # the push ends when the reference's boundary is known this well, relative to the distance
+)
 _BISECTIONS = 64  # more than that resolution ever takes
 
 

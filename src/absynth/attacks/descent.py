@@ -1,5 +1,8 @@
 """Foolbox's projected gradient descent with an ε of each image's own, and random starts handed to it."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import eagerpy
 import torch
 from foolbox.attacks import (
@@ -7,7 +10,7 @@ from foolbox.attacks import (
     LinfBasicIterativeAttack,
     LinfMomentumIterativeFastGradientMethod,
 )
-from foolbox.attacks.gradient_descent_base import normalize_lp_norms
+from foolbox.attacks.gradient_descent_base import BaseGradientDescent, normalize_lp_norms
 from torch import Tensor
 
 from absynth.attacks.randomness import SampleRandom
@@ -19,20 +22,24 @@ def misclassification_loss(logits: Tensor, y: Tensor) -> Tensor:
     return (rivals.logsumexp(dim=1) - logits.gather(1, y[:, None]).squeeze(1)).sum()
 
 
-class _PerImageEpsilon:
+# A mix-in of Foolbox's gradient descents, to which mypy must know that it passes its options on.
+_Base: Any = BaseGradientDescent if TYPE_CHECKING else object
+
+
+class _PerImageEpsilon(_Base):
     """Foolbox's gradient descent with ε (m, 1, 1, 1), `misclassification_loss`, and a start handed to it.
 
     start (m, 1, 28, 28): a point of the unit ball, or None to start at the clean image
     """
 
-    def __init__(self, start: Tensor | None, **options):
+    def __init__(self, start: Tensor | None, **options: Any):
         super().__init__(random_start=start is not None, **options)
         self.start = start
 
     def get_random_start(self, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
         return x0 + epsilon * self.start
 
-    def get_loss_fn(self, model, labels: eagerpy.Tensor):
+    def get_loss_fn(self, model: Any, labels: eagerpy.Tensor) -> Callable[[eagerpy.Tensor], eagerpy.Tensor]:
         return lambda inputs: eagerpy.astensor(misclassification_loss(model(inputs).raw, labels.raw))
 
 
@@ -53,7 +60,7 @@ class LinfIterations(_LinfBall, _PerImageEpsilon, LinfBasicIterativeAttack):
 class MomentumIterations(_LinfBall, _PerImageEpsilon, LinfMomentumIterativeFastGradientMethod):
     """g ← μ g + ∇/‖∇‖₁, x ← x + α sign(g): equations 6 and 7 of Dong et al. (2018)."""
 
-    def normalize(self, gradients: eagerpy.Tensor, *, x, bounds) -> eagerpy.Tensor:
+    def normalize(self, gradients: eagerpy.Tensor, *, x: eagerpy.Tensor, bounds: Any) -> eagerpy.Tensor:
         return normalize_lp_norms(gradients, p=1)
 
 

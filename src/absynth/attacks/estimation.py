@@ -8,6 +8,7 @@ inference can start from a neighbour's is in docs/derivations/estimated-gradient
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from absynth.models.base import NeighbourLogits, input_threshold
 from absynth.norms import distance
 
 _CHUNK = 1024  # neighbours asked for at a time; in ABS each takes some 0.1 MB
+
 
 def pixel_ends(x: Tensor, step: float) -> Tensor:
     """The changed pixel of each neighbour of x (m, 1, 28, 28) in [0, 1], a step down and a step up: (m, 2, 784).
@@ -89,7 +91,10 @@ class EstimatingTarget(Target):
         self.step = step
         self.threshold = input_threshold(target.model)
         self.kept = _Kept(self._identity(self.x, pixel_ends(self.x, step)))
-        self.neighbour, self.neighbour_prediction = self.x.clone(), self.y.clone()  # where one is misclassified
+        self.neighbour, self.neighbour_prediction = (
+            self.x.clone(),
+            self.y.clone(),
+        )  # where one is misclassified
         self.neighbour_distance = torch.full_like(self.best_distance, torch.inf)
 
     def forward(self, queries: Tensor) -> Tensor:
@@ -144,55 +149,55 @@ class EstimatingTarget(Target):
 
 
 class _Kept:
-    """Each image's `rises` at two points, to which attacks come back: the clean one and the last other.
+    """Each image's `rises` at two points, to which attacks return: the clean one and the last other.
 
-    clean (n, k): what a model sees of the clean images and their neighbours
+    clean (n, k): what identifies the clean images and their neighbours (`EstimatingTarget._identity`)
     """
 
     def __init__(self, clean: Tensor):
         self.clean = clean
         self.points = torch.stack([clean, clean])
         self.known = torch.zeros(self.points.shape[:2], dtype=torch.bool, device=clean.device)
-        self.rise: Tensor | None = None  # (2, n, C, 784)
+        self.rise = torch.empty(0)  # (2, n, C, 784) once the first is known
 
-    def missing(self, seen: Tensor, rows: Tensor) -> Tensor:
+    def missing(self, points: Tensor, rows: Tensor) -> Tensor:
         """Positions of those points (m, k) for which `rows` (m,) have none."""
-        place = self._place(seen, rows)
-        same = (self.points[place, rows] == seen).all(dim=1)
+        place = self._place(points, rows)
+        same = (self.points[place, rows] == points).all(dim=1)
         return (~(same & self.known[place, rows])).nonzero().squeeze(1)
 
-    def put(self, seen: Tensor, rows: Tensor, rise: Tensor) -> None:
-        if self.rise is None:
+    def put(self, points: Tensor, rows: Tensor, rise: Tensor) -> None:
+        if not len(self.rise):
             self.rise = rise.new_zeros(*self.known.shape, *rise.shape[1:])
-        place = self._place(seen, rows)
-        self.points[place, rows] = seen
+        place = self._place(points, rows)
+        self.points[place, rows] = points
         self.known[place, rows] = True
         self.rise[place, rows] = rise
 
-    def get(self, seen: Tensor, rows: Tensor) -> Tensor:
-        return self.rise[self._place(seen, rows), rows]
+    def get(self, points: Tensor, rows: Tensor) -> Tensor:
+        return self.rise[self._place(points, rows), rows]
 
-    def _place(self, seen: Tensor, rows: Tensor) -> Tensor:
-        return (seen != self.clean[rows]).any(dim=1).long()  # 0 is the clean image's, (m,)
+    def _place(self, points: Tensor, rows: Tensor) -> Tensor:
+        return (points != self.clean[rows]).any(dim=1).long()  # 0 is the clean image's, (m,)
 
 
 class _Estimated(torch.autograd.Function):
-    """Hand on logits (m, C), with derivatives (m, C, 784) that are made when they are asked for."""
+    """Pass logits (m, C) on, with derivatives (m, C, 784) that are estimated when a gradient is taken."""
 
     @staticmethod
-    def forward(context, queries: Tensor, logits: Tensor, derivatives: Callable[[], Tensor]) -> Tensor:
+    def forward(context: Any, queries: Tensor, logits: Tensor, derivatives: Callable[[], Tensor]) -> Tensor:
         context.shape, context.derivatives = queries.shape, derivatives
         return logits.clone()
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         at_queries = torch.einsum("mc,mcd->md", gradient, context.derivatives())
         return at_queries.view(context.shape), None, None
 
 
 @dataclass(frozen=True)
 class Estimated:
-    """An attack by estimated gradients, run once for each size of the difference; the nearest result counts."""
+    """An attack by estimated gradients, run once for each size of the difference; the best result counts."""
 
     attack: Attack
     differences: tuple[float, ...]
@@ -213,10 +218,14 @@ def estimated(build: Callable[..., Attack]) -> Callable[..., Estimated]:
     Other options are those of the attack.
     """
 
-    def build_estimated(norm: str, *, differences: Sequence[float] = (0.1, 0.6), **budget) -> Estimated:
-        return Estimated(build(norm, **budget), tuple(differences))
+    def build_estimated(norm: str, *, differences: Sequence[float] = (0.1, 0.6), **options: Any) -> Estimated:
+        return Estimated(build(norm, **options), tuple(differences))
 
     return build_estimated
 
 
-fgm_ge, fgsm_ge, deepfool_ge, bim_ge, mim_ge = map(estimated, (fgm, fgsm, deepfool, bim, mim))
+fgm_ge = estimated(fgm)
+fgsm_ge = estimated(fgsm)
+deepfool_ge = estimated(deepfool)
+bim_ge = estimated(bim)
+mim_ge = estimated(mim)

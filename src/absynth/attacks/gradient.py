@@ -1,13 +1,14 @@
 """Attacks that follow the loss gradient: FGM, FGSM, BIM, MIM and DeepFool, each as a minimum-norm attack.
 
-All but DeepFool climb log Σ_{c≠y} exp(l_c) − l_y, whose gradient is that of the cross entropy over 1 − p_y:
-the same direction, and they use no more, but not rounded to zero where the model is sure. The logits l are
+All but DeepFool ascend log Σ_{c≠y} exp(l_c) − l_y, whose gradient is that of the cross entropy over 1 − p_y:
+the same direction, and they use no more, but not rounded to zero where the confidence is high. The logits l are
 scaled for each image (`FoolboxView`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import eagerpy
 import torch
@@ -51,7 +52,7 @@ class FastGradient:
 
 
 def steepest_direction(target: Target) -> Tensor:
-    """The direction (m, 1, 28, 28) of length 1, in the target's norm, in which the loss climbs fastest at first
+    """The direction (m, 1, 28, 28) of length 1, in the target's norm, in which the loss rises fastest
     from each active image; 0 where the gradient is 0."""
     x, y = target.active
     x = x.clone().requires_grad_()
@@ -61,7 +62,7 @@ def steepest_direction(target: Target) -> Tensor:
 
 
 def steepest(gradient: Tensor, norm: str) -> Tensor:
-    """The direction of length 1 in the norm that climbs a gradient (m, 1, 28, 28) fastest; 0 where that is 0."""
+    """The direction of length 1 in the norm of steepest ascent by a gradient (m, 1, 28, 28); 0 where that is 0."""
     return _STEEPEST[norm](gradient.flatten(1)).view_as(gradient)
 
 
@@ -70,7 +71,7 @@ def _along_gradient(gradient: Tensor) -> Tensor:
     return gradient / gradient.norm(dim=1, keepdim=True).clamp_min(1e-30)
 
 
-_STEEPEST = {"l2": _along_gradient, "linf": torch.sign}
+_STEEPEST: dict[str, Callable[[Tensor], Tensor]] = {"l2": _along_gradient, "linf": torch.sign}
 
 
 def fgm(norm: str, *, doublings: int = 8, per_doubling: int = 4, bisections: int = 10) -> FastGradient:
@@ -96,7 +97,7 @@ class IteratedGradient:
     """Projected gradient steps within ε, searched over ε; options as in `bim`."""
 
     kind: type[BaseGradientDescent]
-    kind_options: dict
+    kind_options: Mapping[str, Any]
     step_sizes: tuple[float, ...]
     restarts: int
     doublings: int

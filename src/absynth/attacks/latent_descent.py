@@ -31,7 +31,7 @@ class LatentDescent:
 
     def _descend(self, target: Target) -> tuple[Tensor, Tensor, Tensor]:
         """For the m active images the points (m, 1, 28, 28) before and after their last step, and whether the
-        one after is misclassified (m,). That the model misclassifies a clean image does not keep it from its first step."""
+        one after is misclassified (m,). Even a clean image that fast inference misclassifies takes a step."""
         after = target.active[0].clone()
         before = after.clone()
         walking = torch.arange(len(after), device=after.device)
@@ -54,11 +54,11 @@ def latent_descent(
 ) -> LatentDescent:
     """The Latent Descent attack, l2, on models that infer latents.
 
-    Where the model binarises its input, pixels cross the threshold one after another as the image nears the
+    Where the model binarises its input, pixels cross the threshold one after another as the image approaches the
     reconstruction; the projection of the paper's binary variant is the post-processing that all attacks share.
 
     step: ε of equation 9, the share of the way to the reconstruction; steps: largest number,
         which only the images that drift slowly past the reconstructions of other classes come near
-    bisections: halvings of the last step; refine_steps: of the way back to the clean image; a query each
+    bisections: halvings of the last step, refine_steps: of the line to the clean image; one query each
     """
     return for_norm(norm, l2=LatentDescent)(step, steps, bisections, refine_steps)

@@ -1,4 +1,4 @@
-"""Noise attacks: the least noise, of several random draws, that fools the model."""
+"""Noise attacks: the least noise, of several random draws, that is misclassified."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from absynth.errors import InputError
 
 @dataclass(frozen=True)
 class GaussianNoise:
-    """Additive Gaussian noise, clipped to [0, 1], at the smallest scale that fools the model.
+    """Additive Gaussian noise, clipped to [0, 1], at the smallest scale that is misclassified.
 
     repetitions: noise directions per image; all but the first are tried only below the best scale so far
     largest: the standard deviation of the strongest noise; clipping leaves little but black and white of 4.0,
@@ -56,7 +56,7 @@ def gaussian_noise(
 
 @dataclass(frozen=True)
 class SaltPepper:
-    """Salt-and-pepper noise on the smallest number of pixels that fools the model.
+    """Salt-and-pepper noise on the smallest number of pixels that is misclassified.
 
     repetitions: times that an order of pixels, and salt or pepper for each, are drawn per image
     """
@@ -85,7 +85,7 @@ def salt_pepper_noise(
 
     evolve: take about four fifths of a draw's pixels from the best so far, and leave out changes of less than
         half the range. Far fewer pixels suffice, but the draws are no longer independent.
-    Returns images (m, d), clean where no draw fools the model, and found (m,) bool, where one does
+    Returns images (m, d), clean where no draw is misclassified, and found (m,) bool, where one is
     """
     x = target.active[0].flatten(1)  # (m, d)
 

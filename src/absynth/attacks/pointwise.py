@@ -12,14 +12,14 @@ from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 
-GAIN = 0.01  # the least share of its distance by which a turn of its queue must bring an image nearer
+GAIN = 0.01  # the least share of its distance by which a turn of its queue must bring an image closer
 
 
 @dataclass(frozen=True)
 class Pointwise:
     """Salt-and-pepper noise, from which every pixel is reset that the adversarial does not need.
 
-    Where the target holds an adversarial already, pixels of that are reset first.
+    Where an adversarial is known already, its pixels are reset first.
 
     repetitions: starts per image
     draws: noise images that a start is evolved from, towards fewer pixels; fewer at the start leave fewer at
@@ -150,7 +150,7 @@ def approach_clean(
 
     Each call tries a step of `block` pixels of a random queue, each by itself. The first that can move is
     brought, by bisection, as near to its clean value as the image stays adversarial. An image ends too if a turn
-    of its queue brought it nearer by less than a share GAIN: where a model's answers to one image vary, as with
+    of its queue brought it closer by less than a share GAIN: where a model's answers to one image vary, as with
     inference that goes on from what it found last, its pixels may creep by a step a turn.
     """
     clean = target.active[0].flatten(1)
@@ -193,7 +193,7 @@ class _Turns:
         self._ended = torch.zeros_like(self.length, dtype=torch.bool)
 
     def in_vain(self, perturbation: Tensor) -> Tensor:
-        """Whether a turn has ended that brought the image nearer by less than GAIN: (m,) bool."""
+        """Whether a turn has ended that brought the image closer by less than GAIN: (m,) bool."""
         over, distance = self.visited >= self.length, perturbation.norm(dim=1)
         self._ended |= over & (distance > (1 - GAIN) * self.before)
         self.length = torch.where(over, (perturbation != 0).sum(dim=1), self.length)
@@ -214,8 +214,8 @@ def _first_movable(
     """The first of the `tried` (m,) places whose pixel can move by `resolution`; `tried` if none can."""
     slot = torch.arange(block, device=clean.device)[:, None].minimum(tried - 1)  # (block, m)
     gap = current - clean
-    nearer = torch.where(gap.abs() <= resolution, clean, current - resolution * gap.sign())  # (m, d)
-    success = ask_images(target, torch.where(place == slot[..., None], nearer, current))
+    closer = torch.where(gap.abs() <= resolution, clean, current - resolution * gap.sign())  # (m, d)
+    success = ask_images(target, torch.where(place == slot[..., None], closer, current))
     return torch.where(success, slot, tried).amin(dim=0)
 
 

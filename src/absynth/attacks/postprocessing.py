@@ -1,6 +1,6 @@
 """Shorter perturbations for models that binarise their input (paper, section 5, Postprocessing).
 
-Such a model says what it does by an attribute `input_threshold`: pixels at or above it are 1, all others 0.
+Such a model has an attribute `input_threshold`: pixels at or above it count as 1, all others as 0.
 """
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def closest_equivalent(x: Tensor, images: Tensor, threshold: float | None) -> Tensor:
-    """Of all images that binarise as `images` (…, n, 1, 28, 28) do, the nearest to x (n, 1, 28, 28) in any norm.
+    """Of all images that binarise as `images` (…, n, 1, 28, 28) do, the closest to x (n, 1, 28, 28) in any norm.
 
     A pixel whose binary value is x's goes back to x; any other goes to the threshold if that is above x, else
     to the largest number below the threshold. The model's input, so its decision, stays the same, and no pixel

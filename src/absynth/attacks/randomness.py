@@ -1,7 +1,7 @@
 """Random numbers that belong to a sample, not to its batch."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -25,12 +25,12 @@ class SampleRandom:
         """Numbers uniform in [0, 1), (len(rows), *shape), for the images at `rows` of the batch."""
         return self._draw(torch.rand, rows, shape)
 
-    def _draw(self, draw, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def _draw(self, draw: Callable[..., Tensor], rows: Tensor, shape: tuple[int, ...]) -> Tensor:
         if not len(rows):
             return torch.empty(0, *shape, device=self.device)
         return torch.stack([draw(shape, generator=self.generators[i]) for i in rows.tolist()]).to(self.device)
 
 
-def _seed(*parts) -> int:
+def _seed(*parts: object) -> int:
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

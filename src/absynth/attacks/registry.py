@@ -1,6 +1,6 @@
 """The attacks there are, as data: what builds them, in which norms, and what they need of a model.
 
-Imported when a workflow starts, so it stays free of torch and Foolbox. An attack's budget stands in the
+Imported when a workflow starts, so it stays free of torch and Foolbox. An attack's options stand in the
 config under its name; what an entry may hold is in workflow/schemas/attacks.schema.yaml.
 """
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 class AttackEntry:
     """One attack.
 
-    builder: "module:function", called as builder(norm, **budget), and with the module `substitute` if it needs
+    builder: "module:function", called as builder(norm, **options), and with the module `substitute` if it needs
         that; what it returns is called with a Target and a SampleRandom
     norms: those it can minimise, with its row title in the table
     gradients: whether it needs a differentiable model
     source: who proposed it
-    takes_start: whether it begins at the best adversarial that the target holds, if there is one
+    takes_start: whether it continues from the best adversarial that is known, if there is one
     latents: whether it needs a model that infers latents (`Target.rivals`)
     substitute: whether it needs the substitute, a differentiable model of the run that is never attacked itself
     refines: attacks of a single step that it iterates, and should never be weaker than
     estimates: the attack that it repeats with estimated gradients
-    certificate: whether it needs a model that offers a certificate
+    lower_bound: whether it needs a model that absynth.certificates bounds from below
     batch_free: whether an image's adversarial is the same in any batch and shard, whatever its companions, but for
         the rounding of the model's own arithmetic; it then draws its random numbers from a SampleRandom
     """
@@ -35,7 +35,7 @@ class AttackEntry:
     substitute: bool = False
     refines: tuple[str, ...] = ()
     estimates: str | None = None
-    certificate: bool = False
+    lower_bound: bool = False
     batch_free: bool = True
 
 
@@ -164,7 +164,7 @@ ATTACKS: dict[str, AttackEntry] = {
         dict.fromkeys(("l2", "linf", "l0"), "Certificate's minimiser"),
         False,
         "docs/derivations/certificates.md",
-        certificate=True,
+        lower_bound=True,
     ),
     "salt_pepper": AttackEntry(
         "absynth.attacks.noise:salt_pepper", {"l0": "Salt & pepper noise"}, False, "Schott et al. 2019"

@@ -29,13 +29,13 @@ def attack_images(
     starts: Sequence[Tensor] = (),
     progress: Progress | None = None,
 ) -> dict[str, Tensor]:
-    """Find each image's nearest adversarial that one attack can reach.
+    """Find the best adversarial of each image by one attack.
 
-    The attack runs on the model's fast inference, if it has one; the reference judges what is recorded.
+    The attack runs on the model's fast inference, if it has one; the reference confirms what is recorded.
 
     Takes   images (n, 1, 28, 28) float32 in [0, 1]; labels, index (n,) int64; starts: adversarials (n, 1, 28, 28)
-            that other attacks found, the clean image where one failed; showing them costs queries; progress,
-            which keeps what is done after each batch, and from which an interrupted attack goes on
+            that other attacks found, the clean image where one failed; asking for them costs queries;
+            progress, which is saved after each batch, and from which an interrupted attack continues
     Returns the columns of a shard: index, label, clean_prediction, adversarial_prediction, adversarial,
             distance (0 if the clean image is misclassified, inf if the attack failed), queries, gradients
     """
@@ -98,7 +98,7 @@ def _attack_batch(
 
 
 def _show(target: Target, start: Tensor) -> None:
-    """Let the model judge adversarials (n, 1, 28, 28) found before; there is none where it is the clean image."""
+    """Ask for adversarials (n, 1, 28, 28) found before; there is none where it is the clean image."""
     changed = (start != target.x).flatten(1).any(dim=1)
     if changed.any():
         with target.only(changed):

@@ -50,10 +50,10 @@ class Transfer:
             radius = x.new_full((len(x), 1, 1, 1), epsilon * NORMS[substitute.norm].largest)
             for step_size in self.step_sizes:
                 attack = self.kind(None, rel_stepsize=step_size, steps=self.steps)
-                reached = attack.run(
+                ended = attack.run(
                     as_foolbox(substitute), x, Misclassification(y), epsilon=eagerpy.astensor(radius)
                 )
-                yield _unit(reached - x, substitute.norm)
+                yield _unit(ended - x, substitute.norm)
 
 
 def _unit(delta: Tensor, norm: str) -> Tensor:

@@ -1,5 +1,7 @@
 """Feed-forward classifiers: the paper's CNNs (appendix A.5) and the architecture of Madry et al. (2018)."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,7 +30,7 @@ class CNN(ConvStack):
 class MadryNet(nn.Module):
     """Two convolutions, two poolings, two dense layers: (n, 1, 28, 28) in [0, 1] to logits (n, 10)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv_0 = nn.Conv2d(1, 32, 5, padding=2)
         self.conv_1 = nn.Conv2d(32, 64, 5, padding=2)
@@ -56,7 +58,12 @@ class Classifier(nn.Module):
 
 
 SUBSTITUTE_WIDTHS = (32, 32, 64, N_CLASSES)
-NETWORKS = {"cnn": CNN, "binary_cnn": CNN, "madry": MadryNet, "substitute": lambda: CNN(SUBSTITUTE_WIDTHS)}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "cnn": CNN,
+    "binary_cnn": CNN,
+    "madry": MadryNet,
+    "substitute": lambda: CNN(SUBSTITUTE_WIDTHS),
+}
 
 
 def build_cnn(files: ModelFiles) -> Classifier:

@@ -20,6 +20,9 @@ class NearestNeighbor(nn.Module):
     the gradient 2(t - x) is exact too.
     """
 
+    images: Tensor
+    squares: Tensor
+
     def __init__(self, images: Tensor, labels: Tensor, n_classes: int = 10):
         super().__init__()
         order = labels.argsort(stable=True)
@@ -53,5 +56,7 @@ class NearestNeighbor(nn.Module):
 
 def build_nearest_neighbor(files: ModelFiles) -> NearestNeighbor:
     """Nothing is trained: the model is the training split."""
+    if files.train is None:
+        raise InputError("nearest neighbour: no training split is given")
     images, labels = read_split(files.train)
     return NearestNeighbor(torch.from_numpy(images).flatten(1), torch.from_numpy(labels))

@@ -21,7 +21,7 @@ class ModelKind:
     gradients: whether the model is differentiable
     latents: whether it classifies by latents that it infers for each class (`ABS.infer`)
     published: its files among the authors' released weights, in the order of `weights`; none if there are none
-    certificate: whether absynth.certificates bounds it from below
+    lower_bound: whether absynth.certificates bounds its distances from below
     """
 
     builder: str
@@ -34,7 +34,7 @@ class ModelKind:
     gradients: bool = True
     latents: bool = False
     published: tuple[str, ...] = ()
-    certificate: bool = False
+    lower_bound: bool = False
 
 
 LABELS = tuple(range(10))
@@ -52,7 +52,7 @@ KINDS: dict[str, ModelKind] = {
         weights=(),
         trainer=None,
         reads_training_images=True,
-        certificate=True,
+        lower_bound=True,
     ),
     "madry": ModelKind("absynth.models.cnn:build_madry", "Madry et al."),
     "binary_abs": ModelKind(
@@ -63,7 +63,7 @@ KINDS: dict[str, ModelKind] = {
         tuned=True,
         latents=True,
         published=_PUBLISHED_VAES,
-        certificate=True,
+        lower_bound=True,
     ),
     "abs": ModelKind(
         "absynth.models.abs.model:build_abs",
@@ -72,7 +72,7 @@ KINDS: dict[str, ModelKind] = {
         "vae",
         latents=True,
         published=_PUBLISHED_VAES,
-        certificate=True,
+        lower_bound=True,
     ),
     "substitute": ModelKind(
         "absynth.models.cnn:build_substitute", "Substitute", published=("transfer_cnn.net",)

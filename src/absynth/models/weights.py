@@ -3,7 +3,9 @@
 import io
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ def save_weights(path: str | Path, module: nn.Module) -> None:
     save_state(path, state)
 
 
-def save_state(path: str | Path, state: dict) -> None:
+def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     """Write what torch.save takes, atomically; from memory, since torch hides why a disk refuses."""
     memory = io.BytesIO()
     torch.save(state, memory)

@@ -93,18 +93,18 @@ def test_jacobian_equals_central_differences(vaes):
 
 def test_nearest_prototype_has_the_lowest_energy(decoders, images):
     prototypes = Prototypes(decoders, n=50, seed=0)
-    found = prototypes.nearest(images)
+    found = prototypes.lowest(images)
     every = energies(prototypes.images, images[:, None, None], prototypes.latents)  # (6, 3, 50)
     torch.testing.assert_close(found.energies(images), every.amin(dim=2))
     torch.testing.assert_close(found.latents, prototypes.latents[every.argmin(dim=2)])
-    projected = prototypes.nearest_projected(images).energies(images)
+    projected = prototypes.lowest_projected(images).energies(images)
     assert (projected >= every.amin(dim=2) - 1e-3).all()
 
 
 def test_reference_is_torchs_adam(decoders, images):
     prototypes = Prototypes(decoders, n=50, seed=0)
     found = Reference(steps=7, learning_rate=0.05).infer(decoders, prototypes, images)
-    z = prototypes.nearest(images).latents.transpose(0, 1).reshape(-1, LATENT).clone().requires_grad_(True)
+    z = prototypes.lowest(images).latents.transpose(0, 1).reshape(-1, LATENT).clone().requires_grad_(True)
     optimizer = torch.optim.Adam([z], lr=0.05)
     for _ in range(7):
         optimizer.zero_grad()
@@ -129,7 +129,7 @@ def test_fast_reaches_a_stationary_point_of_the_winning_class(vaes, decoders, im
     counts = torch.bincount(best, minlength=3).tolist()
     energies(double(z_sorted, counts), x[order], z_sorted).sum().backward()
     assert z_sorted.grad.abs().max() < 1e-3
-    start = prototypes.nearest_projected(x).energies(x)
+    start = prototypes.lowest_projected(x).energies(x)
     assert (found.energies(x) <= start).all()
 
 

@@ -119,7 +119,9 @@ def test_rivals_are_searched_as_if_the_label_were_none(model, mnist_test):
     before, after = (
         inferred.energies(seen).scatter(1, label, torch.inf).amin(dim=1) for inferred in (found, refined)
     )
-    reference = model.with_inference("reference").infer(x).energies(seen).scatter(1, label, torch.inf).amin(dim=1)
+    reference = (
+        model.with_inference("reference").infer(x).energies(seen).scatter(1, label, torch.inf).amin(dim=1)
+    )
     assert (after <= before + 1e-4).all()
     assert (after < before - 1).any()
     assert (after - reference < 0.5).float().mean() >= 0.8

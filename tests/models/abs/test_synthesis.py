@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from absynth.models.abs.model import ABS
-from absynth.models.abs.synthesis import explain, reconstruct, sample_prior
+from absynth.models.abs.synthesis import reconstruct, reconstruct_adversarials, sample_prior
 from absynth.models.abs.vae import VAE
 
 
@@ -32,7 +32,7 @@ def test_energies_are_those_of_the_decision(model, images):
 
 def test_each_class_is_asked_for_each_image(model, images):
     classes = torch.tensor([[1, 7], [7, 2]])
-    found = explain(model, images.view(2, 2, 1, 28, 28), classes)
+    found = reconstruct_adversarials(model, images.view(2, 2, 1, 28, 28), classes)
     _, energies = reconstruct(model, images, torch.arange(10).repeat(4, 1))
     expected = energies.view(2, 2, 10)
     for i in range(2):
@@ -42,7 +42,9 @@ def test_each_class_is_asked_for_each_image(model, images):
 
 
 def test_no_images_give_none(model):
-    found = explain(model, torch.zeros(0, 2, 1, 28, 28), torch.zeros(0, 2, dtype=torch.int64))
+    found = reconstruct_adversarials(
+        model, torch.zeros(0, 2, 1, 28, 28), torch.zeros(0, 2, dtype=torch.int64)
+    )
     assert found["reconstruction"].shape == (0, 2, 2, 1, 28, 28)
     assert found["energy"].shape == (0, 2, 2)
 

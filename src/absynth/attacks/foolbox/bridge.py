@@ -2,15 +2,16 @@
 
 Foolbox draws from torch's and numpy's global generators, for the whole batch at once. They are seeded for
 every run and restored after it: such an attack is reproducible, but only for the same batch of images, since
-what an image gets depends on its companions.
+an image's result depends on its companions.
 """
 
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import foolbox
 import numpy as np
@@ -136,7 +137,7 @@ def foolbox_attack(
     norm: str,
     *,
     class_path: str,
-    arguments: dict,
+    arguments: Mapping[str, Any],
     doublings: int = 5,
     bisections: int = 8,
     refine_steps: int = 0,
@@ -153,11 +154,11 @@ def foolbox_attack(
     return FoolboxFixedEpsilon(attack, doublings, bisections, refine_steps)
 
 
-def check_foolbox(class_path: str, arguments: dict, norm: str) -> AttackWithDistance:
+def check_foolbox(class_path: str, arguments: Mapping[str, Any], norm: str) -> AttackWithDistance:
     """Build a Foolbox attack for a norm.
 
-    Raises InputError for a class that is none, an unknown or missing argument, a value that the class
-    refuses, or a class that minimises another norm. Where a class leaves the distance open, it is the norm's.
+    Raises InputError for a class that does not exist, an unknown or missing argument, a value that the class
+    refuses, or a class that minimises another norm. A class that takes a distance is given the norm's.
     """
     kind = _import_attack(class_path)
     if norm not in DISTANCES:

@@ -1,10 +1,11 @@
 """Foolbox's minimum-norm attacks: DDN, Carlini & Wagner, FMN, Brendel & Bethge and HopSkipJump.
 
-Where Foolbox lets the images of a batch, or their number, change one another's result, it is put right.
+Where in Foolbox the images of a batch, or their number, change one another's result, this is corrected.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import eagerpy
 import torch
@@ -130,7 +131,7 @@ def brendel_bethge(
     """Brendel & Bethge (2019), l0, l2 or linf; starts from the best adversarial known, or else from noise.
 
     steps: gradients; lr: first radius of the trust region, in units of 784
-    starts: salt-and-pepper noises tried for an image without adversarial; it is left out if all fail
+    starts: salt-and-pepper noises tried for an image without adversarial, which is left out if all fail
     refine_steps: queries of a final bisection to the clean image; none in l0
     """
     kind = for_norm(
@@ -142,12 +143,12 @@ def brendel_bethge(
 class _HopSkipJump(HopSkipJumpAttack):
     """Estimates each image's gradient from its own noise and at its own scale; Foolbox's mixes the batch."""
 
-    def __init__(self, target: Target, random: SampleRandom, **options):
+    def __init__(self, target: Target, random: SampleRandom, **options: Any):
         super().__init__(constraint=target.norm, **options)
         self.target, self.random = target, random
 
     def approximate_gradients(
-        self, is_adversarial: Callable, x_advs: eagerpy.Tensor, steps: int, delta: eagerpy.Tensor
+        self, is_adversarial: Callable[..., Any], x_advs: eagerpy.Tensor, steps: int, delta: eagerpy.Tensor
     ) -> eagerpy.Tensor:
         boundary = x_advs.raw
         radius = delta.raw.to(boundary.dtype).view(-1, 1, 1, 1)

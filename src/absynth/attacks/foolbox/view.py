@@ -1,5 +1,7 @@
 """A Target as Foolbox asks it: images kept in the box, forward passes shared, gradients of images alone."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -65,12 +67,12 @@ class _GradientAtLeaf(torch.autograd.Function):
     """Hand on logits computed at a leaf, and the gradient at that leaf."""
 
     @staticmethod
-    def forward(context, queries: Tensor, computed: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(context: Any, queries: Tensor, computed: tuple[Tensor, Tensor]) -> Tensor:
         context.computed = computed
         return computed[1].detach().clone()
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         leaf, logits = context.computed
         if not logits.requires_grad:
             return torch.zeros_like(leaf), None

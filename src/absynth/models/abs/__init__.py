@@ -1,1 +1,1 @@
-"""Analysis by Synthesis (Schott et al. 2019): one generative model per class, inference of latents, decision by energy."""
+"""Analysis by Synthesis (Schott et al. 2019): one generative model per class, decision by energy."""

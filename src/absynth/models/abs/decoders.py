@@ -6,6 +6,7 @@ stay in cache; elsewhere all classes run as groups of one convolution.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,13 @@ _JACOBIAN_CHUNK = 12  # the same with eight tangents each
 class Decoders(nn.Module):
     """The decoders G_c with frozen, folded weights: weight_i (C, in, out, k, k), bias_i (C, out)."""
 
+    weight_0: Tensor
+
     def __init__(self, decoders: Sequence[Decoder]):
         super().__init__()
         self.n_classes = len(decoders)
         self.depth = decoders[0].depth
-        self.strides = [decoders[0].get_submodule(f"conv_{i}").stride[0] for i in range(self.depth)]
+        self.strides = [_convolution(decoders[0], i).stride[0] for i in range(self.depth)]
         for i in range(self.depth):
             weights, biases = zip(*(_fold(decoder, i) for decoder in decoders), strict=True)
             self.register_buffer(f"weight_{i}", torch.stack(weights))
@@ -50,7 +53,8 @@ class Decoders(nn.Module):
     @torch.no_grad()
     def with_jacobian(self, z: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Images (P, 784) and their Jacobians ∂G/∂z (P, 8, 784), latent index first."""
-        return self._map(self._decode_with_jacobian, z, counts, _JACOBIAN_CHUNK)
+        images, jacobians = self._map(self._decode_with_jacobian, z, counts, _JACOBIAN_CHUNK)
+        return images, jacobians
 
     def _map(
         self, run: Callable[[slice, Tensor], tuple[Tensor, ...]], z: Tensor, counts: Sequence[int], chunk: int
@@ -123,14 +127,21 @@ class Decoders(nn.Module):
 
 def _fold(decoder: Decoder, i: int) -> tuple[Tensor, Tensor]:
     """Weight (in, out, k, k) and bias (out,) of layer i with its batch norm, in evaluation mode, folded in."""
-    convolution = decoder.get_submodule(f"conv_{i}")
+    convolution = _convolution(decoder, i)
+    assert convolution.bias is not None
     weight, bias = convolution.weight.detach(), convolution.bias.detach()
     if i < decoder.depth - 1:
-        norm = decoder.get_submodule(f"bn_{i}")
+        norm = cast(nn.BatchNorm2d, decoder.get_submodule(f"bn_{i}"))
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)  # (out,)
         weight = weight * scale[None, :, None, None]
         bias = (bias - norm.running_mean) * scale + norm.bias.detach()
     return weight, bias
+
+
+def _convolution(decoder: Decoder, i: int) -> nn.ConvTranspose2d:
+    return cast(nn.ConvTranspose2d, decoder.get_submodule(f"conv_{i}"))
 
 
 class _ELU(torch.autograd.Function):
@@ -140,13 +151,13 @@ class _ELU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         y = functional.elu(x)
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
         return y.clamp(max=0).add_(1).mul_(gradient)
 
@@ -159,7 +170,7 @@ class _ToOneChannel(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(weight)
         c, m, _, h = x.shape[:4]
         size = weight.shape[-1]
@@ -174,7 +185,7 @@ class _ToOneChannel(torch.autograd.Function):
         return image
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (weight,) = ctx.saved_tensors
         c = len(weight)
         back = functional.conv2d(gradient.transpose(0, 1), weight.flatten(0, 1)[:, None], groups=c)

@@ -1,9 +1,9 @@
 """Levenberg–Marquardt inference: a few steps on the eight latents instead of fifty of Adam.
 
 Each pair of an image and a class is a nonlinear least-squares problem with 784 residuals and eight unknowns.
-A search starts from the best prior sample, as the reference does: other starts, the encoder's guess say, find
-lower minima now and then, but there the reference would disagree. It leaves out pairs whose class can no
-longer win and pairs whose next step promises next to nothing.
+A search starts from the best prior sample, as the reference does: other starts, such as the encoder's mean,
+sometimes find lower minima, but there the reference would disagree. Pairs are left out whose class can no
+longer win, or whose next step promises next to nothing.
 """
 
 from dataclasses import dataclass
@@ -47,13 +47,13 @@ class Fast:
         """x (n, 784) to the latents (n, C, 8) found; classes far from winning keep their best prior sample.
 
         scale (C,): the factor γ_c by which a class's energy enters the comparison between classes
-        without: a class (n,) of each image whose rivals are then searched for as if it were none
+        without: a class (n,) of each image whose rivals are then searched for as if the class did not exist
         until_decided: the search of an image stops where a single class can still win
         """
         found = []
         for first in range(0, len(x), _BATCH):
             rows = slice(first, first + _BATCH)
-            search = _Search(decoders, x[rows], prototypes.nearest_projected(x[rows]), scale)
+            search = _Search(decoders, x[rows], prototypes.lowest_projected(x[rows]), scale)
             found.append(
                 search.run(self.margins, self.tolerance, _shifted(watch, first), until_decided=until_decided)
             )

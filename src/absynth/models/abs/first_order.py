@@ -1,4 +1,4 @@
-"""How far energies would fall if nearby images were inferred anew, told without a decoder."""
+"""First-order prediction of energies: how far they would fall if nearby images were inferred anew."""
 
 import torch
 from torch import Tensor
@@ -17,11 +17,11 @@ def latest(rows: Tensor, n: int) -> Tensor:
 class FirstOrderPrediction:
     """The Jacobians that the last inferences of n rows, shaped like `inferred`, stepped with, for each class.
 
-    An image that moves by δ drags its latents along the eight tangents of G alone, so next to nothing of most δ
-    tells on them. Products with the last Jacobian foresee the decrease, at a twentieth of the work of
-    a decoder. It is of first order: who asks must allow for more.
+    An image that moves by δ drags its latents along the eight tangents of G alone, so most of a typical δ
+    has hardly any effect on them. Products with the last Jacobian predict the decrease, at a twentieth of the work of
+    a decoder. The prediction is of first order: callers must allow for a larger decrease.
 
-    Memory: 25 kB a row and class.
+    Memory: 25 kB per row and class.
     """
 
     def __init__(self, inferred: Inferred):
@@ -30,9 +30,9 @@ class FirstOrderPrediction:
         self.known = torch.zeros(latents.shape[:2], dtype=torch.bool, device=latents.device)
 
     def watch(self, rows: Tensor, part: Tensor | None = None) -> Watcher:
-        """What an inference of images that belong to `rows` (q,), or of a part of them, shows its Jacobians.
+        """What an inference of images that belong to `rows` (q,), or of a part of them, passes its Jacobians to.
 
-        part: positions within rows; of all of a row's images the last counts
+        part: positions within rows; of several images of a row the last counts
         """
         kept = latest(rows, len(self.known))
         if part is not None:

@@ -28,14 +28,16 @@ class ABS(nn.Module):
     """logit_c(x) = -γ_c min_z (‖G_c(z) - x‖² + ½‖z‖²) / 784, for images (n, 1, 28, 28) in [0, 1].
 
     The gradient is exact where the minimum is: by the envelope theorem dE*_c/dx = ∂E_c(x, z)/∂x at the
-    minimiser z, which is inferred without a gradient. The binary variant sees its input binarised and lets
-    the gradient pass straight through.
+    minimiser z, which is inferred without a gradient. The binary variant binarises its input and passes
+    the gradient straight through.
 
     inference: "reference" (the paper's, which defines the model) or "fast"
     gamma: γ_c (C,), ones if left out; binary: whether the input is binarised
     prior_samples, prior_seed: what inference starts from, part of the model's definition and thus not a run's seed
     steps, learning_rate: Adam's, in reference inference
     """
+
+    gamma: Tensor
 
     def __init__(
         self,
@@ -96,15 +98,17 @@ class ABS(nn.Module):
 
         Fast inference searches only classes that may win.
 
-        without: a class (n,) of each image whose rivals it then searches for as if it were none
-        until_decided: it then stops searching where a class has no rival left
-        watch: shown the Jacobians of fast inference
+        without: a class (n,) of each image whose rivals it then searches for as if the class did not exist
+        until_decided: it then stops searching where the best class has no rival left
+        watch: given the Jacobians of fast inference
         """
         check_images(x)
-        seen = self.preprocess(x).detach()
+        inputs = self.preprocess(x).detach()
         if self.inference == "reference":
-            return self.reference.infer(self.decoders, self.prototypes, seen)
-        return self.fast.infer(self.decoders, self.prototypes, seen, self.gamma, without, until_decided, watch)
+            return self.reference.infer(self.decoders, self.prototypes, inputs)
+        return self.fast.infer(
+            self.decoders, self.prototypes, inputs, self.gamma, without, until_decided, watch
+        )
 
     def infer_near(
         self,
@@ -119,17 +123,17 @@ class ABS(nn.Module):
 
         Assumes that the optimum of no class that matters left its basin in between.
 
-        without: a class (n,) of each image that keeps its latents; the others are searched as if it were none
+        without: a class (n,) of each image that keeps its latents and takes no part in the comparison
         pairs: the classes (n, C) of each image that are searched, if not all
-        watch: shown the Jacobians
+        watch: given the Jacobians
         """
         check_images(x)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
-        seen = self.preprocess(x).detach()
-        return self.fast.refine(self.decoders, seen, start, self.gamma, without, pairs, watch)
+        inputs = self.preprocess(x).detach()
+        return self.fast.refine(self.decoders, inputs, start, self.gamma, without, pairs, watch)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """What the model sees of images (n, 1, 28, 28): flat (n, 784), binarised if it is binary."""
+        """Images (n, 1, 28, 28) as energies compare them: flat (n, 784), binarised if the model is binary."""
         return (binarize(x) if self.binary else x).flatten(1)
 
 
@@ -140,7 +144,7 @@ def _known(inference: str) -> str:
 
 
 def build_abs(files: ModelFiles, **options: Any) -> ABS:
-    """ABS from one file of weights a class; options are those of `ABS`."""
+    """ABS from one file of weights per class; options are those of `ABS`."""
     return ABS([_load_vae(path) for path in files.weights], **options)
 
 

@@ -9,7 +9,7 @@ from absynth.models.abs.vae import LATENT
 
 DISMISSED = 0.1  # the share of draws with the lowest prior density that is left out
 _COMPONENTS = 96  # principal components in which the fast search compares images
-_CANDIDATES = 4  # prior samples, nearest in those components, that are compared in all pixels
+_CANDIDATES = 4  # prior samples, of lowest energy in those components, that are compared in all pixels
 _QUERIES = 64  # images compared with all prototypes at a time: 64 × 80,000 distances are 20 MB
 
 
@@ -35,6 +35,12 @@ class Prototypes(nn.Module):
     Memory: C × n × 784 floats (250 MB for 10 × 8000), shared by all queries.
     """
 
+    latents: Tensor
+    images: Tensor
+    offsets: Tensor
+    basis: Tensor
+    projected: Tensor
+
     def __init__(self, decoders: Decoders, n: int, seed: int):
         super().__init__()
         c = decoders.n_classes
@@ -49,24 +55,24 @@ class Prototypes(nn.Module):
         self.register_buffer("basis", basis, persistent=False)  # (784, k)
         self.register_buffer("projected", images @ basis, persistent=False)  # (C, n, k)
 
-    def nearest(self, x: Tensor) -> Inferred:
+    def lowest(self, x: Tensor) -> Inferred:
         """The prior sample of lowest energy for every class: x (n, 784)."""
         return self._at(torch.cat([self._relative(q, self.images).argmin(dim=2) for q in x.split(_QUERIES)]))
 
-    def nearest_projected(self, x: Tensor) -> Inferred:
-        """The same, but only the few that come nearest in principal components are compared exactly.
+    def lowest_projected(self, x: Tensor) -> Inferred:
+        """The same, but only the few of lowest energy in principal components are compared exactly.
 
         Some four times cheaper, and nearly always equal.
         """
-        return self._at(torch.cat([self._nearest_projected(part) for part in x.split(_QUERIES)]))
+        return self._at(torch.cat([self._lowest_projected(part) for part in x.split(_QUERIES)]))
 
-    def _nearest_projected(self, x: Tensor) -> Tensor:
+    def _lowest_projected(self, x: Tensor) -> Tensor:
         relative = self._relative(x @ self.basis, self.projected)
         index = relative.topk(min(_CANDIDATES, relative.shape[2]), dim=2, largest=False).indices  # (m, C, k)
         classes = torch.arange(len(self.images), device=index.device)[:, None]
         products = (self.images[classes, index] @ x[:, None, :, None]).squeeze(3)  # (m, C, k)
-        nearest = (self.offsets[classes, index] - 2 * products).argmin(dim=2, keepdim=True)
-        return index.gather(2, nearest).squeeze(2)
+        lowest = (self.offsets[classes, index] - 2 * products).argmin(dim=2, keepdim=True)
+        return index.gather(2, lowest).squeeze(2)
 
     def _relative(self, queries: Tensor, prototypes: Tensor) -> Tensor:
         """Energies of prior samples less ‖x‖²: queries (m, k), prototypes (C, N, k) to (m, C, N)."""

@@ -25,7 +25,7 @@ class Reference:
     def infer(self, decoders: Decoders, prototypes: Prototypes, x: Tensor) -> Inferred:
         """x (n, 784) to the latents (n, C, 8) that it takes for the optimum of every class."""
         return Inferred.cat(
-            [self._infer(decoders, part, prototypes.nearest(part).latents) for part in x.split(_BATCH)]
+            [self._infer(decoders, part, prototypes.lowest(part).latents) for part in x.split(_BATCH)]
         )
 
     def _infer(self, decoders: Decoders, x: Tensor, start: Tensor) -> Inferred:

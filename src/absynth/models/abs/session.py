@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 WARM_RADIUS = 1.5  # l2 distance, as the model sees images, up to which a query starts from its row's last one
 PREDICTION_RADIUS = 3.0  # l2 distance from the last query up to which a decision may be predicted
-MAX_PREDICTIONS = 16  # decisions for the label in a row that may rest on latents not searched from a cold start
+MAX_PREDICTIONS = (
+    16  # decisions for the label in a row that may rest on latents not searched from a cold start
+)
 # A class whose energy exceeds the lowest one's by more is no rival; less than the last of `Fast.margins`.
 RIVAL_MARGIN = 6.0
 
@@ -45,7 +47,9 @@ class WarmStartSession:
         self.of_label = Inferred(self.found.latents[rows, labels], self.found.images[rows, labels])
         # The last queries, preprocessed; NaN before the first.
         self.last = torch.full_like(self.of_label.images, torch.nan)
-        self.predictions = torch.zeros_like(labels)  # decisions for the label in a row since the last cold start
+        self.predictions = torch.zeros_like(
+            labels
+        )  # decisions for the label in a row since the last cold start
         # The class of the best adversarial with its latents and reconstruction; the label's before the first.
         self.adversarial_class = labels.clone()
         self.of_adversarial = Inferred(self.of_label.latents.clone(), self.of_label.images.clone())

@@ -1,4 +1,4 @@
-"""What a generative model has learnt and how it explains an image: samples and reconstructions."""
+"""What a generative model has learnt: samples of its prior, and reconstructions of images by each class."""
 
 import torch
 from torch import Tensor
@@ -23,8 +23,8 @@ def reconstruct(model: ABS, images: Tensor, classes: Tensor) -> tuple[Tensor, Te
     """The image that each of some classes would make of each image, and at what energy.
 
     Takes   images (n, 1, 28, 28); classes (n, k) int64
-    Returns reconstructions G_c(z*) (n, k, 1, 28, 28) and γ_c E*_c (n, k), by the model's present inference;
-            the class of the lowest is the model's choice
+    Returns reconstructions G_c(z*) (n, k, 1, 28, 28) and γ_c E*_c (n, k), by the model's inference;
+            the class of the lowest is the predicted one
     """
     if not len(images):
         return images.new_zeros(*classes.shape, 1, 28, 28), images.new_zeros(classes.shape)
@@ -35,8 +35,8 @@ def reconstruct(model: ABS, images: Tensor, classes: Tensor) -> tuple[Tensor, Te
     return inferred.images[rows, classes].view(*classes.shape, 1, 28, 28).clamp(0, 1), energies[rows, classes]
 
 
-def explain(model: ABS, pairs: Tensor, classes: Tensor) -> dict[str, Tensor]:
-    """Why the model reads an image as one class and its adversarial as another.
+def reconstruct_adversarials(model: ABS, pairs: Tensor, classes: Tensor) -> dict[str, Tensor]:
+    """Reconstructions of clean images and of their adversarials, by the label and by the adversarial class.
 
     Takes   pairs (n, 2, 1, 28, 28): clean image and adversarial; classes (n, 2): label and rival
     Returns reconstruction (n, 2, 2, 1, 28, 28) and energy (n, 2, 2): of each image, by each class
