@@ -28,7 +28,7 @@ def overlaid(base: dict, changes: dict) -> dict:
     merged = deepcopy(base)
     for key, value in changes.items():
         nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = overlaid(merged[key], value) if nested else value
+        merged[key] = overlaid(merged[key], value) if nested else deepcopy(value)
     return merged
 
 

@@ -122,7 +122,7 @@ def test_a_killed_attack_goes_on_where_it_was(checkout, undisturbed):
     unlock(checkout)
     assert start(checkout, target, "--rerun-incomplete", run="resumed").wait() == 0
     log = (
-        checkout.folder / "results/resumed/logs/attack/nearest_neighbor-l2-gaussian_noise-0.log"
+        checkout.folder / "results/resumed/logs/run_attack/nearest_neighbor-l2-gaussian_noise-0.log"
     ).read_text()
     assert "resumed from " in log
     assert not checkpoint.exists()

@@ -86,7 +86,7 @@ def test_snakemake_s_own_report_has_the_figures(finished, tmp_path):
     assert "figures/reconstructions.png" in own
 
 
-def test_distal_images_are_judged_by_the_reference(finished):
+def test_distal_images_are_evaluated_by_the_reference(finished):
     results = finished.folder / "results" / "tiny"
     for name in ("cnn", "nearest_neighbor", "abs"):
         columns, attributes = read_record(results / "distal" / f"{name}.h5", DISTAL, {"model": name})
@@ -102,7 +102,7 @@ def test_distal_images_are_judged_by_the_reference(finished):
         np.testing.assert_array_equal(columns["reached"], columns["final_confidence"] >= 0.9)
 
 
-def test_certificates_and_attacks_bracket_every_image(finished):
+def test_lower_bounds_and_attacks_bracket_every_image(finished):
     results = finished.folder / "results" / "tiny"
     bracket = pd.read_csv(results / "tables" / "bracket.csv")
     assert list(bracket.columns) == ["model", "norm", "index", "lower", "upper", "attack"]
@@ -117,7 +117,7 @@ def test_certificates_and_attacks_bracket_every_image(finished):
         assert ((part["upper"] > 0) == (bounds["correct"] == 1).to_numpy()).all()
     exact = bracket[bracket["model"] == "nearest_neighbor"]
     assert (exact["upper"] >= exact["lower"] - 1e-3).all()
-    violations = pd.read_csv(results / "tables" / "violations.csv")
+    violations = pd.read_csv(results / "tables" / "bound_violations.csv")
     assert "nearest_neighbor" not in set(violations["model"])
     table = pd.read_csv(results / "tables" / "bounds.csv")
     assert set(table[table["model"] == "abs"]["bound"]) == {"joint", "paper", "paper_without_kl"}
@@ -126,11 +126,11 @@ def test_certificates_and_attacks_bracket_every_image(finished):
     assert (results / "figures" / "bracket.svg").stat().st_size > 0
 
 
-def test_bounds_of_a_model_without_a_certificate_are_refused(finished):
+def test_lower_bounds_of_a_model_without_any_are_refused(finished):
     done = finished.snakemake("--dry-run", "results/tiny/bounds/cnn/l2.csv")
     assert done.returncode != 0
     assert (
-        "bounds of cnn: it offers no certificate; of this run's models nearest_neighbor, abs do"
+        "lower bounds of cnn: there are none for its kind; of this run's models nearest_neighbor, abs have them"
         in done.stdout
     )
 
@@ -159,7 +159,7 @@ def test_nothing_is_left_to_do(finished):
     assert finished.planned() == set()
 
 
-def test_a_changed_budget_reruns_that_attack_alone(finished):
+def test_a_changed_option_reruns_that_attack_alone(finished):
     changed = finished.config(attacks={"fgm": {"doublings": 9}})
     planned = finished.planned(config=changed)
     shards = {path for path in planned if path.startswith("attacks/")}
@@ -201,18 +201,22 @@ def test_the_curve_of_a_refinement_goes_on(finished):
             ("models/", "attacks/cnn/l2/fgm"),
         ),
         (
-            "inference/fast.py",
+            "models/abs/fast.py",
             ("models/abs/calibration.json", "attacks/abs"),
             ("models/abs/vae", "models/cnn", "attacks/cnn"),
         ),
-        ("figures/style.py", ("figures/",), ("attacks/", "models/", "minimal/", "tables/")),
-        ("distal.py", ("distal/", "tables/distal.csv", "report.html"), ("attacks/", "models/", "minimal/")),
-        ("report.py", ("report.html",), ("figures/", "tables/")),
+        ("reporting/figures/style.py", ("figures/",), ("attacks/", "models/", "minimal/", "tables/")),
+        (
+            "evaluation/distal.py",
+            ("distal/", "tables/distal.csv", "report.html"),
+            ("attacks/", "models/", "minimal/"),
+        ),
+        ("reporting/report.py", ("report.html",), ("figures/", "tables/")),
         ("training/vae.py", ("models/abs/vae_0.pt",), ("models/cnn/", "attacks/cnn")),
     ],
 )  # fmt: skip
 def test_an_edited_module_reruns_what_uses_it(finished, module, reruns, spares):
-    path = finished.folder / "scripts" / "absynth" / module
+    path = finished.folder / "src" / "absynth" / module
     before = path.read_text(encoding="utf-8")
     try:
         path.write_text(before + "\n# edited\n", encoding="utf-8")
@@ -226,7 +230,7 @@ def test_an_edited_module_reruns_what_uses_it(finished, module, reruns, spares):
 
 
 def test_a_touched_module_reruns_nothing(finished):
-    (finished.folder / "scripts" / "absynth" / "attacks" / "noise.py").touch()
+    (finished.folder / "src" / "absynth" / "attacks" / "noise.py").touch()
     assert finished.planned() == set()
 
 

@@ -1,5 +1,6 @@
 """The configs that ship are valid; whatever is wrong with one is named in one line."""
 
+import re
 from copy import deepcopy
 
 import pytest
@@ -9,7 +10,7 @@ from absynth.attacks.registry import ATTACKS
 from absynth.data.sources import DATASETS
 from absynth.errors import InputError
 from absynth.models.registry import KINDS
-from absynth.workflow.config import read_schema
+from absynth.workflow.config import RENAMED, read_schema
 from absynth.workflow.plan import Plan
 
 
@@ -159,6 +160,42 @@ def test_bad_input_is_named(changes, message):
         plan(**changes)
     assert str(caught.value).removeprefix("config key ").startswith(message)
     assert "\n" not in str(caught.value)
+
+
+CERTIFICATE = {"per_model": {"abs": {"duels": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"thresholds": {"l2": 1}}, "thresholds: was renamed to epsilons"),
+        ({"certificates": {"hops": 5}}, "certificates.hops: was renamed to perturbed_restarts"),
+        ({"certificates": {"margin": 5}}, "certificates.margin: was renamed to pruning_share"),
+        ({"attacks": {"certificate": {"duels": 2}}}, "attacks.certificate.duels: was renamed to class_pairs"),
+        (
+            {"attacks": {"certificate": CERTIFICATE}},
+            "attacks.certificate.per_model.abs.duels: was renamed to class_pairs",
+        ),
+        ({"zzz": 5, "thresholds": {}}, "thresholds: was renamed to epsilons"),
+    ],
+    ids=lambda value: value.partition(":")[0] if isinstance(value, str) else "",
+)
+def test_an_old_key_is_refused_with_its_new_name(changes, message):
+    with pytest.raises(InputError, match=f"^config key {re.escape(message)}$"):
+        plan(**changes)
+
+
+def test_renamed_keys_are_gone_and_their_new_names_are_known():
+    """At the place of the old one."""
+    whole = read_schema(SCHEMAS, "config")
+    schema = {**whole["properties"], "attacks": {"properties": read_schema(SCHEMAS, "attacks")}}
+    for old, new in RENAMED.items():
+        *parents, key = old.split(".")
+        place = schema
+        for parent in parents:
+            place = place[parent]["properties"]
+        assert key not in place, old
+        assert new in place, old
 
 
 @pytest.mark.parametrize("key", ["run", "dataset", "n_samples", "models", "attacks"])

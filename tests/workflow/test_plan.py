@@ -158,7 +158,9 @@ def test_lower_bounds_are_for_the_models_that_have_them():
     made = plan(models={"mine": OWN, "second": {"kind": "abs"}, "binary_abs": None})
     assert made.with_lower_bounds == ["nearest_neighbor", "abs", "second"]
     assert made.check_lower_bounds("second") is None
-    with pytest.raises(InputError, match=r"bounds of cnn: .*models nearest_neighbor, abs, second have them \(kinds"):
+    with pytest.raises(
+        InputError, match=r"bounds of cnn: .*models nearest_neighbor, abs, second have them \(kinds"
+    ):
         made.check_lower_bounds("cnn")
     for norm in made.norms:
         assert made.applies("certificate", "abs", norm)

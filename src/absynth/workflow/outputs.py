@@ -102,9 +102,9 @@ class Outputs:
         return figure_entries(
             norms=self.plan.norms_attacked,
             bracketed=bool(self.plan.bracketed),
-            climbed=bool(self.plan.differentiable),
+            differentiable=bool(self.plan.differentiable),
             generative=bool(self.plan.generative),
-            explained=bool(self.plan.reconstructed),
+            reconstructed=bool(self.plan.reconstructed),
             trained=bool(self.plan.classifier_curves or self.plan.vae_curves),
         )
 
