@@ -29,6 +29,7 @@ from absynth.certificates.lower_bounds import bound_rows, compute_lower_bounds
 from absynth.certificates.settings import SearchSettings
 from absynth.data.idx import read_idx
 from absynth.evaluation.lower_bounds import summarise_bounds
+from absynth.models.abs import gauss_newton
 from absynth.models.abs.model import ABS
 from absynth.models.nearest_neighbor import NearestNeighbor
 
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--norms", nargs="+", default=list(NORMS))
     parser.add_argument("--radius", type=float, default=search.RADIUS, help="of the latents searched")
     options = parser.parse_args()
-    search.RADIUS = options.radius
+    search.RADIUS = gauss_newton.RADIUS = options.radius  # of restarts and of steps
     torch.set_num_threads(options.threads)
     builders: dict[str, Callable[[], nn.Module]] = {
         "abs": lambda: ABS(load_vaes(options.weights)),

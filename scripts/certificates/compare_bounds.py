@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 import torch
 
-from absynth.certificates.lower_bounds import certificate
+from absynth.certificates.lower_bounds import lower_bounds
 from absynth.certificates.settings import SearchSettings
 from absynth.data.splits import read_split
 from absynth.evaluation.bracket import CURVES as CURVE_COLUMNS
@@ -22,8 +22,8 @@ from absynth.evaluation.bracket import (
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import MINIMAL, read_record
-from absynth.models.building import build
 from absynth.models.base import with_inference
+from absynth.models.building import build
 from absynth.workflow.devices import acquire
 
 
@@ -65,7 +65,7 @@ def main(
         adversarials = torch.from_numpy(columns["adversarial"][picked]).to(device)
         certified, asked = SearchSettings(**settings), (adversarials, y[chosen], x[chosen])
         batches = zip(*(values.split(certified.batch_size) for values in asked), strict=True)
-        margins = torch.cat([certificate(network, certified).margin(*batch) for batch in batches])
+        margins = torch.cat([lower_bounds(network, certified).margin(*batch) for batch in batches])
         for row, margin in zip(rows, margins.tolist(), strict=True):
             row |= {"margin": margin, "attributed_to_inference": int(margin > 0)}
     write_csv(bracket, found.to_dict("records"), INTERVALS)

@@ -35,7 +35,9 @@ def main(
     draws: a row an image and draw of prior samples with the paper's bounds; none where it has no bound
     """
     x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *span))
-    found, drawn = compute_lower_bounds(build(spec, folder).to(device), x, y, norm, SearchSettings(**settings))
+    found, drawn = compute_lower_bounds(
+        build(spec, folder).to(device), x, y, norm, SearchSettings(**settings)
+    )
     rows, draw_rows = bound_rows(found, drawn, torch.arange(*span), y)
     write_csv(bounds, rows, COLUMNS)
     write_csv(draws, draw_rows, DRAWS)

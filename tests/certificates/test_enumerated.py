@@ -1,4 +1,4 @@
-"""The certificate of the nearest-neighbour classifier against full enumeration."""
+"""Lower bounds for the nearest-neighbour classifier against full enumeration."""
 
 import pytest
 import torch
@@ -6,9 +6,9 @@ import torch
 from absynth.attacks.certificate import certificate_attack
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
-from absynth.certificates.lower_bounds import certificate, compute_lower_bounds
 from absynth.certificates.class_pair import Reconstruction, minimal_perturbation
 from absynth.certificates.enumerated import EnumeratedBounds
+from absynth.certificates.lower_bounds import compute_lower_bounds, lower_bounds
 from absynth.certificates.perturbations import Box
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
@@ -41,7 +41,7 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def enumerated(x: torch.Tensor, label: int, norm: str, neighbors: int) -> float:
-    """The least over rival images of the most that any of the nearest own images demands."""
+    """The minimum over rival images of the maximum over the nearest own images."""
     rivals = TRAIN[label != LABELS]
     own = TRAIN[label == LABELS]
     own = own[(own - x).square().sum(dim=1).argsort()[:neighbors]]
@@ -62,7 +62,7 @@ def enumerated(x: torch.Tensor, label: int, norm: str, neighbors: int) -> float:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("neighbors", [1, 3])
 def test_bound_is_that_of_full_enumeration(model, images, norm, neighbors, monkeypatch):
-    monkeypatch.setattr("absynth.certificates.enumerated._CANDIDATES", 5)  # so that the early end matters
+    monkeypatch.setattr("absynth.certificates.enumerated._CANDIDATES", 5)  # so that stopping early matters
     monkeypatch.setattr("absynth.certificates.enumerated._CHUNK", 7)
     x, y = images
     found = EnumeratedBounds(model, SearchSettings(neighbors=neighbors)).bound(x, y, norm)
@@ -73,7 +73,7 @@ def test_bound_is_that_of_full_enumeration(model, images, norm, neighbors, monke
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_rival_equal_to_the_own_image_is_found(norm, monkeypatch):
-    """Nothing gains on it, and nothing needs to."""
+    """No perturbation gains anything for it, and none is needed."""
     monkeypatch.setattr("absynth.certificates.enumerated._CANDIDATES", 1)
     model = NearestNeighbor(torch.cat([TRAIN, TRAIN[:1]]), torch.cat([LABELS, torch.tensor([5])]))
     x = (0.7 * TRAIN[:1] + 0.3 * pictures(1, 1)).view(1, 1, 28, 28)
@@ -104,7 +104,7 @@ def test_the_attack_ends_just_above_the_bound(model, images, norm):
     assert (target.gradients == 0).all()
 
 
-def test_attack_asks_for_active_images_only(model, images):
+def test_attack_queries_active_images_only(model, images):
     x, y = images
     target = Target(model, x, y, "l2")
     with target.only(torch.tensor([2])):
@@ -112,9 +112,9 @@ def test_attack_asks_for_active_images_only(model, images):
     assert (target.queries > 0).tolist() == [False, False, True, False]
 
 
-def test_margin_tells_adversarials_from_others(model, images):
+def test_margin_is_positive_for_clean_images_and_negative_for_images_of_other_classes(model, images):
     x, y = images
-    method = certificate(model, SearchSettings())
+    method = lower_bounds(model, SearchSettings())
     assert (method.margin(x, y, x) > 0).all()
     other = TRAIN[4:8].view_as(x)
     assert (method.margin(other, y, x) < 0).all()
@@ -125,7 +125,9 @@ def test_margin_tells_adversarials_from_others(model, images):
 
 def test_paper_has_no_bound_and_misclassified_images_none(model, images):
     x, y = images
-    columns, seeds = compute_lower_bounds(model, x, torch.tensor([0, 5, 2, 3]), "l2", SearchSettings(batch_size=3))
+    columns, seeds = compute_lower_bounds(
+        model, x, torch.tensor([0, 5, 2, 3]), "l2", SearchSettings(batch_size=3)
+    )
     assert seeds == []
     assert columns["correct"].tolist() == [True, False, True, True]
     assert columns["joint"][1] == 0
@@ -135,6 +137,6 @@ def test_paper_has_no_bound_and_misclassified_images_none(model, images):
     assert nothing["joint"].tolist() == [0, 0, 0, 0]
 
 
-def test_models_without_a_certificate_are_refused():
-    with pytest.raises(InputError, match="CNN offers no certificate"):
-        certificate(CNN(), SearchSettings())
+def test_models_without_lower_bounds_are_refused():
+    with pytest.raises(InputError, match="CNN offers no lower bounds"):
+        lower_bounds(CNN(), SearchSettings())

@@ -1,4 +1,4 @@
-"""The certificate of ABS: toys with known boundaries, then the authors' weights."""
+"""Lower bounds for ABS: toys with known boundaries, then the authors' weights."""
 
 import math
 from dataclasses import replace
@@ -8,11 +8,12 @@ import torch
 from toy_abs import ToyABS, blocks
 
 from absynth.attacks.certificate import certificate_attack
-from absynth.attacks.run import attack_images
-from absynth.certificates.lower_bounds import compute_lower_bounds
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.certificates.class_pair import Reconstruction, minimal_perturbation
+from absynth.certificates.lower_bounds import compute_lower_bounds
+from absynth.certificates.rivals import RivalSearch, closest
 from absynth.certificates.search import Minima, Search
-from absynth.certificates.searched import SearchedBounds, _Side
+from absynth.certificates.searched import SearchedBounds
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
 from absynth.models.abs.energy import energies
@@ -31,19 +32,17 @@ def image(flat: torch.Tensor) -> torch.Tensor:
 def test_two_pictures_have_a_hyperplane_between_them():
     """E_1 - E_0 = m - 2w·δ with w = p_1 - p_0: the distance to the plane, exactly, in every norm."""
     pictures = torch.stack([blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5)])
-    certificate = SearchedBounds(ToyABS(pictures), QUICK)
+    bounds = SearchedBounds(ToyABS(pictures), QUICK)
     x = image(pictures[0])
     w = pictures[1] - pictures[0]
     margin = w.square().sum()
-    assert certificate.bound(x, LABEL, "l2").size.item() == pytest.approx(
-        (margin / 2 / w.norm()).item(), rel=1e-4
-    )
+    assert bounds.bound(x, LABEL, "l2").size.item() == pytest.approx((margin / 2 / w.norm()).item(), rel=1e-4)
     linf = (margin / 2 / w.abs().sum()).item()
-    assert certificate.bound(x, LABEL, "linf").size.item() == pytest.approx(linf, rel=1e-4)
-    assert certificate.bound(x, LABEL, "l0").size.item() == math.ceil(margin / (2 * 0.1 * 0.5) - 1e-4)
-    assert certificate.bound(x, LABEL, "l2").rival.item() == 1
-    # The paper's formula lets both sides move apart; here r = 0 and z_y = 0, so it is tight as well.
-    with_kl, without_kl = next(certificate.paper("l2"))(x, LABEL)
+    assert bounds.bound(x, LABEL, "linf").size.item() == pytest.approx(linf, rel=1e-4)
+    assert bounds.bound(x, LABEL, "l0").size.item() == math.ceil(margin / (2 * 0.1 * 0.5) - 1e-4)
+    assert bounds.bound(x, LABEL, "l2").rival.item() == 1
+    # The paper's formula bounds the two energies by different perturbations; with r = 0 and z_y = 0 that is tight.
+    with_kl, without_kl = next(bounds.paper_bounds("l2"))(x, LABEL)
     assert with_kl.item() == pytest.approx((w.norm() / 2).item(), rel=1e-4)
     assert without_kl.item() == pytest.approx((w.norm() / 2).item(), rel=1e-4)
 
@@ -56,26 +55,29 @@ def test_the_search_finds_the_best_latent_of_a_rival(norm):
     slopes[1, 0] = blocks(0.0, 0.04, -0.01, 0.0)
     model = ToyABS(pictures, slopes)
     x = image(blocks(0.5, 0.5, 0.5, 0.5))
-    certificate = SearchedBounds(model, QUICK)
+    bounds = SearchedBounds(model, QUICK)
     latents = torch.linspace(-5, 5, 4001)
     rival = Reconstruction(pictures[1] + latents[:, None] * slopes[1, 0], 0.5 * latents**2, torch.ones(4001))
     own = Reconstruction(pictures[:1].expand(4001, -1), torch.zeros(4001), torch.ones(4001))
     sample = torch.zeros(4001, dtype=torch.int64)
-    grid = minimal_perturbation(certificate.perturbations(x, norm), sample, own, rival).score
+    grid = minimal_perturbation(bounds.perturbations(x, norm), sample, own, rival).score
     assert 0.1 < abs(latents[grid.argmin()].item()) < 4.9  # neither at the start nor at the edge
-    found = certificate.bound(x, LABEL, norm)
+    found = bounds.bound(x, LABEL, norm)
     assert found.score.item() == pytest.approx(grid.min().item(), rel=1e-3)
     assert found.disagreement.item() < 1e-3
 
 
-def test_each_rival_needs_what_the_most_demanding_own_explanation_asks():
-    """The second explanation, fitted half-way to rival 1, asks more of it than the first, and less of rival 2."""
+def test_each_rival_needs_the_most_against_any_own_reconstruction():
+    """The second own reconstruction is fitted half-way to rival 1.
+
+    Against it rival 1 needs more than against the first, and rival 2 needs less.
+    """
     pictures = torch.stack(
         [blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.5, 0.5), blocks(0.5, 0.61, 0.5, 0.5)]
     )
     slopes = torch.zeros(3, 8, 784)
     slopes[0, 0] = blocks(0.1, 0.0, 0.0, 0.0)
-    certificate = SearchedBounds(ToyABS(pictures, slopes), QUICK)
+    bounds = SearchedBounds(ToyABS(pictures, slopes), QUICK)
     # 196 pixels a block: z = 196 · 0.1 · 0.025 / (196 · 0.01 + ½) fits x + ½δ = 0.525, and shifts the block by 0.1 z
     z = 0.49 / 2.46
     own = 1.96 * z**2 + 0.5 * z**2
@@ -85,29 +87,30 @@ def test_each_rival_needs_what_the_most_demanding_own_explanation_asks():
         (1.96 * 1.21 - own) / (2 * 14 * math.hypot(0.11, 0.1 * z)),
     ]
     assert first[0] < second[1] < first[1] < second[0]
-    found = certificate.bound(image(pictures[0]), LABEL, "l2")
+    found = bounds.bound(image(pictures[0]), LABEL, "l2")
     assert found.score.item() == pytest.approx(first[1], rel=1e-3)
     assert found.rival.item() == 2
 
 
-def test_a_class_needs_no_more_than_either_half_found_against_one_own_explanation():
-    """Class 1 needs 1.1 by all; class 2 needs 1.0 against either explanation, though each half missed it once."""
-    certificate = SearchedBounds(ToyABS(torch.rand(3, 784)), QUICK)
+def test_a_class_needs_no_more_than_either_half_found_against_one_own_reconstruction():
+    """Class 1 needs 1.1 throughout; class 2 needs 1.0 against either, though each half missed that once."""
     wanted = torch.tensor([[False, True, True]])
     inf = torch.inf
     scores = [[[[inf, inf], [1.1, 1.1], [1.0, 1.2]]], [[[inf, inf], [1.1, 1.1], [1.2, 1.0]]]]
-    sides = [
-        _Side(torch.full((1, 8), own), wanted, None, Minima(torch.tensor(score), torch.zeros(1, 3, 2, 8)))
+    searches = [
+        RivalSearch(
+            torch.full((1, 8), own), wanted, None, Minima(torch.tensor(score), torch.zeros(1, 3, 2, 8))
+        )
         for own, score in zip((0.0, 1.0), scores, strict=True)
     ]
-    assert certificate._closest(sides, LABEL).label.item() == 2
-    sides[1] = replace(sides[1], minima=Minima(sides[1].minima.score + 0.05, sides[1].minima.z))
-    pair = certificate._closest(sides, LABEL)  # the second explanation now demands 1.05 of class 2
-    assert (pair.label.item(), pair.latents[0, 0, 0].item()) == (2, 1.0)
+    assert closest(searches)[0].item() == 2
+    searches[1] = replace(searches[1], minima=Minima(searches[1].minima.score + 0.05, searches[1].minima.z))
+    label, own, _ = closest(searches)  # against the second reconstruction class 2 now needs 1.05
+    assert (label.item(), own[0, 0].item()) == (2, 1.0)
 
 
-def test_hops_lower_what_they_are_asked_to_lower():
-    """From a latent far from the best one; a class or an image that nobody asks for stays as it is."""
+def test_perturbed_restarts_lower_only_the_minima_that_are_wanted():
+    """From a latent far from the best one; a class or an image that is not wanted stays as it is."""
     pictures, slopes = blocks(0.5, 0.5, 0.5, 0.5).repeat(2, 1), torch.zeros(2, 8, 784)
     slopes[:, 0] = blocks(0.1, 0.0, 0.0, 0.0)
     model = ToyABS(pictures, slopes)
@@ -135,13 +138,11 @@ def test_binary_bound_counts_flips():
     other[:10] = 1.0
     x = torch.full((784,), 0.1)
     x[:10] = torch.linspace(0.05, 0.45, 10)
-    certificate = SearchedBounds(ToyABS(torch.stack([one, other]), binary=True), QUICK)
-    assert certificate.bound(image(x), LABEL, "l0").size.item() == 5
+    bounds = SearchedBounds(ToyABS(torch.stack([one, other]), binary=True), QUICK)
+    assert bounds.bound(image(x), LABEL, "l0").size.item() == 5
     costs = (0.5 - x[:10]).sort().values
-    assert certificate.bound(image(x), LABEL, "linf").size.item() == pytest.approx(costs[4].item())
-    assert certificate.bound(image(x), LABEL, "l2").size.item() == pytest.approx(
-        costs[:5].norm().item(), rel=1e-4
-    )
+    assert bounds.bound(image(x), LABEL, "linf").size.item() == pytest.approx(costs[4].item())
+    assert bounds.bound(image(x), LABEL, "l2").size.item() == pytest.approx(costs[:5].norm().item(), rel=1e-4)
 
 
 def test_binary_bound_weighs_energies_by_gamma():
@@ -151,9 +152,7 @@ def test_binary_bound_weighs_energies_by_gamma():
     for gamma in (1.6, 0.6):
         model = ToyABS(torch.stack([one, other]), binary=True, gamma=[1.0, gamma])
         least = math.ceil(10 * gamma / (1 + gamma))
-        assert (
-            SearchedBounds(model, QUICK).bound(image(torch.zeros(784)), LABEL, "l0").size.item() == least
-        )
+        assert SearchedBounds(model, QUICK).bound(image(torch.zeros(784)), LABEL, "l0").size.item() == least
 
 
 def test_gamma_without_binarisation_is_refused():
@@ -164,17 +163,17 @@ def test_gamma_without_binarisation_is_refused():
 def test_paper_linf_bound_is_where_its_two_sides_meet():
     """r = 0: the own energy grows to Σ ε², the rival's shrinks to Σ (|w| - ε)²; w is one block of pixels."""
     pictures = torch.stack([blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.5, 0.5)])
-    certificate = SearchedBounds(ToyABS(pictures), QUICK)
-    with_kl, without_kl = next(certificate.paper("linf"))(image(pictures[0]), LABEL)
+    bounds = SearchedBounds(ToyABS(pictures), QUICK)
+    with_kl, without_kl = next(bounds.paper_bounds("linf"))(image(pictures[0]), LABEL)
     # 196 (0.1 - ε)² = 784 ε²: 0.1 - ε = 2ε
     assert with_kl.item() == pytest.approx(0.1 / 3, rel=1e-4)
     assert without_kl.item() == pytest.approx(0.1 / 3, rel=1e-4)
 
 
 def test_each_seed_has_its_own_prior_samples():
-    certificate = SearchedBounds(ToyABS(torch.rand(2, 784), 0.02 * torch.randn(2, 8, 784)), QUICK)
-    assert len(list(certificate.paper("l2"))) == 2
-    assert list(certificate.paper("l0")) == []
+    bounds = SearchedBounds(ToyABS(torch.rand(2, 784), 0.02 * torch.randn(2, 8, 784)), QUICK)
+    assert len(list(bounds.paper_bounds("l2"))) == 2
+    assert list(bounds.paper_bounds("l0")) == []
 
 
 @pytest.fixture(scope="module")
@@ -203,18 +202,18 @@ def test_joint_bound_is_never_below_the_papers(released, mnist_test, norm):
 @pytest.mark.mnist
 def test_no_perturbation_inside_the_bound_changes_the_converged_decision(released, mnist_test):
     x, y = (part[:4] for part in mnist_test)
-    certificate = SearchedBounds(released.with_inference("reference"), replace(SEARCH, own=2))
+    bounds = SearchedBounds(released.with_inference("reference"), replace(SEARCH, own=2))
     generator = torch.Generator().manual_seed(0)
     for norm in ("l2", "linf"):
-        bound = certificate.bound(x, y, norm).size[:, None]
-        (pair,) = certificate.class_pairs(x, y, norm, 1)
-        perturbations = certificate.perturbations(x, norm)
+        bound = bounds.bound(x, y, norm).size[:, None]
+        (pair,) = bounds.class_pairs(x, y, norm, 1)
+        perturbations = bounds.perturbations(x, norm)
         worst = minimal_perturbation(perturbations, torch.arange(4), pair.own, pair.rival).delta
         noise = torch.randn(4, 784, generator=generator)
         for direction in (worst, worst + 0.5 * worst.norm(dim=1, keepdim=True) * noise / 28, noise):
             delta = direction.sign() if norm == "linf" else direction / direction.norm(dim=1, keepdim=True)
             points = (x.flatten(1) + 0.99 * bound * delta).clamp(0, 1).view_as(x)
-            assert (certificate.margin(points, y, x) > 0).all()
+            assert (bounds.margin(points, y, x) > 0).all()
 
 
 @pytest.mark.published
@@ -234,8 +233,8 @@ def test_a_cut_search_still_gives_a_bound(changes):
     pictures = torch.stack(
         [blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5), blocks(0.9, 0.1, 0.5, 0.5)]
     )
-    certificate = SearchedBounds(ToyABS(pictures), replace(QUICK, **changes))
-    found = certificate.bound(image(pictures[0]), LABEL, "l2")
+    bounds = SearchedBounds(ToyABS(pictures), replace(QUICK, **changes))
+    found = bounds.bound(image(pictures[0]), LABEL, "l2")
     assert found.rival.item() == 1
     half = (pictures[1] - pictures[0]).norm().item() / 2
     assert half * 0.99 <= found.size.item() <= half + 1.0  # latents away from 0 cost at most their prior
@@ -248,15 +247,9 @@ def test_attack_ends_above_the_bound_and_near_it(released, mnist_test, norm):
     x, y = (part[:3] for part in mnist_test)
     columns, _ = compute_lower_bounds(released, x, y, norm, SEARCH)
     found = attack_images(
-        certificate_attack(norm, class_pairs=2, steps=15),
+        AttackSettings(certificate_attack(norm, class_pairs=2, steps=15), "certificate", norm, seed=0, batch_size=2),
         released,
-        x,
-        y,
-        torch.arange(3),
-        norm=norm,
-        name="certificate",
-        seed=0,
-        batch_size=2,
+        Samples(x, y, torch.arange(3)),
     )
     assert (found["distance"] >= columns["joint"] - 1e-3).all()
     assert (found["distance"].median() / columns["joint"].median()).item() < 1.15

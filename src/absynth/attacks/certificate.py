@@ -14,7 +14,7 @@ from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.certificates.class_pair import ClassPair, minimal_perturbation
-from absynth.certificates.lower_bounds import Certificate, certificate
+from absynth.certificates.lower_bounds import LowerBounds, lower_bounds
 from absynth.certificates.settings import SearchSettings
 
 _SURPLUS = 0.02  # energy by which the rival is to be preferred, at first and at least after a failure
@@ -34,7 +34,7 @@ class CertificateAttack:
     refine_steps: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
-        method = certificate(target.model, self.settings)
+        method = lower_bounds(target.model, self.settings)
         positions = torch.arange(len(target.rows), device=target.rows.device)
         for part in positions.split(self.settings.batch_size):
             with target.only(part):
@@ -42,7 +42,7 @@ class CertificateAttack:
                     self._pursue(target, method, pair)
         bisect_to_clean(target, self.refine_steps)
 
-    def _pursue(self, target: Target, method: Certificate, pair: ClassPair) -> None:
+    def _pursue(self, target: Target, method: LowerBounds, pair: ClassPair) -> None:
         """Follow one rival of each active image."""
         x, y = target.active
         perturbations = method.perturbations(x, target.norm)

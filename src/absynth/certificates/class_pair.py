@@ -1,9 +1,8 @@
-"""What an image is explained by, and what it takes for one explanation to be preferred to another."""
+"""Reconstructions of an image by its own and a rival class, and the perturbation that makes the rival's win."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from absynth.certificates.minimal_perturbation import MinimalPerturbation
@@ -12,9 +11,10 @@ from absynth.certificates.perturbations import Perturbations
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """P explanations, each by an image u of its class: that class's energy at x is at most γ (‖u - x‖² + offset).
+    """P reconstructions u, one image of a class each: at x, the class's energy is at most γ (‖u - x‖² + offset).
 
-    image (P, 784); offset (P,): ½‖z‖² of a latent, 0 of a training image; factor γ (P,)
+    image (P, 784): u, a decoded MAP latent or a training image
+    offset (P,): ½‖z‖² of the latent, 0 for a training image; factor (P,): γ
     """
 
     image: Tensor
@@ -31,9 +31,9 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class ClassPair:
-    """For each of n images an explanation by its own class and one by a rival class, `label` (n,).
+    """For each of n images one reconstruction by its label and one by a rival class.
 
-    latents (n, 2, 8): of both, where they have latents
+    label (n,): the rival class; latents (n, 2, 8): of the own and the rival reconstruction, if they have latents
     """
 
     own: Reconstruction
@@ -50,7 +50,7 @@ PaperBounds = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 class Bound:
     """Lower bounds of n images.
 
-    size, score (n,): see `MinimalPerturbation`; rival (n,): the class that comes nearest
+    size, score (n,): see `MinimalPerturbation`; rival (n,): the class that needs the smallest perturbation
     disagreement (n,): difference of the bounds from two halves of the starts, relative to the smaller
     """
 
@@ -58,11 +58,6 @@ class Bound:
     score: Tensor
     rival: Tensor
     disagreement: Tensor
-
-    def where(self, chosen: Tensor, other: "Bound") -> "Bound":
-        """These bounds where `chosen` (n,) bool, the others elsewhere."""
-        columns = ("size", "score", "rival", "disagreement")
-        return Bound(*(torch.where(chosen, getattr(self, name), getattr(other, name)) for name in columns))
 
 
 def minimal_perturbation(
@@ -72,14 +67,14 @@ def minimal_perturbation(
     rival: Reconstruction,
     surplus: float | Tensor = 0.0,
 ) -> MinimalPerturbation:
-    """The smallest perturbations of images `sample` (P,) with which rivals explain them no worse than their own.
+    """The smallest perturbations of images `sample` (P,) at which the rival's energy is no higher than the own one.
 
-    Whatever the own class's best explanation is, its energy is no higher than that of `own`; so where `rival` is
-    the rivals' best one, no smaller perturbation changes the decision.
+    The own class's energy is at most that of `own`, whatever its best reconstruction is; so if `rival` is the best
+    of all rivals, no smaller perturbation changes the decision.
 
-    surplus (P,): energy by which rivals are to explain them better
+    surplus (P,): energy by which the rival's is to be lower
     """
-    x = perturbations.seen[sample]
+    x = perturbations.preprocessed[sample]
     margin = rival.energy(x) - own.energy(x) + surplus
     w = rival.factor[:, None] * (rival.image - x) - own.factor[:, None] * (own.image - x)
     return perturbations(sample, margin, w, own.factor - rival.factor)

@@ -1,7 +1,7 @@
-"""The certificate of the nearest-neighbour classifier: explanations are training images, and all are tried.
+"""Proved lower bounds for the nearest-neighbour classifier: all training images of rival classes are tried.
 
-No search and no assumption: the bound is exact for each pair of a rival's image and one of its own class, and
-it is the smallest over all rivals' images of the largest over several of its own.
+Nothing is assumed: for one training image of a rival class and one of the own class the bound is exact, and the
+image's bound is the minimum over all rival images of the maximum over several own images.
 """
 
 from collections.abc import Iterator
@@ -9,25 +9,31 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from absynth.certificates.class_pair import Bound, ClassPair, Reconstruction, PaperBounds, minimal_perturbation
+from absynth.certificates.class_pair import (
+    Bound,
+    ClassPair,
+    PaperBounds,
+    Reconstruction,
+    minimal_perturbation,
+)
 from absynth.certificates.perturbations import Box
 from absynth.certificates.settings import SearchSettings
 from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.norms import NORMS
 
 _CHUNK = 4096  # training images compared at a time: 13 MB
-_CANDIDATES = 256  # solved exactly at a time
+_CANDIDATES = 256  # rival images whose perturbation is computed exactly at a time
 
 
 class EnumeratedBounds:
-    """Bounds for images (n, 1, 28, 28) that a nearest-neighbour classifier gives the labels y (n,)."""
+    """Lower bounds for images (n, 1, 28, 28) that a nearest-neighbour classifier classifies as y (n,)."""
 
     def __init__(self, model: NearestNeighbor, settings: SearchSettings):
         self.model, self.settings = model, settings
         counts = torch.tensor(model.counts, device=model.images.device)
         self.labels = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
 
-    def paper(self, norm: str) -> Iterator[PaperBounds]:
+    def paper_bounds(self, norm: str) -> Iterator[PaperBounds]:
         """The paper derives bounds for ABS only."""
         return iter(())
 
@@ -36,13 +42,13 @@ class EnumeratedBounds:
 
     @torch.no_grad()
     def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
-        nearest = [self._bound(image, label, norm) for image, label in zip(x.flatten(1), y, strict=True)]
-        size, score, rival = (torch.stack(column) for column in zip(*nearest, strict=True))
+        found = [self._bound(image, label, norm) for image, label in zip(x.flatten(1), y, strict=True)]
+        size, score, rival = (torch.stack(column) for column in zip(*found, strict=True))
         return Bound(size, score, self.labels[rival], torch.zeros_like(size))
 
     @torch.no_grad()
     def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]:
-        """The image of any rival class that comes nearest, and then the nearest of other classes."""
+        """First the rival image that determines the bound, then the nearest images of other classes."""
         flat = x.flatten(1)
         rivals = torch.stack(
             [self._bound(image, label, norm)[2] for image, label in zip(flat, y, strict=True)]
@@ -58,56 +64,61 @@ class EnumeratedBounds:
 
     @torch.no_grad()
     def refit(self, pair: ClassPair, y: Tensor, points: Tensor) -> ClassPair:
-        """Both sides' nearest images of perturbed images (n, 784)."""
+        """The images of both classes that are nearest to perturbed images (n, 784)."""
         known, rows = self.model.nearest(points), torch.arange(len(y), device=y.device)
         return self._class_pair(known[rows, y], known[rows, pair.label])
 
     @torch.no_grad()
     def margin(self, points: Tensor, y: Tensor, clean: Tensor) -> Tensor:
-        """Squared distance (n,) by which the nearest image of class y is nearer than any other class's."""
+        """How much smaller (n,) the squared distance to the nearest image of class y is than to any other's."""
         energy = -self.model(points)
         of_own = energy.gather(1, y[:, None])[:, 0]
         return energy.scatter(1, y[:, None], torch.inf).amin(dim=1) - of_own
 
     def _class_pair(self, own: Tensor, rival: Tensor) -> ClassPair:
-        return ClassPair(self._explain(own), self._explain(rival), self.labels[rival])
+        return ClassPair(self._reconstruct(own), self._reconstruct(rival), self.labels[rival])
 
-    def _explain(self, index: Tensor) -> Reconstruction:
+    def _reconstruct(self, index: Tensor) -> Reconstruction:
         images = self.model.images[index]
         return Reconstruction(images, images.new_zeros(len(images)), images.new_ones(len(images)))
 
     def _bound(self, x: Tensor, label: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Of one image (784,): size, score and which training image comes nearest.
+        """The size, the score and the position of the rival image that determine the bound of one image (784,).
 
-        Candidates are solved exactly in the order of a cheaper lower bound, until that exceeds the best found.
+        Rival images are tried in the order of a cheaper lower bound, until that exceeds the smallest score found.
         """
         own = self._nearest_own(x, label)
         rivals = (self.labels != label).nonzero().squeeze(1)
         lower = torch.cat([self._lower(x, own[0], part, norm) for part in rivals.split(_CHUNK)])
         lower, order = lower.sort()
-        best = None
-        for first in range(0, len(rivals), _CANDIDATES):
-            if best is not None and lower[first] > best[1]:
+        first, *rest = zip(lower[::_CANDIDATES], rivals[order].split(_CANDIDATES), strict=True)
+        best = self._smallest(x, own, first[1], norm)
+        for least, part in rest:
+            if least > best[1]:
                 break
-            part = rivals[order[first : first + _CANDIDATES]]
-            size, score = self._exact(x, own, part, norm)
-            place = score.argmin()
-            if best is None or score[place] < best[1]:
-                best = size[place], score[place], part[place]
+            found = self._smallest(x, own, part, norm)
+            if found[1] < best[1]:
+                best = found
         return best
 
+    def _smallest(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
+        """The smallest score that one of the rival images (m,) needs: its size, itself and the rival's position."""
+        size, score = self._exact(x, own, rivals, norm)
+        place = score.argmin()
+        return size[place], score[place], rivals[place]
+
     def _nearest_own(self, x: Tensor, label: Tensor) -> Tensor:
-        """The `neighbors` training images of a class nearest to x, nearest first."""
+        """The positions of the `neighbors` training images of a class that are nearest to x, nearest first."""
         members = (self.labels == label).nonzero().squeeze(1)
         distances = (self.model.images[members] - x).square().sum(dim=1)
         return members[distances.topk(min(self.settings.neighbors, len(members)), largest=False).indices]
 
     def _exact(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor]:
-        """Size and score (m,) of the largest perturbation that any of the own images demands of each rival."""
+        """Size and score (m,) of the largest perturbation that each rival image needs against any own image."""
         perturbations, sample = Box(norm, x[None]), torch.zeros_like(rivals)
-        rival = self._explain(rivals)
+        rival = self._reconstruct(rivals)
         found = [
-            minimal_perturbation(perturbations, sample, self._explain(index.expand(len(rivals))), rival)
+            minimal_perturbation(perturbations, sample, self._reconstruct(index.expand(len(rivals))), rival)
             for index in own
         ]
         score, place = torch.stack([one.score for one in found]).max(dim=0)

@@ -1,4 +1,4 @@
-"""The certificate that a model offers, and its bounds over a set of images."""
+"""The lower bounds that a model offers, and their computation for a set of images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import singledispatch
@@ -19,33 +19,45 @@ from absynth.models.base import predict_labels, with_inference
 from absynth.models.nearest_neighbor import NearestNeighbor
 
 
-class Certificate(Protocol):
-    """What bounds the perturbations that change a model's decision; its attack uses the last three.
+class LowerBounds(Protocol):
+    """Bounds from below the perturbations that change a model's decision; the certificate attack uses the last three.
 
-    See `SearchedBounds` for what each promises.
+    Images x are (n, 1, 28, 28) and correctly classified as y (n,); norm is "l0", "l2" or "linf".
     """
 
-    def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound: ...
+    def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
+        """The joint lower bound, with its rival class."""
+        ...
 
-    def paper(self, norm: str) -> Iterator[PaperBounds]: ...
+    def paper_bounds(self, norm: str) -> Iterator[PaperBounds]:
+        """For each draw of prior samples what computes the paper's bounds; nothing where the paper has none."""
+        ...
 
-    def margin(self, points: Tensor, y: Tensor, clean: Tensor) -> Tensor: ...
+    def margin(self, points: Tensor, y: Tensor, clean: Tensor) -> Tensor:
+        """How much lower (n,) the energy of class y is at points (n, 1, 28, 28), near x = clean, than any other's."""
+        ...
 
-    def perturbations(self, x: Tensor, norm: str) -> Perturbations: ...
+    def perturbations(self, x: Tensor, norm: str) -> Perturbations:
+        """The perturbations allowed, of which `minimal_perturbation` finds the smallest."""
+        ...
 
-    def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]: ...
+    def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]:
+        """Up to `count` rival classes with their reconstructions, the most promising first."""
+        ...
 
-    def refit(self, pair: ClassPair, y: Tensor, points: Tensor) -> ClassPair: ...
+    def refit(self, pair: ClassPair, y: Tensor, points: Tensor) -> ClassPair:
+        """The pair with the reconstructions of perturbed, preprocessed images (n, 784)."""
+        ...
 
 
 @singledispatch
-def certificate(model: nn.Module, settings: SearchSettings) -> Certificate:
-    """The certificate of a model. Raises InputError if it offers none."""
-    raise InputError(f"{type(model).__name__} offers no certificate; ABS and NearestNeighbor do")
+def lower_bounds(model: nn.Module, settings: SearchSettings) -> LowerBounds:
+    """The lower bounds that a model offers. Raises InputError if it offers none."""
+    raise InputError(f"{type(model).__name__} offers no lower bounds; ABS and NearestNeighbor do")
 
 
-certificate.register(ABS, SearchedBounds)
-certificate.register(NearestNeighbor, EnumeratedBounds)
+lower_bounds.register(ABS, SearchedBounds)
+lower_bounds.register(NearestNeighbor, EnumeratedBounds)
 
 
 def compute_lower_bounds(
@@ -53,17 +65,18 @@ def compute_lower_bounds(
 ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
     """Lower bounds for images x (n, 1, 28, 28) with labels y (n,).
 
-    Returns columns, each (n,): correct (as the reference reads it), joint, rival (the class that comes nearest,
-    -1 where the image is misclassified) and disagreement; and for each seed of the prior samples paper and
-    paper_without_kl, no seed at all where the paper has no bound. Bounds are 0 where an image is misclassified.
+    Returns columns, each (n,): correct (by the reference model), joint, rival (the class that needs the smallest
+    perturbation, -1 where the image is misclassified) and disagreement; and for each seed of the prior samples the
+    columns paper and paper_without_kl, for no seed at all where the paper has no bound. Bounds are 0 where an image
+    is misclassified.
     """
-    model = with_inference(model, "reference")
-    method = certificate(model, settings)
-    correct = torch.cat([predict_labels(model, part) for part in x.split(settings.batch_size)]) == y
+    reference = with_inference(model, "reference")
+    method = lower_bounds(reference, settings)
+    correct = torch.cat([predict_labels(reference, part) for part in x.split(settings.batch_size)]) == y
     rows = correct.nonzero().squeeze(1)
 
     def batched(name: str, compute: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
-        parts = [] if len(rows) else [(x.new_zeros(0),) * 3]
+        parts: list[tuple[Tensor, ...]] = [] if len(rows) else [(x.new_zeros(0),) * 3]
         for part in progress_bar(rows.split(settings.batch_size) if len(rows) else [], name):
             parts.append(compute(x[part], y[part]))
             LOGGER.info("%s %s: %d of %d images", norm, name, sum(len(p[0]) for p in parts), len(rows))
@@ -74,7 +87,7 @@ def compute_lower_bounds(
         return found.size, found.rival, found.disagreement
 
     size, rival, disagreement = batched("joint bound", joint)
-    seeds = [batched(f"paper's bound, seed {i}", bounds) for i, bounds in enumerate(method.paper(norm))]
+    seeds = [batched(f"paper's bound, seed {i}", paper) for i, paper in enumerate(method.paper_bounds(norm))]
     rival = torch.where(correct, rival.long(), -1)
     columns = {"correct": correct, "joint": size, "rival": rival, "disagreement": disagreement}
     return columns, [dict(zip(("paper", "paper_without_kl"), bounds, strict=False)) for bounds in seeds]
@@ -83,9 +96,10 @@ def compute_lower_bounds(
 def bound_rows(
     found: Mapping[str, Tensor], draws: Sequence[Mapping[str, Tensor]], index: Tensor, label: Tensor
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What `compute_lower_bounds` found of the images `index` (n,), as rows of `summary.COLUMNS` and of `summary.DRAWS`.
+    """What `compute_lower_bounds` found for the images `index` (n,), as rows of two tables.
 
-    The paper's bounds among the former are those of the first draw, which is the model's own.
+    Their columns are `COLUMNS` and `DRAWS` of `absynth.evaluation.lower_bounds`. The paper's bounds among the former
+    are those of the first draw, which is the model's own.
     """
     columns = {"index": index, "label": label, **found, "correct": found["correct"].long()}
     rows = _rows({**columns, **(draws[0] if draws else {})})

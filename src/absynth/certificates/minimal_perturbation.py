@@ -1,4 +1,4 @@
-"""The cheapest way to gain a margin from pixels that each gain at a rate and up to a limit."""
+"""The cheapest way to gain a margin from pixels that each gain at a given rate and up to a limit."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class MinimalPerturbation:
-    """For each of P pairs of an image and a rival explanation:
+    """For each of P pairs of an image and a rival's reconstruction:
 
-    size (P,): norm of the smallest perturbation; 0 where the margin is none, inf where no image reaches it
+    size (P,): norm of the smallest perturbation; 0 if the margin is not positive, inf if no perturbation gains it
     score (P,): the same without rounding to whole pixels, for a search to lower
-    delta (P, 784): that perturbation, its last pixel in part
+    delta (P, 784): that perturbation; its last pixel may be changed in part
     """
 
     size: Tensor
@@ -26,9 +26,9 @@ class MinimalPerturbation:
 def fill(margin: Tensor, weight: Tensor, room: Tensor, speed: Tensor) -> Tensor:
     """The smallest level λ ≥ 0 (P,) with Σ_i weight_i min(room_i, λ speed_i) ≥ margin; inf if there is none.
 
-    The sum is concave and piecewise linear in λ: Newton's steps from below never overshoot and end exactly.
+    The sum is concave and piecewise linear in λ: Newton's steps from below never overshoot, and end exactly.
 
-    Takes   margin (P,); weight, room, speed (P, 784), none negative
+    Takes   margin (P,); weight, room, speed (P, 784), none of them negative
     """
     level = torch.zeros_like(margin)
     for _ in range(_NEWTON_STEPS):
@@ -44,24 +44,23 @@ def fill(margin: Tensor, weight: Tensor, room: Tensor, speed: Tensor) -> Tensor:
 
 
 def reachable(margin: Tensor, total: Tensor) -> Tensor:
-    """Whether all pixels together gain the margin, but for rounding."""
+    """Whether all pixels together, which gain `total` (P,), gain the margin (P,), up to rounding."""
     return margin <= total * (1 + _ROUNDING)
 
 
 def whole(score: Tensor) -> Tensor:
-    """Whole pixels; what is a whole number but for rounding stays it."""
+    """Scores (P,) rounded up to whole pixels; a score that is whole up to rounding errors stays as it is."""
     return (score - 1e-4).ceil().clamp_min(0) + 0.0  # no negative zero
 
 
 def take_in_order(margin: Tensor, gain: Tensor, cost: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Take pixels, best gain per cost first, until they gain the margin, the last one in part.
+    """Take pixels, best gain per cost first, until they gain the margin, of the last one only a share.
 
-    This solves the relaxed knapsack: no choice of whole pixels that gains as much costs less.
+    This solves the relaxed knapsack problem: no choice of whole pixels that gains as much costs less.
 
-    Takes   margin (P,); gain (P, 784), pixels without a positive one are not taken; cost (P, 784) or None for
-            one each
-    Returns the share taken of each pixel (P, 784) and their cost (P,): 0 if the margin is, inf if all
-            together do not gain it
+    Takes   margin (P,); gain (P, 784), only pixels with a positive one are taken; cost (P, 784), 1 each if None
+    Returns the share taken of each pixel (P, 784) and their cost (P,): 0 if the margin is not positive, inf if
+            all pixels together do not gain it
     """
     rate = gain if cost is None else gain / cost.clamp_min(1e-12)
     order = rate.argsort(dim=1, descending=True)

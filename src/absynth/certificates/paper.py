@@ -1,7 +1,8 @@
 """The paper's bounds for ABS (section 4, appendices A.2 to A.4), derived again in docs/derivations/certificates.md.
 
-They bound both sides by different perturbations: the own class's energy grows by at most what the worst δ
-brings, the best rival's shrinks by at most what the best δ brings, and the prior of its latent is left out.
+They bound the two energies by different perturbations: that of the own class grows at most as much as the worst δ
+raises it, that of the best rival falls at most as much as the best δ lowers it, and the prior of the rival's latent
+is left out.
 """
 
 from dataclasses import dataclass, replace
@@ -9,9 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from absynth.certificates.search import Pairs, Search, rivals_of, smallest
+from absynth.certificates.pairs import Pairs, rivals_of, smallest
+from absynth.certificates.search import Search
 from absynth.certificates.settings import SearchSettings
-from absynth.certificates.starts import best_of_halves, reconstruction
+from absynth.certificates.starts import best_of_halves, squared_distances
 from absynth.models.abs.decoders import Decoders
 from absynth.models.abs.prior import Prototypes
 
@@ -20,7 +22,10 @@ _HALVINGS = 40
 
 @dataclass(frozen=True)
 class Own:
-    """The own class's explanation of n images x (n, 784): v (n, 784), ½‖z‖² or 0 (n,), γ_y (n,)."""
+    """The own class's reconstructions of n preprocessed images x (n, 784).
+
+    image v (n, 784); prior (n,): ½‖z_y‖², or 0 where it is left out; factor γ_y (n,)
+    """
 
     x: Tensor
     image: Tensor
@@ -31,7 +36,7 @@ class Own:
 def l2_bound(own: Own, pairs: Pairs, images: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     """The ε at which γ_c (d - ε)² falls to γ_y ((r + ε)² + ½‖z_y‖²), d = ‖u - x‖ and r = ‖v - x‖ (equation 8).
 
-    Unscaled it is (d² - r² - ½‖z_y‖²) / 2(d + r). It rises with d, so the rival's best u is the nearest to x.
+    Unscaled it is (d² - r² - ½‖z_y‖²) / 2(d + r). It rises with d, so the rival's best u is the one nearest to x.
     """
     x = own.x[pairs.sample]
     d = (images - x).norm(dim=1)
@@ -63,7 +68,7 @@ def linf_bound(own: Own, pairs: Pairs, images: Tensor, factor: Tensor) -> tuple[
 
 
 FORMULAS = {"l2": l2_bound, "linf": linf_bound}  # there is none in l0
-_SHARE = {"l2": 1 / 2, "linf": 1 / 56}  # of r, see `paper_bounds`; 1/56 = 1/2√784, all pixels alike
+_SHARE = {"l2": 1 / 2, "linf": 1 / 56}  # of r, see `paper_bounds`; 1/56 = 1/2√784, if all pixels differ alike
 
 
 def paper_bounds(
@@ -75,11 +80,12 @@ def paper_bounds(
     gamma: Tensor,
     settings: SearchSettings,
 ) -> tuple[Tensor, Tensor]:
-    """The paper's bound (n,), and the same with ½‖z_y‖² left out, which its printed number agrees with.
+    """The paper's bound (n,), and the same with ½‖z_y‖² left out, which agrees with the number the paper prints.
 
-    Searched from the best prior samples alone, as in the paper. The bound without it is the larger: where that
-    is 0 both are, so it is searched first, and the other from what it found. Bounds may be next to nothing, and
-    starts that are given up are so for their share of the best: so what is compared is, in l2, d/2 = bound + r/2.
+    Searched from the best prior samples only, as in the paper. The bound without ½‖z_y‖² is the larger one, so it is
+    searched first: where it is 0 both are. The search for the other starts from its result. Starts are given up by
+    their score relative to the best, and bounds may be close to 0: so a share of r = ‖v - x‖ is added to scores,
+    which in l2 makes them d/2 = bound + r/2.
     """
     formula = FORMULAS[norm]
     without = replace(own, prior=torch.zeros_like(own.prior))
@@ -93,12 +99,14 @@ def paper_bounds(
     def with_prior(pairs: Pairs, images: Tensor) -> tuple[Tensor, Tensor]:
         return formula(own, pairs, images, gamma[pairs.label])
 
-    rough = reconstruction(prototypes, own.x)
+    rough = squared_distances(prototypes, own.x)
     starts = best_of_halves(
         prototypes, objective, rough, wanted, screened=settings.screened, starts=settings.starts
     )
     search = Search(decoders, objective, settings, prior=0.0)
-    score, z = search.best(starts, wanted).of_class
+    score, z = search.minimize_and_restart(starts, wanted).of_class
     steps = 0 if norm == "l2" else settings.steps  # in l2 what minimises one minimises the other
-    pairs, bound = replace(search, objective=with_prior).descend(Pairs.grid(z[:, :, None], wanted), steps)
+    pairs, bound = replace(search, objective=with_prior).descend(
+        Pairs.from_grid(z[:, :, None], wanted), steps
+    )
     return smallest(bound, pairs.sample, len(y)), score.amin(dim=1) - offset

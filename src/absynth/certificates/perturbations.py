@@ -1,12 +1,14 @@
-"""Perturbations of an image, and the smallest of them that gains a given margin for a rival explanation.
+"""Perturbations of an image, and the smallest of them that gains a given margin of energy for a rival class.
 
-A perturbation δ of the image x changes the energy of its own class at the image v by -2δ·(v - x) + ‖δ‖², and
-that of a rival class at u by -2δ·(u - x) + ‖δ‖². One δ serves both sides, so the rival gains
+A perturbation δ of the image x changes the energy of its own class, with the reconstruction v, by
+-2δ·(v - x) + ‖δ‖², and that of a rival class, with the reconstruction u, by -2δ·(u - x) + ‖δ‖². Both classes are
+given the same perturbed image, so the rival gains
 
     Σ_i 2w_i δ_i + (γ_y - γ_c) δ_i²,   w = γ_c (u - x) - γ_y (v - x),
 
-where energies are compared scaled by γ. Unscaled, w = u - v and the square cancels; in the box 0 ≤ x + δ ≤ 1
-pixel i then gains at most 2|w_i| min(|δ_i|, room_i). A model that binarises its input sees δ_i ∈ {-1, 0, 1}.
+where energies are scaled by γ before they are compared. Without γ, w = u - v and the square cancels; in the box
+0 ≤ x + δ ≤ 1 pixel i then gains at most 2|w_i| min(|δ_i|, room_i). For a model that binarises its input,
+δ_i ∈ {-1, 0, 1}.
 """
 
 from dataclasses import dataclass
@@ -28,25 +30,28 @@ from absynth.models.binarize import THRESHOLD, binarize
 class Box:
     """Perturbations of pixels anywhere in [0, 1].
 
-    seen (n, 784): the images, which the model sees as they are
+    preprocessed (n, 784): the images, which the model leaves as they are
     """
 
     norm: str
-    seen: Tensor
+    preprocessed: Tensor
 
     def __call__(self, sample: Tensor, margin: Tensor, w: Tensor, bonus: Tensor) -> MinimalPerturbation:
-        """For pairs of images `sample` (P,): margin (P,), w (P, 784), bonus γ_y - γ_c (P,), which must be 0."""
-        x = self.seen[sample]
+        """The smallest that gain the margins.
+
+        Takes   images' positions `sample` (P,); margin (P,); w (P, 784); bonus γ_y - γ_c (P,), which must be 0
+        """
+        x = self.preprocessed[sample]
         room = torch.where(w > 0, 1 - x, x)
         return _IN_BOX[self.norm](margin, w, room)
 
-    def see(self, images: Tensor) -> Tensor:
-        """What the model sees of images (P, 784)."""
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Images (P, 784) as the model's decoders are compared with."""
         return images
 
     def apply(self, sample: Tensor, delta: Tensor) -> Tensor:
-        """The images (P, 784) perturbed by at least `delta`; in l0 a pixel changes to the end or not at all."""
-        x = self.seen[sample]
+        """The images (P, 784) perturbed by at least `delta`; in l0 a pixel becomes 0 or 1 or stays as it is."""
+        x = self.preprocessed[sample]
         if self.norm == "l0":
             end = (delta > 0).to(x.dtype)
             return torch.where(delta == 0, x, end)
@@ -80,22 +85,22 @@ _IN_BOX = {"l2": _box_l2, "linf": _box_linf, "l0": _box_l0}
 class Flips:
     """Perturbations that flip pixels of a binarised image; a pixel flips once it crosses the threshold.
 
-    x (n, 784): the images; seen (n, 784): what the model makes of them
+    x (n, 784): the images; preprocessed (n, 784): the same binarised
     """
 
     norm: str
     x: Tensor
-    seen: Tensor
+    preprocessed: Tensor
 
     def __call__(self, sample: Tensor, margin: Tensor, w: Tensor, bonus: Tensor) -> MinimalPerturbation:
         """As `Box`. A flip changes the pixel by |x_i - ½| at least."""
-        direction = 1 - 2 * self.seen[sample]  # δ_i of a flip
+        direction = 1 - 2 * self.preprocessed[sample]  # δ_i of a flip
         gain = 2 * w * direction + bonus[:, None]
         cost = (self.x[sample] - THRESHOLD).abs()
         share, score, size = _BY_FLIPS[self.norm](margin, gain, cost)
         return MinimalPerturbation(size, score, direction * share)
 
-    def see(self, images: Tensor) -> Tensor:
+    def preprocess(self, images: Tensor) -> Tensor:
         """As `Box`."""
         return binarize(images)
 
@@ -117,27 +122,27 @@ def _flips_l0(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tenso
 
 
 def _flips_linf(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """All pixels that flip at the same cost or less; of the dearest ones that are needed, a part.
+    """All pixels up to some cost flip; of those of the largest cost that is needed, only a share.
 
-    Costs are few (most pixels are black or white), so the size is a step function of the latent. The score
-    rises from one cost to the next in proportion to the part.
+    Costs take few values (most pixels are black or white), so the size is a step function of the latent. The score
+    interpolates: it rises from one cost to the next in proportion to the share.
     """
     cost, order = cost.sort(dim=1)
     total = gain.gather(1, order).clamp_min(0).cumsum(dim=1)  # (P, 784)
     enough = reachable(margin, total[:, -1])
     needed = torch.searchsorted(total, margin[:, None].minimum(total[:, -1:])).clamp_max(total.shape[1] - 1)
-    dearest = cost.gather(1, needed)  # (P, 1)
-    first = torch.searchsorted(cost, dearest)  # of the pixels of that cost
-    last = torch.searchsorted(cost, dearest, right=True) - 1
+    costliest = cost.gather(1, needed)  # (P, 1)
+    first = torch.searchsorted(cost, costliest)  # of the pixels of that cost
+    last = torch.searchsorted(cost, costliest, right=True) - 1
     cheaper = torch.where(first > 0, cost.gather(1, (first - 1).clamp_min(0)), 0)
     before = torch.where(first > 0, total.gather(1, (first - 1).clamp_min(0)), 0)
     part = ((margin[:, None] - before) / (total.gather(1, last) - before).clamp_min(1e-12)).clamp(0, 1)
     useful = gain.gather(1, order) > 0
-    share = torch.where(cost < dearest, 1.0, torch.where(cost == dearest, part, 0)) * useful
-    between = cheaper + part * (dearest - cheaper)
+    share = torch.where(cost < costliest, 1.0, torch.where(cost == costliest, part, 0)) * useful
+    between = cheaper + part * (costliest - cheaper)
     wanted = margin > 0
     size, score = (
-        torch.where(enough, value.squeeze(1), torch.inf).where(wanted, 0) for value in (dearest, between)
+        torch.where(enough, value.squeeze(1), torch.inf).where(wanted, 0) for value in (costliest, between)
     )
     return torch.zeros_like(gain).scatter_(1, order, share * wanted[:, None]), score, size
 
