@@ -100,17 +100,27 @@ class Workflow:
         return {path.strip().removeprefix("results/tiny/") for line in outputs for path in line.split(",")}
 
 
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A copy of the project in which nothing was run yet."""
-    copy = Workflow(tmp_path_factory.mktemp("absynth"))
+def copied(folder: Path) -> Workflow:
+    """A copy of the project in a folder."""
     for name in ("Snakefile", "workflow", "scripts", "src", "config", "envs"):
-        source, place = ROOT / name, copy.folder / name
+        source, place = ROOT / name, folder / name
         if source.is_dir():
             shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, place)
-    return copy
+    return Workflow(folder)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A copy of the project in which nothing was run yet."""
+    return copied(tmp_path_factory.mktemp("absynth"))
+
+
+@pytest.fixture(scope="module")
+def own_checkout(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A copy for the tests of one module, which may add files to it."""
+    return copied(tmp_path_factory.mktemp("own"))
 
 
 @pytest.fixture(scope="session")
