@@ -3,8 +3,9 @@
 python docs/generate_reference.py           # after a change of a schema or of the registry
 python docs/generate_reference.py --check   # fails if a page is not what it should be
 
-A page holds prose and, between `<!-- generated: NAME -->` and `<!-- end -->`, what this program writes. What the schemas
-and the registry do not know of an attack (a sentence, the paper's title and address) is in docs/reference/attacks.yaml.
+A page holds prose and, between `<!-- generated: NAME -->` and `<!-- end -->`, what this program writes. What the
+schemas and the registry do not know of an attack (a sentence, the paper's title and address) is in
+docs/reference/attacks.yaml.
 """
 
 import argparse
