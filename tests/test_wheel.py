@@ -1,0 +1,66 @@
+"""What pip install puts into an environment: the library under one name, and nothing else."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import absynth
+
+ROOT = Path(__file__).parents[1]
+NAMES = "import pkgutil; print(*(module.name for module in pkgutil.iter_modules()))"
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built from a copy, since a build leaves files beside what it builds."""
+    place = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("scripts", "workflow", "tests"):  # what a build might take along
+        (place / name).mkdir()
+        (place / name / "models.py").touch()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, place)
+    options = ("--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir")
+    run(sys.executable, "-m", "pip", "wheel", *options, place / "dist", place)
+    (path,) = (place / "dist").glob("*.whl")
+    return path
+
+
+def test_a_wheel_holds_the_library_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    about = f"absynth-{absynth.__version__}.dist-info/"
+    assert not [name for name in names if not name.startswith(("absynth/", about))]
+    library = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "absynth").rglob("*.py")}
+    assert library | {"absynth/py.typed"} == {name for name in names if name.startswith("absynth/")}
+
+
+def test_an_install_adds_one_importable_name(wheel, tmp_path):
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "env")
+    python = tmp_path / "env" / "bin" / "python"
+    before = set(run(python, "-I", "-c", NAMES).split())
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--quiet",
+        wheel,
+    )
+    assert set(run(python, "-I", "-c", NAMES).split()) - before == {"absynth"}
+    assert (
+        run(python, "-I", "-c", "import absynth; print(absynth.__version__)").strip() == absynth.__version__
+    )
