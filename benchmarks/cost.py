@@ -2,13 +2,13 @@
 
     python benchmarks/cost.py results/mnist-small [--config config/config.yaml] [--more measured.json …]
 
-Prints Markdown: core hours a model, by stage, and what could not be estimated. A job holds its cores while it runs:
-its core seconds are its running time (in the run's `benchmarks/`) times its threads; where other work on the cores
-made it wait, its CPU time and half a minute a thread, by which that may lag. The run's seconds an image are scaled to
-the config's images and budgets: time is taken to be in proportion to an attack's steps, repetitions, restarts, step
-sizes and epsilons. Where an attack did not run on a model, its queries an image on another, scaled alike, are taken
-at the seconds per query of the attacks that did;
---more adds such measurements, files that `benchmarks/attacks.py --out` wrote.
+Prints Markdown: core hours per model and stage, and what could not be estimated. A job holds its cores while it
+runs: its core seconds are its running time (in the run's `benchmarks/`) times its threads; where other work on the
+cores made it wait, its CPU time and half a minute per thread, by which that may lag. The run's seconds per image are
+scaled to the config's images and options: time is taken to be in proportion to an attack's steps, repetitions,
+restarts, step sizes and epsilons. Where an attack did not run on a model, its queries per image on another model,
+scaled alike, are taken at the seconds per query of the attacks that did. --more adds such measurements: files that
+`benchmarks/attacks.py --out` wrote.
 """
 
 import argparse
@@ -29,24 +29,24 @@ from laid_over import ROOT, SCHEMAS, read_config
 from absynth.errors import InputError
 from absynth.workflow.plan import Plan
 
-# Budget keys that time is proportional to.
+# Options that time is proportional to.
 EFFORT = ("steps", "repetitions", "restarts", "step_sizes", "epsilons")
-STAGES = ("training", "calibration", "attacks run", "attacks by queries", "verification", "certificates")
+STAGES = ("training", "calibration", "attacks run", "attacks by queries", "verification", "lower bounds")
 POLLING = 30  # seconds between Snakemake's readings of a job's CPU time
 Key = tuple[str, str, str]  # model, norm, attack
 
 
 class Measured(NamedTuple):
-    """One attack on one model, an image; seconds is NaN where only the queries serve."""
+    """One attack on one model, per image; seconds is NaN where only the queries are known."""
 
     seconds: float
     queries: float
-    budget: Mapping[str, Any]
+    options: Mapping[str, Any]
 
 
-def effort(budget: Mapping[str, Any]) -> float:
+def effort(options: Mapping[str, Any]) -> float:
     """What an attack's time is taken to be in proportion to."""
-    sizes = (budget.get(key, 1) for key in EFFORT)
+    sizes = (options.get(key, 1) for key in EFFORT)
     return math.prod(len(size) if isinstance(size, list) else size for size in sizes)
 
 
@@ -76,28 +76,28 @@ def measured(plan: Plan, run: Path) -> dict[Key, Measured]:
     table = pd.read_csv(run / "tables" / "attacks.csv").set_index(["model", "norm", "attack"])["queries"]
     jobs, found = Jobs(plan, run), {}
     for model, norm, attack in table.index:
-        files = [f"attack/{model}-{norm}-{attack}-{shard}.tsv" for shard in range(plan.config["shards"])]
+        files = [f"run_attack/{model}-{norm}-{attack}-{shard}.tsv" for shard in range(plan.config["shards"])]
         seconds = sum(jobs.seconds("attack", file) for file in files) / plan.config["n_samples"]
         if not math.isnan(seconds):
             queries = float(table[model, norm, attack])
-            found[model, norm, attack] = Measured(seconds, queries, plan.budget(attack, model))
+            found[model, norm, attack] = Measured(seconds, queries, plan.options(attack, model))
     return found
 
 
 def more(paths: Sequence[Path]) -> dict[Key, Measured]:
-    """Queries an image that benchmarks/attacks.py measured."""
+    """Queries per image that benchmarks/attacks.py measured."""
     found = {}
     for path in paths:
         content = json.loads(path.read_text(encoding="utf-8"))
         for name, result in content["results"].items():
             attack, norm = name.split("/")
             queries = sum(result["queries"]) / len(result["queries"])
-            found[content["settings"]["model"], norm, attack] = Measured(math.nan, queries, result["budget"])
+            found[content["settings"]["model"], norm, attack] = Measured(math.nan, queries, result["options"])
     return found
 
 
 class Estimate:
-    """Core seconds by model and stage, and what is not known, by title, with its models."""
+    """Core seconds by model and stage; what is not known, by title, and the models for which it is not."""
 
     def __init__(self, target: Plan, known: Mapping[Key, Measured]):
         self.seconds: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(STAGES, 0.0))
@@ -109,7 +109,7 @@ class Estimate:
                     self._attack(model, norm, attack)
 
     def _attack(self, model: str, norm: str, attack: str) -> None:
-        images, budget = self.target.config["n_samples"], self.target.budget(attack, model)
+        images, options = self.target.config["n_samples"], self.target.options(attack, model)
         own = self.known.get((model, norm, attack))
         others = [
             value
@@ -118,16 +118,16 @@ class Estimate:
         ]
         rate = self._seconds_per_query(model)
         if own and not math.isnan(own.seconds):
-            scale = effort(budget) / effort(own.budget)
+            scale = effort(options) / effort(own.options)
             self.seconds[model]["attacks run"] += images * own.seconds * scale
         elif others and rate:
-            queries = others[0].queries * effort(budget) / effort(others[0].budget)
+            queries = others[0].queries * effort(options) / effort(others[0].options)
             self.seconds[model]["attacks by queries"] += images * queries * rate
         else:
             self.unknown[f"{attack} ({norm})"].append(model)
 
     def _seconds_per_query(self, name: str) -> float:
-        """Over all attacks on a model that ran and asked it."""
+        """The average over all attacks that ran on a model and queried it."""
         ran = [
             value
             for (model, *_), value in self.known.items()
@@ -138,7 +138,7 @@ class Estimate:
 
 
 def stages(estimate: Estimate, target: Plan, source: Plan, run: Path) -> None:
-    """Add what is no attack: of the models of both runs, from the jobs of the finished one."""
+    """Add all stages but the attacks, of the models of both runs, from the jobs of the finished one."""
     jobs = Jobs(source, run)
     images = target.config["n_samples"] / source.config["n_samples"]
     draws = [1 + plan.config["certificates"]["seeds"] for plan in (target, source)]
@@ -148,8 +148,8 @@ def stages(estimate: Estimate, target: Plan, source: Plan, run: Path) -> None:
             continue
         old = source.models[name]
         seconds = {
-            "calibration": jobs.seconds("calibrate", f"calibrate/{name}.tsv"),
-            "verification": images * jobs.seconds("attack", f"reevaluate/{name}-*.tsv"),
+            "calibration": jobs.seconds("calibrate", f"calibrate_model/{name}.tsv"),
+            "verification": images * jobs.seconds("attack", f"verify_records/{name}-*.tsv"),
         }
         if model.kind.trainer == "classifier":
             passes = [
@@ -168,9 +168,9 @@ def stages(estimate: Estimate, target: Plan, source: Plan, run: Path) -> None:
                 seconds["training"] += jobs.seconds("train", "refine_vae/*.tsv") * scale
             elif wanted["refine"]:
                 estimate.unknown["refinement"].append(name)
-        if name in target.certified:
-            bounds = images * jobs.seconds("attack", f"bounds/{name}-*.tsv")
-            seconds["certificates"] = bounds * (draws[0] / draws[1] if model.generative else 1)
+        if name in target.with_lower_bounds:
+            bounds = images * jobs.seconds("attack", f"compute_lower_bounds/{name}-*.tsv")
+            seconds["lower bounds"] = bounds * (draws[0] / draws[1] if model.generative else 1)
         for stage, value in seconds.items():
             if math.isnan(value):
                 estimate.unknown[stage].append(name)

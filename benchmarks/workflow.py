@@ -8,7 +8,7 @@ a line of JSON at the end. CPU and wall seconds are of a process with its childr
 alone.
 
 - Starting a job: a fresh Python that imports what a script does (median of --repeats), and one more job in a
-  Snakemake run of jobs that do nothing but import what `reduce` does (mean of --jobs).
+  Snakemake run of jobs that only import what `gather_minima` does (mean of --jobs).
 - The DAG: a dry run of config/config.yaml with ten shards, then of one model and norm with each number of --shards,
   nothing done yet. A single shard's and four shards' dry runs are what a job, and a group of four, costs on a
   cluster before it starts: there each begins with a Snakemake of its own.
@@ -42,11 +42,11 @@ ROOT = Path(__file__).parents[1]
 STARTS = {
     "nothing": "pass",
     "Snakemake's preamble": "from snakemake.logging import logger; from snakemake.iocontainers import Snakemake",
-    "reduce": "import reduce",
-    "table1": "import table1",
-    "accuracy_distortion": "import accuracy_distortion",
-    "attack, salt & pepper noise": "import attack, absynth.attacks.noise",
-    "attack, FGM": "import attack, absynth.attacks.gradient",
+    "gather_minima": "import scripts.attacks.gather_minima",
+    "format_table1": "import scripts.tables.format_table1",
+    "plot_accuracy_distortion": "import scripts.figures.plot_accuracy_distortion",
+    "run_attack, salt & pepper noise": "import scripts.attacks.run_attack, absynth.attacks.noise",
+    "run_attack, FGM": "import scripts.attacks.run_attack, absynth.attacks.gradient",
 }
 CHECKOUT = ("Snakefile", "config", "workflow", "scripts", "src", "envs")
 MODEL, NORM, RUN = "cnn", "l2", "growth"
@@ -65,7 +65,7 @@ rule one:
 # The peak since the process began its own program: the kernel's ru_maxrss has its parent's memory in it.
 _REDUCE = """
 import importlib, json, sys
-importlib.import_module(sys.argv[1]).main(**json.loads(open(sys.argv[2]).read()))
+importlib.import_module(f"scripts.{sys.argv[1]}").main(**json.loads(open(sys.argv[2]).read()))
 (peak,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(int(peak.split()[1]) / 1024)
 """
@@ -78,7 +78,7 @@ def measure(command: Sequence[str], folder: Path) -> tuple[Row, str]:
 
     Raises RuntimeError with the end of its stderr if it fails.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
@@ -105,12 +105,13 @@ def start_up(folder: Path, repeats: int, starts: Mapping[str, str] = STARTS) -> 
 
 
 def launched(folder: Path, jobs: int) -> list[Row]:
-    """One more job in a run of a script that only imports what `reduce` does and touches its output."""
+    """One more job in a run of a script that only imports what `gather_minima` does and touches its output."""
     place = folder / "launched"
     place.mkdir()
     (place / "Snakefile").write_text(_NO_WORK, encoding="utf-8")
     (place / "one.py").write_text(
-        "from pathlib import Path\nimport reduce\nPath(snakemake.output[0]).touch()\n", encoding="utf-8"
+        "from pathlib import Path\nimport scripts.attacks.gather_minima\nPath(snakemake.output[0]).touch()\n",
+        encoding="utf-8",
     )
     costs = []
     for count in (1, 1 + jobs):
@@ -177,7 +178,7 @@ def dags(folder: Path, shards: Sequence[int]) -> list[Row]:
 
 
 def write_shards(folder: Path, attacks: int, shards: int, images: int) -> dict[str, list[str]]:
-    """Write shards of random adversarials; each attack is nearest on its share of the images, a tenth is misclassified.
+    """Write shards of random adversarials; each attack is best on its share of the images, a tenth is misclassified.
 
     Returns the paths of all shards, attack by attack, and of their benchmark files, as Snakemake writes them
     """
@@ -195,7 +196,7 @@ def write_shards(folder: Path, attacks: int, shards: int, images: int) -> dict[s
             about = {**_IDENTITY, "attack": attack, "seed": 0, "seconds": 1.0, "device": "cpu"}
             write_record(path, columns, about, SHARD)
             paths["shards"].append(str(path))
-            timing = folder / "benchmarks" / "attack" / f"{MODEL}-{NORM}-{attack}-{shard}.tsv"
+            timing = folder / "benchmarks" / "run_attack" / f"{MODEL}-{NORM}-{attack}-{shard}.tsv"
             timing.parent.mkdir(parents=True, exist_ok=True)
             timing.write_text("s\th:m:s\tmax_rss\n1.0\t0:00:01\t300.0\n", encoding="utf-8")
             paths["benchmarks"].append(str(timing))
@@ -209,19 +210,19 @@ def reductions(folder: Path, attacks: int, shards: int, images: int) -> list[Row
     names = [f"attack{number}" for number in range(attacks)]
     minimal, limits = str(place / "minimal.h5"), {"tolerance": 0.05, "share": 0.25, "failures": 0.5}
     arguments: dict[str, dict[str, Any]] = {
-        "reduce": {
-            **_IDENTITY, "shards": paths["shards"], "attacks": names, "threshold": 1.5,
+        "attacks.gather_minima": {
+            **_IDENTITY, "shards": paths["shards"], "attacks": names, "epsilon": 1.5,
             "minimal": minimal, "summary": str(place / "summary.csv"),
         },
-        "audit": {
+        "tables.audit_attacks": {
             "shards": paths["shards"], "run": RUN, "table": str(place / "audit.csv"),
             "roles": {name: {"gradients": True} for name in names}, "limits": limits,
         },
-        "attack_statistics": {
+        "tables.summarize_attacks": {
             "shards": paths["shards"], "run": RUN, "minimal": [minimal], "table": str(place / "attacks.csv"),
         },
-        "distances": {"minimal": [minimal], "run": RUN, "table": str(place / "distances.csv")},
-        "runtime": {"benchmarks": paths["benchmarks"], "table": str(place / "runtime.csv")},
+        "tables.gather_distances": {"minimal": [minimal], "run": RUN, "table": str(place / "distances.csv")},
+        "report.gather_runtime": {"benchmarks": paths["benchmarks"], "table": str(place / "runtime.csv")},
     }  # fmt: skip
     rows = []
     for script, given in arguments.items():
@@ -229,7 +230,7 @@ def reductions(folder: Path, attacks: int, shards: int, images: int) -> list[Row
         cost, out = measure([sys.executable, "-c", _REDUCE, script, "arguments.json"], place)
         rows.append(
             {
-                "script": script,
+                "script": script.partition(".")[2],
                 "shards": shards,
                 "files": attacks * shards,
                 **cost,

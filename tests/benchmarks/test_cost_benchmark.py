@@ -19,8 +19,8 @@ SMALL = {
     "certificates": {"seeds": 1},
     "vae": {"epochs": 60, "refine": {"epochs": 12}},
 }
-SECONDS = {("cnn", "boundary"): 3.0, ("cnn", "fgm_ge"): 2.0, ("abs", "boundary"): 30.0}  # of a shard of five
-QUERIES = {("cnn", "boundary"): 600, ("cnn", "fgm_ge"): 400, ("abs", "boundary"): 300}  # an image
+SECONDS = {("cnn", "boundary"): 3.0, ("cnn", "fgm_ge"): 2.0, ("abs", "boundary"): 30.0}  # per shard of five
+QUERIES = {("cnn", "boundary"): 600, ("cnn", "fgm_ge"): 400, ("abs", "boundary"): 300}  # per image
 
 
 def small() -> dict:
@@ -53,15 +53,15 @@ def run(tmp_path):
     )
     for (model, attack), seconds in SECONDS.items():
         for shard in range(2):
-            job(tmp_path / "benchmarks" / "attack" / f"{model}-l2-{attack}-{shard}.tsv", seconds)
+            job(tmp_path / "benchmarks" / "run_attack" / f"{model}-l2-{attack}-{shard}.tsv", seconds)
     for label in range(10):
         job(tmp_path / "benchmarks" / "train_vae" / f"{label}.tsv", 6.0)
         job(tmp_path / "benchmarks" / "refine_vae" / f"{label}.tsv", 2.0)
     job(tmp_path / "benchmarks" / "train_classifier" / "cnn.tsv", 50)
-    job(tmp_path / "benchmarks" / "calibrate" / "abs.tsv", 7)
+    job(tmp_path / "benchmarks" / "calibrate_model" / "abs.tsv", 7)
     for model in ("abs", "cnn"):
-        job(tmp_path / "benchmarks" / "reevaluate" / f"{model}-l2.tsv", 3)
-    job(tmp_path / "benchmarks" / "bounds" / "abs-l2-0.tsv", 20)
+        job(tmp_path / "benchmarks" / "verify_records" / f"{model}-l2.tsv", 3)
+    job(tmp_path / "benchmarks" / "compute_lower_bounds" / "abs-l2-0.tsv", 20)
     return tmp_path
 
 
@@ -81,12 +81,12 @@ def target(tmp_path):
     [(50, "0", 50), (50, "NA", 50), (500, "480", 500), (500, "100", 100 + THREADS * cost.POLLING)],
 )
 def test_a_job_costs_what_it_held_but_for_what_it_waited(tmp_path, held, cpu, taken):
-    job(tmp_path / "benchmarks" / "bounds" / "abs-l2-0.tsv", held, cpu)
+    job(tmp_path / "benchmarks" / "compute_lower_bounds" / "abs-l2-0.tsv", held, cpu)
     jobs = cost.Jobs(Plan(small(), SCHEMAS), tmp_path)
-    assert jobs.seconds("attack", "bounds/abs-*.tsv") == taken
+    assert jobs.seconds("attack", "compute_lower_bounds/abs-*.tsv") == taken
 
 
-def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
+def test_costs_are_scaled_to_images_options_and_queries(run, target):
     source, plan = Plan(small(), SCHEMAS), Plan(read_config(target), SCHEMAS)
     estimate = cost.Estimate(plan, cost.measured(source, run))
     cost.stages(estimate, plan, source, run)
@@ -95,14 +95,14 @@ def test_costs_are_scaled_to_images_budgets_and_queries(run, target):
     assert abs_["attacks run"] == pytest.approx(100 * 30 / 5 * 5)
     assert abs_["attacks by queries"] == pytest.approx(100 * 400 * (30 / 5) / 300)
     assert (cnn["training"], abs_["training"]) == (50, 10 * (6 * 120 / 60 + 2 * 48 / 12))
-    assert abs_["certificates"] == pytest.approx(20 * 10 * (1 + 10) / (1 + 1))
+    assert abs_["lower bounds"] == pytest.approx(20 * 10 * (1 + 10) / (1 + 1))
     assert (abs_["calibration"], abs_["verification"]) == (7, 3 * 10)
     assert estimate.unknown == {"bim_ge (l2)": ["cnn", "abs"], "calibration": ["cnn"]}
 
 
 def test_other_measurements_fill_in(run, target, tmp_path):
     plan = Plan(read_config(target), SCHEMAS)
-    result = {"queries": [100, 300], "budget": plan.budget("bim_ge", "binary_cnn")}
+    result = {"queries": [100, 300], "options": plan.options("bim_ge", "binary_cnn")}
     path = tmp_path / "more.json"
     path.write_text(json.dumps({"settings": {"model": "binary_cnn"}, "results": {"bim_ge/l2": result}}))
     text = cost.main(run, target, [path])

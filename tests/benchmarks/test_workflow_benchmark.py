@@ -28,7 +28,7 @@ def test_what_a_command_says_is_returned_and_what_it_fails_of_is_raised(tmp_path
 
 
 def test_what_a_job_imports_can_be_imported(tmp_path):
-    starts = {name: workflow.STARTS[name] for name in ("Snakemake's preamble", "reduce")}
+    starts = {name: workflow.STARTS[name] for name in ("Snakemake's preamble", "gather_minima")}
     assert [row["imports"] for row in workflow.start_up(tmp_path, 1, starts)] == [*starts]
     with pytest.raises(RuntimeError, match="no_such_module"):
         workflow.start_up(tmp_path, 1, {"missing": "import no_such_module"})
@@ -50,7 +50,7 @@ def test_each_shard_adds_a_job_for_each_attack(tmp_path):
     assert {"fgsm", "latent_descent", "certificate"} <= overlay["attacks"].keys()  # L∞, and not for a CNN
 
 
-def test_made_up_shards_hold_every_image_once_and_each_attack_is_nearest_on_some(tmp_path):
+def test_made_up_shards_hold_every_image_once_and_each_attack_is_best_on_some(tmp_path):
     paths = workflow.write_shards(tmp_path, attacks=2, shards=3, images=11)
     assert len(paths["shards"]) == len(paths["benchmarks"]) == 6
     shards = [read_record(path, SHARD, {"run": workflow.RUN})[0] for path in paths["shards"]]
@@ -68,7 +68,13 @@ def test_made_up_shards_hold_every_image_once_and_each_attack_is_nearest_on_some
 
 def test_every_script_that_reads_shards_is_run_on_them(tmp_path):
     rows = workflow.reductions(tmp_path, attacks=2, shards=3, images=11)
-    assert [row["script"] for row in rows] == ["reduce", "audit", "attack_statistics", "distances", "runtime"]
+    assert [row["script"] for row in rows] == [
+        "gather_minima",
+        "audit_attacks",
+        "summarize_attacks",
+        "gather_distances",
+        "gather_runtime",
+    ]
     assert all(row["files"] == 6 and row["peak_mb"] > 1 for row in rows)
     place = tmp_path / "shards-3"
     assert [row["n"] for row in read(place / "summary.csv")] == ["11"] * 3
@@ -80,12 +86,12 @@ def test_every_script_that_reads_shards_is_run_on_them(tmp_path):
 
 def test_table_on_paper():
     rows = [
-        {"script": "reduce", "shards": 10, "seconds": 1.2345},
-        {"script": "audit", "shards": 100, "seconds": 2.0},
+        {"script": "gather_minima", "shards": 10, "seconds": 1.2345},
+        {"script": "audit_attacks", "shards": 100, "seconds": 2.0},
     ]
     assert workflow.table(rows).splitlines() == [
         "| script | shards | seconds |",
         "| :-- | --: | --: |",
-        "| reduce | 10 | 1.23 |",
-        "| audit | 100 | 2 |",
+        "| gather_minima | 10 | 1.23 |",
+        "| audit_attacks | 100 | 2 |",
     ]
