@@ -30,7 +30,7 @@ from snakemake.utils import update_config
 from torch import Tensor, nn
 
 from absynth import __version__
-from absynth.attacks.run import attack_images
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.data.sources import find_dataset
 from absynth.data.splits import load_dataset
 from absynth.errors import InputError
@@ -122,7 +122,7 @@ class Session:
         key = f"{attack}/{norm}"
         if not self.plan.applies(attack, self.name, norm):
             self.skipped[key] = f"the config or its need of gradients keeps it from {self.name}"
-        elif self.results.get(key, {}).get("budget") == self._budget(attack):
+        elif self.results.get(key, {}).get("options") == self._options(attack):
             LOGGER.info("%s: finished before", key)
         else:
             try:
@@ -143,13 +143,12 @@ class Session:
         needs = {"substitute": self.substitute} if entry.substitute else {}
         built = resolve(entry.builder)(norm, **self.plan.options(attack, self.name), **needs)
         wall, cpu = time.perf_counter(), time.process_time()
-        found = attack_images(
-            built, self.model, self.x, self.y, torch.arange(len(self.x), device=self.x.device),
-            norm=norm, name=attack, seed=self.plan.config["seed"],
-            batch_size=self.plan.config["attacks"][attack]["batch_size"], starts=starts,
-        )  # fmt: skip
+        batch_size = self.plan.config["attacks"][attack]["batch_size"]
+        settings = AttackSettings(built, attack, norm, self.plan.config["seed"], batch_size)
+        index = torch.arange(len(self.x), device=self.x.device)
+        found = attack_images(settings, self.model, Samples(self.x, self.y, index, starts))
         result = {
-            "budget": self._budget(attack),
+            "options": self._options(attack),
             "seconds": time.perf_counter() - wall,
             "cpu_seconds": time.process_time() - cpu,
             "distance": [None if math.isinf(value) else value for value in found["distance"].tolist()],
@@ -166,10 +165,10 @@ class Session:
             self.measure(attack, norm)
         return self._found[key]
 
-    def _budget(self, attack: str) -> dict[str, Any]:
+    def _options(self, attack: str) -> dict[str, Any]:
         """All that decides what an attack finds, starts included."""
         entry = self.plan.config["attacks"][attack]
-        starts = {start: self._budget(start) for start in entry["start_from"]}
+        starts = {start: self._options(start) for start in entry["start_from"]}
         return {
             **self.plan.options(attack, self.name),
             "batch_size": entry["batch_size"],

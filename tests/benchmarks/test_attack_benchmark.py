@@ -82,7 +82,7 @@ BUDGETS = {
 def test_attacks_run_with_the_budgets_of_the_config_and_after_their_starts(run):
     session = run(BUDGETS)
     assert list(session.results) == ["gaussian_noise/l2", "boundary/l2", "salt_pepper/l0"]
-    assert session.results["salt_pepper/l0"]["budget"]["repetitions"] == 2
+    assert session.results["salt_pepper/l0"]["options"]["repetitions"] == 2
     assert session.skipped == {}
     led, start = (session.results[f"{name}/l2"]["distance"] for name in ("boundary", "gaussian_noise"))
     pairs = [(a, b) for a, b in zip(led, start, strict=True) if b]
@@ -108,7 +108,7 @@ def test_finished_attacks_are_not_run_again(run, tmp_path):
     assert {key: value["seconds"] < 0 for key, value in again.items()} == {
         "gaussian_noise/l2": True,
         "boundary/l2": False,
-        "salt_pepper/l0": False,  # its budget is another
+        "salt_pepper/l0": False,  # its options are others
     }
     assert json.loads(out.read_text())["results"].keys() == again.keys()
 
