@@ -19,7 +19,8 @@ import torch
 from inference import load_images, load_labels, load_vaes
 
 from absynth.attacks import estimation, gradient
-from absynth.attacks.run import Attack, attack_images
+from absynth.attacks.api import Attack
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.models.abs.model import ABS
 
 BUDGETS = {
@@ -32,9 +33,8 @@ BUDGETS = {
 def measure(attack: Attack, model: ABS, x: torch.Tensor, y: torch.Tensor, norm: str) -> dict:
     """Distances (n,), queries an image and CPU seconds of an attack."""
     began = time.process_time()
-    found = attack_images(
-        attack, model, x, y, torch.arange(len(x)), norm=norm, name="estimation", seed=0, batch_size=len(x)
-    )
+    settings = AttackSettings(attack, "estimation", norm, seed=0, batch_size=len(x))
+    found = attack_images(settings, model, Samples(x, y, torch.arange(len(x))))
     return {
         "distance": found["distance"],
         "queries": round(found["queries"].double().mean().item()),

@@ -12,7 +12,7 @@ import torch
 
 from absynth import __version__
 from absynth.attacks.checkpoint import Progress, fingerprint
-from absynth.attacks.run import attack_images
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.data.splits import read_split
 from absynth.errors import InputError
 from absynth.io.log import LOGGER, start_log
@@ -74,18 +74,13 @@ def main(
     progress = Progress(checkpoint, fingerprint(settings, sources), job.norm, index)
     needs = {} if job.substitute is None else {"substitute": build(job.substitute, folder).to(device)}
     x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *job.span))
+    attack = resolve(job.builder)(job.norm, **job.options, **needs)
+    known = [_read_start(path, job.identity, job.span).to(device) for path in starts]
     found = attack_images(
-        resolve(job.builder)(job.norm, **job.options, **needs),
+        AttackSettings(attack, job.attack, job.norm, job.seed, job.batch_size),
         build(job.spec, folder).to(device),
-        x,
-        y,
-        index,
-        norm=job.norm,
-        name=job.attack,
-        seed=job.seed,
-        batch_size=job.batch_size,
-        starts=[_read_start(path, job.identity, job.span).to(device) for path in starts],
-        progress=progress,
+        Samples(x, y, index, known),
+        progress,
     )
     seconds, median = progress.seconds, found["distance"].median()
     LOGGER.info("%s on %s in %s: median %.4g, %.1f s", job.attack, job.model, job.norm, median, seconds)

@@ -13,7 +13,7 @@ from scripts.attacks import run_attack as script
 
 from absynth.attacks import run
 from absynth.attacks.checkpoint import Progress, fingerprint
-from absynth.attacks.run import attack_images
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.data.splits import write_split
 from absynth.io.log import LOGGER
 from absynth.io.records import SHARD, read_record
@@ -43,9 +43,8 @@ class Killed(BaseException):
 def attacked(progress: Progress | None = None, attack=brighter, batch_size: int = 2) -> dict:
     model = ten_class().eval().requires_grad_(False)
     x, y = images(model)
-    return attack_images(
-        attack, model, x, y, INDEX, norm="l2", name="toy", seed=0, batch_size=batch_size, progress=progress
-    )
+    settings = AttackSettings(attack, "toy", "l2", seed=0, batch_size=batch_size)
+    return attack_images(settings, model, Samples(x, y, INDEX), progress)
 
 
 def killed_after(batches: int, progress: Progress, attack=brighter) -> None:

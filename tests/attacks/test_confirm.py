@@ -1,4 +1,4 @@
-"""The confirmation: what is recorded has fooled the reference, as near to its boundary as can be told."""
+"""The confirmation: what is recorded is misclassified by the reference, close to its boundary."""
 
 import pytest
 import torch
@@ -86,14 +86,14 @@ def test_failures_hold_the_clean_image_at_infinity(clean, norm):
 
 
 def test_clean_image_is_no_adversarial_whatever_is_said_of_it(clean):
-    """A batch may round differently from the one that read the clean image rightly."""
+    """A batch may round differently from the one in which the clean image was correctly classified."""
     x, y = clean
     confirmation = confirm(Brightness(-1.0), x, y, x.clone(), "l2")
     assert confirmation.distance.isinf().all()
     assert torch.equal(confirmation.prediction, y)
 
 
-def test_images_of_a_batch_are_judged_apart(clean):
+def test_images_of_a_batch_are_confirmed_independently(clean):
     x, y = clean
     candidates = torch.cat(
         [x[:1], brightened(x[1:2], 0.6), brightened(x[2:3], 0.5001), brightened(x[3:], 0.31)]
@@ -117,14 +117,14 @@ def test_pushed_image_stays_in_the_box():
     assert confirmation.adversarial[0, 0, 7, 0].item() == pytest.approx(0.66, abs=1e-3)
 
 
-def test_nothing_to_judge():
+def test_nothing_to_confirm():
     none = torch.empty(0, 1, 28, 28)
     confirmation = confirm(Brightness(0.5), none, torch.empty(0, dtype=torch.int64), none, "l2")
     assert confirmation.distance.shape == (0,)
     assert confirmation.prediction.dtype == torch.int64
 
 
-def test_where_no_push_helps_the_nearest_accepted_of_the_trail_is_taken():
+def test_where_no_push_helps_the_closest_confirmed_of_the_history_is_taken():
     """A reference that counts white pixels: a push along the line does not change their number."""
 
     class Counts(torch.nn.Module):

@@ -78,7 +78,7 @@ def test_a_model_that_never_errs_yields_infinity(norm, build):
 
 @every_attack
 def test_a_model_that_always_errs_leaves_the_smallest_change_it_was_asked(norm, build):
-    """The inference under attack may misclassified a clean image that the reference reads."""
+    """Fast inference may misclassify a clean image that the reference classifies correctly."""
     x, y = black(3)
     target = run(build(), threshold(torch.ones(SIZE), -1.0), x, y, norm)
     assert (target.best_distance > 0).all()

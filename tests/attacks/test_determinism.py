@@ -6,7 +6,7 @@ from linear_models import ten_class
 from torch import Tensor, nn
 
 from absynth.attacks.registry import ATTACKS, AttackEntry, foolbox_entry
-from absynth.attacks.run import attack_images
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.models.building import resolve
 from absynth.models.nearest_neighbor import NearestNeighbor
 
@@ -62,9 +62,8 @@ def results(
     y[1] = (y[1] + 1) % 10  # one that is misclassified, and left out of its batch
     torch.manual_seed(batch_size)  # what the global generators hold must not matter
     attack = smaller(entry, norm, options)
-    return attack_images(
-        attack, model, x, y, torch.arange(N), norm=norm, name="x", seed=seed, batch_size=batch_size
-    )
+    settings = AttackSettings(attack, "x", norm, seed, batch_size)
+    return attack_images(settings, model, Samples(x, y, torch.arange(N)))
 
 
 def same(one: dict, other: dict) -> bool:

@@ -131,7 +131,7 @@ def test_for_norm_names_what_is_allowed():
         for_norm("l0", l2=1, linf=2)
 
 
-def test_images_are_read_rightly_and_lie_inside_the_box():
+def test_images_are_correctly_classified_and_lie_inside_the_box():
     model = two_class()
     x, y = images(model)
     assert set(y.tolist()) == {0, 1}

@@ -176,7 +176,7 @@ def test_l0_projection_keeps_as_many_pixels_as_asked():
     assert (kept - x).flatten(1).amax(dim=1).equal((moved - x).flatten(1).amax(dim=1))
 
 
-def test_misclassified_loss_climbs_where_the_cross_entropy_does():
+def test_misclassification_loss_rises_where_the_cross_entropy_does():
     logits = torch.tensor([[2.0, 1.0, -1.0], [0.0, 3.0, 0.5]], requires_grad=True)
     y = torch.tensor([0, 1])
     (ours,) = torch.autograd.grad(misclassification_loss(logits, y), logits)

@@ -92,11 +92,11 @@ def test_rivals_are_inferred_without_the_label_at_each_step():
     target = attacked(clean(0.2, 0.8), [0, 1], model, bisections=4, refine_steps=3)
     descent = (target.queries - 4 - 3).tolist()
     assert [model.left_out.count(label) for label in (0, 1)] == descent
-    foreseen = target.queries.sum() - (model.asked - 2)  # the clean images are asked first of all
-    assert 0 < foreseen < 10
+    predicted = target.queries.sum() - (model.asked - 2)  # the clean images are asked first of all
+    assert 0 < predicted < 10
 
 
-def test_only_images_still_read_rightly_go_on():
+def test_only_images_still_correctly_classified_go_on():
     target = attacked(clean(0.15, 0.8), [0, 1], bisections=0, refine_steps=0)
     assert 1 < target.queries[0] < target.queries[1]
 

@@ -12,7 +12,7 @@ from absynth.attacks.best import BestAdversarial
 from absynth.attacks.confirm import confirm
 from absynth.attacks.gradient import fgm
 from absynth.attacks.postprocessing import closest_equivalent
-from absynth.attacks.run import attack_images
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.attacks.target import Target
 from absynth.models.binarize import THRESHOLD, Binarized, binarize
 from absynth.models.custom import Custom
@@ -114,7 +114,7 @@ def test_verdict_pushes_what_was_asked_for_and_shortens_what_it_records(norm, ex
     assert confirmation.distance.item() == pytest.approx(expected)
 
 
-def test_trail_is_ranked_by_what_is_recorded():
+def test_history_is_ranked_by_what_is_recorded():
     x, y = dark(1)
     far, near = with_pixels([1.0] * 12), with_pixels([0.5] * 14)
     confirmation = confirm(White(12), x, y, with_pixels([0.6]), "l2", torch.stack([near, far]))
@@ -137,9 +137,8 @@ def test_every_attack_is_post_processed(wrap):
     model.input_threshold = THRESHOLD
     x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(1)).mul(255).round().div(255)
     y = model(x).argmax(dim=1)
-    columns = attack_images(
-        fgm("l2"), wrap(model), x, y, torch.arange(4), norm="l2", name="fgm", seed=0, batch_size=4
-    )
+    settings = AttackSettings(fgm("l2"), "fgm", "l2", seed=0, batch_size=4)
+    columns = attack_images(settings, wrap(model), Samples(x, y, torch.arange(4)))
     found = columns["adversarial"]
     assert columns["distance"].isfinite().all()
     assert ((found == x) | (found == 0.5) | (found == JUST_BELOW)).all()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from absynth.attacks.run import attack_images
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.io.records import SHARD
 
 N = 6
@@ -52,17 +52,8 @@ def run(attack, *, norm="linf", batch_size=4, labels=None, first=10, seed=0, row
     images = torch.linspace(0, 0.3, N)[:, None, None, None].expand(N, 1, 28, 28).clone()
     labels = torch.tensor([0, NEVER, 0, 0, NEVER, 0]) if labels is None else labels
     index = torch.arange(first, first + N)
-    return attack_images(
-        attack,
-        model or Bright(),
-        images[rows],
-        labels[rows],
-        index[rows],
-        norm=norm,
-        name="toy",
-        seed=seed,
-        batch_size=batch_size,
-    )
+    settings = AttackSettings(attack, "toy", norm, seed, batch_size)
+    return attack_images(settings, model or Bright(), Samples(images, labels, index)[rows])
 
 
 @pytest.mark.parametrize("attack", [brighten, noisy, lazy])

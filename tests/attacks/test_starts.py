@@ -8,7 +8,7 @@ from linear_models import Linear, N, draws, images, target_of, two_class
 from scripts.attacks import run_attack as script
 
 from absynth.attacks.registry import ATTACKS
-from absynth.attacks.run import attack_images
+from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.errors import InputError
 from absynth.io.records import SHARD, write_record
 from absynth.models.building import resolve
@@ -75,10 +75,8 @@ def shown(starts, batch_size=100, rows=slice(None), attack=lambda target, random
     x, y = images(model)
     y[1] = 1 - y[1]  # misclassified
     starts = [start(model, x)[rows] for start in starts]
-    return attack_images(
-        attack, model, x[rows], y[rows], torch.arange(N)[rows],
-        norm="l2", name="toy", seed=0, batch_size=batch_size, starts=starts,
-    )  # fmt: skip
+    settings = AttackSettings(attack, "toy", "l2", seed=0, batch_size=batch_size)
+    return attack_images(settings, model, Samples(x[rows], y[rows], torch.arange(N)[rows], starts))
 
 
 def near(model, x):

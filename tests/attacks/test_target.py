@@ -1,4 +1,4 @@
-"""What an attack sees of a model: queries counted, the nearest adversarial of all kept."""
+"""What an attack sees of a model: queries counted, the best adversarial of all kept."""
 
 import pytest
 import torch
@@ -106,7 +106,7 @@ def test_gradient_is_that_of_the_model():
     assert torch.equal(asked.grad, queries(1.0, 1.0, 1.0))
 
 
-def test_misclassified_queries_are_told():
+def test_misclassified_queries_are_reported():
     made = target(2)
     assert made.adversarial(queries(0.6, 0.1, 0.4, 0.9)).tolist() == [True, False, False, True]
     assert made.queries.tolist() == [2, 2]
@@ -141,7 +141,7 @@ def test_none_active_asks_nothing():
     assert made.queries.tolist() == [0, 0, 0]
 
 
-def test_trail_keeps_the_bests_that_were_beaten_by_a_fair_margin():
+def test_history_keeps_the_bests_that_were_beaten_by_a_fair_margin():
     class Always(torch.nn.Module):
         def forward(self, x):
             return torch.tensor([[0.0, 1.0]]).expand(len(x), 2)
@@ -159,7 +159,7 @@ def test_trail_keeps_the_bests_that_were_beaten_by_a_fair_margin():
     assert kept == [[0.595, 0.6, 0.8], [0.495, 0.5]]
 
 
-def test_bests_that_are_misclassified_no_more_are_withdrawn():
+def test_best_adversarials_that_are_now_correctly_classified_are_rolled_back():
     """Those before take their place, as far as they lie a twentieth further away; the others keep theirs."""
     made = target()
     for step in ((0.9, 0.9, 0.6), (0.8, 0.8, 0.4), (0.62, 0.76, 0.4), (0.6, 0.76, 0.4)):

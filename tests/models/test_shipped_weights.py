@@ -1,4 +1,4 @@
-"""The weights under resources/weights: they load as those of a run do, and read MNIST as their calibration says."""
+"""The weights under resources/weights: they load like those of a run, with the accuracy on MNIST that their calibration states."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ MODELS = ("abs", "binary_abs", "cnn", "binary_cnn", "madry")
 
 @pytest.mark.mnist
 @pytest.mark.parametrize("name", MODELS)
-def test_they_read_the_first_test_images_as_well_as_all(name, mnist_test):
+def test_accuracy_on_the_first_test_images_is_that_on_all(name, mnist_test):
     x, y = (part[:500] for part in mnist_test)
     with torch.no_grad():
         accuracy = (load_model(RUN, name)(x).argmax(dim=1) == y).double().mean().item()

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from absynth.attacks.api import Attack
 from absynth.attacks.checkpoint import Progress
@@ -15,62 +16,73 @@ from absynth.io.log import LOGGER, progress_bar
 from absynth.models.base import predict_labels, with_inference
 
 
+@dataclass(frozen=True)
+class Samples:
+    """The images that an attack works on.
+
+    images (n, 1, 28, 28) float32 in [0, 1]; labels, index (n,) int64: classes and positions in the test split
+    starts: adversarials (n, 1, 28, 28) that other attacks found, the clean image where one failed; asking for them
+        costs queries
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    starts: Sequence[Tensor] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice | Tensor) -> "Samples":
+        starts = [start[rows] for start in self.starts]
+        return Samples(self.images[rows], self.labels[rows], self.index[rows], starts)
+
+
+@dataclass(frozen=True)
+class AttackSettings:
+    """An attack, its name and norm, the seed of its random numbers, and how many images it is given at a time."""
+
+    attack: Attack
+    name: str
+    norm: str
+    seed: int
+    batch_size: int
+
+
 def attack_images(
-    attack: Attack,
-    model: torch.nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    index: Tensor,
-    *,
-    norm: str,
-    name: str,
-    seed: int,
-    batch_size: int,
-    starts: Sequence[Tensor] = (),
-    progress: Progress | None = None,
+    settings: AttackSettings, model: nn.Module, samples: Samples, progress: Progress | None = None
 ) -> dict[str, Tensor]:
     """Find the best adversarial of each image by one attack.
 
     The attack runs on the model's fast inference, if it has one; the reference confirms what is recorded.
 
-    Takes   images (n, 1, 28, 28) float32 in [0, 1]; labels, index (n,) int64; starts: adversarials (n, 1, 28, 28)
-            that other attacks found, the clean image where one failed; asking for them costs queries;
-            progress, which is saved after each batch, and from which an interrupted attack continues
-    Returns the columns of a shard: index, label, clean_prediction, adversarial_prediction, adversarial,
+    progress: saved after each batch; an interrupted attack continues from it
+    Returns the columns of a shard, (n, …) each: index, label, clean_prediction, adversarial_prediction, adversarial,
             distance (0 if the clean image is misclassified, inf if the attack failed), queries, gradients
     """
     columns = progress.resume() if progress else {}
-    batches = range(len(columns.get("index", ())), len(images), batch_size)
-    for first in progress_bar(batches, f"{name} batches"):
+    batches = range(len(columns.get("index", ())), len(samples), settings.batch_size)
+    for first in progress_bar(batches, f"{settings.name} batches"):
         began = time.monotonic()
-        rows = slice(first, first + batch_size)
-        known = [found[rows] for found in starts]
-        batch = _attack_batch(attack, model, images[rows], labels[rows], index[rows], norm, name, seed, known)
+        batch = _attack_batch(settings, model, samples[slice(first, first + settings.batch_size)])
         columns = {key: torch.cat([columns[key], part]) if columns else part for key, part in batch.items()}
         found = batch["distance"]
         LOGGER.info(
             "images %d to %d: median %s %.4g, %d without adversarial, %.1f s",
-            first, first + len(found) - 1, norm, found.median(), found.isinf().sum(), time.monotonic() - began,
+            first, first + len(found) - 1, settings.norm,
+            found.median(), found.isinf().sum(), time.monotonic() - began,
         )  # fmt: skip
-        if progress and first + batch_size < len(images):
+        if progress and first + settings.batch_size < len(samples):
             progress.save(columns)
     return columns
 
 
-def _attack_batch(
-    attack: Attack,
-    model: torch.nn.Module,
-    x: Tensor,
-    y: Tensor,
-    index: Tensor,
-    norm: str,
-    name: str,
-    seed: int,
-    starts: Sequence[Tensor],
-) -> dict[str, Tensor]:
-    clean = predict_labels(with_inference(model, "reference"), x)
+def _attack_batch(settings: AttackSettings, model: nn.Module, samples: Samples) -> dict[str, Tensor]:
+    x, y = samples.images, samples.labels
+    reference = with_inference(model, "reference")
+    clean = predict_labels(reference, x)
     columns = {
-        "index": index,
+        "index": samples.index,
         "label": y,
         "clean_prediction": clean,
         "adversarial_prediction": clean.clone(),
@@ -81,23 +93,27 @@ def _attack_batch(
     }
     rows = (clean == y).nonzero().squeeze(1)
     if len(rows):
-        target = Target(with_inference(model, "fast"), x[rows], y[rows], norm)
-        for start in starts:
-            _show(target, start[rows])
-        attack(target, SampleRandom(seed, f"{name}/{norm}", index[rows].tolist(), x.device))
-        found = target.findings.recorded
-        confirmation = confirm(
-            with_inference(model, "reference"), x[rows], y[rows], found.best, norm, found.history
+        attacked = samples[rows]
+        target = Target(with_inference(model, "fast"), attacked.images, attacked.labels, settings.norm)
+        for start in attacked.starts:
+            _ask_start(target, start)
+        random = SampleRandom(
+            settings.seed, f"{settings.name}/{settings.norm}", attacked.index.tolist(), x.device
         )
-        columns["adversarial_prediction"][rows] = confirmation.prediction
-        columns["adversarial"][rows] = confirmation.adversarial
-        columns["distance"][rows] = confirmation.distance
+        settings.attack(target, random)
+        found = target.findings.recorded
+        confirmed = confirm(
+            reference, attacked.images, attacked.labels, found.best, settings.norm, found.history
+        )
+        columns["adversarial_prediction"][rows] = confirmed.prediction
+        columns["adversarial"][rows] = confirmed.adversarial
+        columns["distance"][rows] = confirmed.distance
         columns["queries"][rows] = target.queries
         columns["gradients"][rows] = target.gradients
     return {name: values.cpu() for name, values in columns.items()}
 
 
-def _show(target: Target, start: Tensor) -> None:
+def _ask_start(target: Target, start: Tensor) -> None:
     """Ask for adversarials (n, 1, 28, 28) found before; there is none where it is the clean image."""
     changed = (start != target.x).flatten(1).any(dim=1)
     if changed.any():

@@ -14,7 +14,7 @@ from absynth.models.building import ModelFiles
 class Recorder(nn.Module):
     """A stand-in for ABS that writes down how each query was inferred; logits tell which start it had.
 
-    Class 0 explains every image best.
+    Class 0 has the lowest energy for every image.
     """
 
     def __init__(self):
@@ -40,7 +40,7 @@ class Recorder(nn.Module):
 
 
 def made(model: Recorder, n: int) -> WarmStartSession:
-    """Rows of white images, which no black query is explained better by; what building it asks is not counted."""
+    """Rows of white images, whose latents suit no darker query; what building the session asks is not counted."""
     session = WarmStartSession(model, torch.ones(n, 1, 28, 28), torch.zeros(n, dtype=torch.int64))
     model.cold.clear()
     return session
@@ -78,7 +78,7 @@ def test_rivals_refined_without_a_class_are_what_the_next_query_starts_from():
     torch.testing.assert_close(session.logits(x, row), torch.full((1, 10), 1.2))
 
 
-def test_a_row_not_asked_for_yet_is_inferred_from_nothing():
+def test_a_row_not_asked_for_yet_is_inferred_from_a_cold_start():
     model = Recorder()
     session = made(model, 2)
     x = torch.full((1, 1, 28, 28), 0.2)
@@ -123,8 +123,8 @@ def boundary(model, mnist_test):
     return x, y, torch.lerp(x, ends, high)
 
 
-def test_decisions_near_the_boundary_are_foreseen(model, boundary, monkeypatch):
-    """Small steps about the boundary, where inference from nothing says now this and now that."""
+def test_decisions_near_the_boundary_are_predicted(model, boundary, monkeypatch):
+    """Small steps about the boundary, where a cold start decides now for one class, now for the other."""
     x, y, middle = boundary
     session, rows = WarmStartSession(model, x, y), torch.arange(6)
     session.predict(middle, rows)
@@ -155,7 +155,7 @@ def forbidden(*arguments, **options):
     raise AssertionError("inferred")
 
 
-def test_a_foreseen_query_is_not_inferred_until_the_chain_is_long(model, boundary, monkeypatch):
+def test_no_query_is_inferred_until_many_decisions_in_a_row_were_predicted(model, boundary, monkeypatch):
     x, y, _ = boundary
     session, rows = WarmStartSession(model, x, y), torch.arange(6)
     session.infer(x, rows)
@@ -172,7 +172,7 @@ def test_a_foreseen_query_is_not_inferred_until_the_chain_is_long(model, boundar
     assert session.predictions.tolist() == [0] * 6
 
 
-def test_the_decrease_of_a_linear_decoder_is_foreseen_exactly():
+def test_the_decrease_of_a_linear_decoder_is_predicted_exactly():
     """E(z) = ‖z J - x‖² + ½‖z‖², from latents z to its minimum."""
     generator = torch.Generator().manual_seed(0)
     jacobian = torch.randn(2, 3, 8, 784, dtype=torch.float64, generator=generator)
@@ -199,25 +199,25 @@ def test_the_decrease_of_a_linear_decoder_is_foreseen_exactly():
     assert predictor.decrease(rows, classes, residual, start).isinf().tolist() == [True, False]
 
 
-def test_a_lost_explanation_by_the_label_is_found_again_at_home(model, boundary):
+def test_lost_latents_of_the_label_are_taken_from_the_clean_image(model, boundary):
     x, y, _ = boundary
     session, rows = WarmStartSession(model, x, y), torch.arange(6)
     session.infer(x, rows)
     session.found.latents[rows, y] = 0.0
-    session.found.images[rows, y] = 1.0  # an explanation that no image has
+    session.found.images[rows, y] = 1.0  # a reconstruction that suits no image
     assert torch.equal(session.predict(x, rows), y)
     session.found.images[rows, y] = 1.0
     with torch.no_grad():
         assert torch.equal(session.logits(x, rows).argmax(dim=1), y)
 
 
-def test_a_lost_explanation_by_the_rival_is_found_again_where_it_won(model, boundary):
+def test_lost_latents_of_the_adversarial_class_are_taken_from_the_best_adversarial(model, boundary):
     x, y, points = boundary
     session, rows = WarmStartSession(model, x, y), torch.arange(6)
     won = session.predict(points, rows)
     assert (won != y).all()
-    for again in (session.last, torch.full_like(session.last, torch.nan)):  # warm, and from nothing
+    for again in (session.last, torch.full_like(session.last, torch.nan)):  # warm, and cold
         session.last = again
         session.found.latents[rows, won] = 0.0
-        session.found.images[rows, won] = 1.0  # an explanation that no image has
+        session.found.images[rows, won] = 1.0  # a reconstruction that suits no image
         assert torch.equal(session.predict(points, rows), won)
