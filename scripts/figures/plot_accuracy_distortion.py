@@ -1,4 +1,4 @@
-"""Draw Figure 2, accuracy against the size of the perturbation allowed."""
+"""Plot Figure 2, accuracy under attack against the size of the perturbation allowed."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from absynth.io.log import start_log
-from absynth.reporting.figures.accuracy_distortion import accuracy_distortion
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.accuracy_distortion import accuracy_distortion_figure
+from absynth.reporting.figures.style import save_figure
 
 
 def main(
@@ -20,16 +20,16 @@ def main(
     norms: Sequence[str],
     epsilons: Mapping[str, float],
 ) -> None:
-    """Draw one panel a norm from the table of curves, and the certified curves of tables/bracket_curves.csv."""
+    """Plot one panel per norm: the curves of tables/accuracy_distortion.csv, and those of the lower bounds."""
     sides = pd.read_csv(brackets)
-    figure = accuracy_distortion(
+    figure = accuracy_distortion_figure(
         pd.read_csv(curves),
-        certified=sides[sides["side"] == "certified"],
+        lower_bounds=sides[sides["side"] == "certified"],
         models=models,
         norms=norms,
         epsilons=epsilons,
     )
-    save(figure, [png, svg])
+    save_figure(figure, [png, svg])
 
 
 if "snakemake" in globals():

@@ -1,13 +1,14 @@
-"""Draw Figure 3, one sample of each class and every model's nearest adversarial of it."""
+"""Plot Figure 3, one image of each class and its best adversarial on every model."""
 
 import os
 from collections.abc import Mapping, Sequence
 
 from absynth.data.splits import read_split
+from absynth.evaluation.selection import one_per_class
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, read_by_model
-from absynth.reporting.figures.adversarials import adversarials
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.adversarials import adversarials_grid
+from absynth.reporting.figures.style import save_figure
 
 
 def main(
@@ -22,10 +23,13 @@ def main(
     n_samples: int,
     seed: int,
 ) -> None:
-    """Draw the adversarials of the files `minimal`, one a model, all in `norm`."""
+    """Plot adversarials of the files `minimal`, one file per model, all in `norm`."""
     clean, _ = read_split(images, 0, n_samples)
     found, _ = read_by_model(minimal, MINIMAL, {"run": run, "norm": norm})
-    save(adversarials(found, clean, models=models, norm=norm, seed=seed), [png, svg])
+    distances = {model: columns["distance"] for model, columns in found.items()}
+    first = next(iter(found.values()))  # the same images in all files
+    chosen = one_per_class(first["index"], first["label"], distances, seed)
+    save_figure(adversarials_grid(found, clean, chosen, models=models, norm=norm), [png, svg])
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""Draw which attack found the nearest adversarials, and what each cost."""
+"""Plot which attack found the best adversarials, and what each cost."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from absynth.io.log import start_log
-from absynth.reporting.figures.attacks import attacks
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.attacks import attacks_figure
+from absynth.reporting.figures.style import save_figure
 
 
 def main(
@@ -19,8 +19,10 @@ def main(
     norms: Sequence[str],
     titles: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """Draw one block a norm from the table of attacks."""
-    save(attacks(pd.read_csv(statistics), models=models, norms=norms, titles=titles), [png, svg])
+    """Plot one block per norm from the table of attacks."""
+    save_figure(
+        attacks_figure(pd.read_csv(statistics), models=models, norms=norms, titles=titles), [png, svg]
+    )
 
 
 if "snakemake" in globals():

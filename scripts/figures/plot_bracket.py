@@ -1,4 +1,4 @@
-"""Draw each image's interval between certificate and attack, and the accuracies that they leave open."""
+"""Plot the lower and upper bound of each image, and the accuracies that follow from them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from absynth.io.log import start_log
-from absynth.reporting.figures.bracket import draw_bracket
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.bracket import bracket_figure
+from absynth.reporting.figures.style import save_figure
 
 
 def main(
@@ -19,9 +19,9 @@ def main(
     models: Mapping[str, str],
     norms: Sequence[str],
 ) -> None:
-    """Draw one row of panels a certified model, two columns a norm."""
-    figure = draw_bracket(pd.read_csv(intervals), pd.read_csv(curves), models=models, norms=norms)
-    save(figure, [png, svg])
+    """Plot one row of panels per model with lower bounds, one column per norm."""
+    figure = bracket_figure(pd.read_csv(intervals), pd.read_csv(curves), models=models, norms=norms)
+    save_figure(figure, [png, svg])
 
 
 if "snakemake" in globals():

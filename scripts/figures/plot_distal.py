@@ -1,4 +1,4 @@
-"""Draw Figure 4, what each model comes to be sure of."""
+"""Plot Figure 4, the distal adversarials of each model."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ import pandas as pd
 
 from absynth.io.log import start_log
 from absynth.io.records import DISTAL, read_by_model
-from absynth.reporting.figures.distal import distal as draw
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.distal import distal_grid
+from absynth.reporting.figures.style import save_figure
 
 
 def main(
@@ -20,9 +20,9 @@ def main(
     run: str,
     models: Mapping[str, str],
 ) -> None:
-    """Draw the ascents of the files `distal`, one a model, beside their counts in `table`."""
+    """Plot the ascents of the files `distal`, one file per model, with their counts in `table`."""
     ascents, _ = read_by_model(distal, DISTAL, {"run": run})
-    save(draw(ascents, pd.read_csv(table), models=models), [png, svg])
+    save_figure(distal_grid(ascents, pd.read_csv(table), models=models), [png, svg])
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""Draw Figure 8, the distribution of the smallest distances."""
+"""Plot Figure 8, the distribution of the distances of the best adversarials."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from absynth.io.log import start_log
-from absynth.reporting.figures.distribution import distribution
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.distribution import distribution_figure
+from absynth.reporting.figures.style import save_figure
 
 
 def main(
@@ -19,9 +19,9 @@ def main(
     norms: Sequence[str],
     epsilons: Mapping[str, float],
 ) -> None:
-    """Draw one panel a norm from the table of distances."""
-    figure = distribution(pd.read_csv(distances), models=models, norms=norms, epsilons=epsilons)
-    save(figure, [png, svg])
+    """Plot one panel per norm from the table of distances."""
+    figure = distribution_figure(pd.read_csv(distances), models=models, norms=norms, epsilons=epsilons)
+    save_figure(figure, [png, svg])
 
 
 if "snakemake" in globals():

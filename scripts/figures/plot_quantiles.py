@@ -1,12 +1,13 @@
-"""Draw Figures 5 to 7, random adversarials from each quarter of every model's distances."""
+"""Plot Figures 5 to 7, random adversarials from each quarter of every model's distances."""
 
 import os
 from collections.abc import Mapping, Sequence
 
+from absynth.evaluation.selection import by_quantile
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, read_by_model
-from absynth.reporting.figures.adversarials import quantiles
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.adversarials import quantiles_grid
+from absynth.reporting.figures.style import save_figure
 
 
 def main(
@@ -20,9 +21,10 @@ def main(
     n: int,
     seed: int,
 ) -> None:
-    """Draw n adversarials a quarter of the files `minimal`, one a model, all in `norm`."""
+    """Plot n adversarials per quarter of the files `minimal`, one file per model, all in `norm`."""
     found, _ = read_by_model(minimal, MINIMAL, {"run": run, "norm": norm})
-    save(quantiles(found, models=models, norm=norm, n=n, seed=seed), [png, svg])
+    chosen = {model: by_quantile(columns["distance"], n, seed) for model, columns in found.items()}
+    save_figure(quantiles_grid(found, chosen, models=models, norm=norm, n=n), [png, svg])
 
 
 if "snakemake" in globals():

@@ -1,12 +1,12 @@
-"""Draw what two classes make of an image and of its adversarial."""
+"""Plot the reconstructions of images and of their adversarials by the two classes involved."""
 
 import os
 from collections.abc import Mapping, Sequence
 
 from absynth.io.log import start_log
 from absynth.io.records import RECONSTRUCTIONS, read_by_model
-from absynth.reporting.figures.style import save
-from absynth.reporting.figures.synthesis import reconstructions as draw
+from absynth.reporting.figures.style import save_figure
+from absynth.reporting.figures.synthesis import reconstructions_grid
 
 
 def main(
@@ -17,10 +17,10 @@ def main(
     run: str,
     models: Mapping[str, str],
 ) -> None:
-    """Draw the files `reconstructions`, one a model."""
-    explained, attributes = read_by_model(reconstructions, RECONSTRUCTIONS, {"run": run})
-    norms = {model: found["norm"] for model, found in attributes.items()}
-    save(draw(explained, norms, models=models), [png, svg])
+    """Plot the files `reconstructions`, one per model."""
+    found, attributes = read_by_model(reconstructions, RECONSTRUCTIONS, {"run": run})
+    norms = {model: about["norm"] for model, about in attributes.items()}
+    save_figure(reconstructions_grid(found, norms, models=models), [png, svg])
 
 
 if "snakemake" in globals():

@@ -1,17 +1,17 @@
-"""Draw samples of the prior under every class."""
+"""Plot samples of the prior, decoded by every class."""
 
 import os
 
 from absynth.io.log import start_log
 from absynth.io.records import SAMPLES, read_record
-from absynth.reporting.figures.style import save
-from absynth.reporting.figures.synthesis import samples as draw
+from absynth.reporting.figures.style import save_figure
+from absynth.reporting.figures.synthesis import samples_grid
 
 
 def main(*, samples: str | os.PathLike, png: str | os.PathLike, svg: str | os.PathLike, run: str) -> None:
-    """Draw one column a class from the file `samples`."""
+    """Plot one column per class from the file `samples`."""
     columns, _ = read_record(samples, SAMPLES, {"run": run})
-    save(draw(columns), [png, svg])
+    save_figure(samples_grid(columns), [png, svg])
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""Draw the curves of all trainings."""
+"""Plot the curves of all trainings."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from absynth.io.log import start_log
-from absynth.reporting.figures.style import save
-from absynth.reporting.figures.training import training
+from absynth.reporting.figures.style import save_figure
+from absynth.reporting.figures.training import training_figure
 
 
 def main(
@@ -20,13 +20,13 @@ def main(
     trained: Sequence[str],
     labels: Sequence[int],
 ) -> None:
-    """Draw the curves in the files `classifiers`, of the models `trained`, and `vaes`, of the classes `labels`."""
-    figure = training(
+    """Plot the curves in the files `classifiers`, of the models `trained`, and `vaes`, of the classes `labels`."""
+    figure = training_figure(
         dict(zip(trained, map(pd.read_csv, classifiers), strict=True)),
         dict(zip(labels, map(pd.read_csv, vaes), strict=True)),
         models=models,
     )
-    save(figure, [png, svg])
+    save_figure(figure, [png, svg])
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""Brackets: what they hold, what refutes them, and their figure and rows in Table 1."""
+"""Brackets: their intervals, bound violations, their figure and their rows in Table 1."""
 
 import math
 
@@ -11,11 +11,11 @@ from scripts.certificates import gather_lower_bounds as reduce_bounds
 
 from absynth.certificates.lower_bounds import bound_rows
 from absynth.errors import InputError
-from absynth.evaluation.bracket import bound_violations, curves, intervals, medians
+from absynth.evaluation.bracket import bound_violations, bracket_curves, intervals, medians
 from absynth.evaluation.lower_bounds import COLUMNS, DRAWS, summarise_bounds
 from absynth.io.atomic import write_csv
-from absynth.reporting.figures.bracket import draw_bracket
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.bracket import bracket_figure
+from absynth.reporting.figures.style import save_figure
 from absynth.reporting.tables import table1, to_markdown
 
 BOUNDS = pd.DataFrame(
@@ -47,7 +47,7 @@ def test_intervals_belong_to_the_images(found):
     ]
 
 
-def test_an_adversarial_below_its_bound_contradicts_it(found):
+def test_an_adversarial_below_its_lower_bound_is_a_violation(found):
     assert bound_violations(found)["index"].tolist() == [1]
     found.loc[1, "upper"] = 1.9995  # rounding
     assert not len(bound_violations(found))
@@ -65,8 +65,8 @@ def test_brackets_are_tight_within_one_and_loose_beyond_ten_per_cent():
     assert (found["tight"], found["loose"], found["n"]) == (3, 2, 6)
 
 
-def test_certified_accuracy_lies_below_that_under_attack(found):
-    table = curves(found.drop(index=1))
+def test_certified_accuracy_lies_below_accuracy_under_attack(found):
+    table = bracket_curves(found.drop(index=1))
     at = {
         side: dict(zip(part["distance"], part["accuracy"], strict=True))
         for side, part in table.groupby("side")
@@ -78,8 +78,11 @@ def test_certified_accuracy_lies_below_that_under_attack(found):
 @pytest.mark.parametrize(
     ("bounds", "found"),
     [
-        (BOUNDS.iloc[:3], "different images, 3 say"),
-        (BOUNDS.assign(correct=[1, 0, 0, 1]), "disagree on the clean image 1"),
+        (BOUNDS.iloc[:3], "different images, for example 3"),
+        (
+            BOUNDS.assign(correct=[1, 0, 0, 1]),
+            "disagree on whether the clean image 1 is correctly classified",
+        ),
     ],
 )
 def test_files_that_do_not_belong_together_are_named(bounds, found):
@@ -178,10 +181,12 @@ def test_table1_has_rows_for_certified_norms_only():
 
 def draw(found: pd.DataFrame, models: dict[str, str]) -> plt.Figure:
     named = [found.assign(model=model, norm="l2") for model in models]
-    sides = [curves(part).assign(model=part["model"].iloc[0], norm="l2") for part in named if len(part)]
+    sides = [
+        bracket_curves(part).assign(model=part["model"].iloc[0], norm="l2") for part in named if len(part)
+    ]
     columns = ["model", "norm", "side", "distance", "accuracy"]
     table = pd.concat(sides) if sides else pd.DataFrame(columns=columns)
-    return draw_bracket(pd.concat(named), table, models={**models, "cnn": "CNN"}, norms=["l2", "l0"])
+    return bracket_figure(pd.concat(named), table, models={**models, "cnn": "CNN"}, norms=["l2", "l0"])
 
 
 @pytest.mark.parametrize("models", [{"abs": "ABS"}, {"abs": "ABS", "nn": "NN"}])
@@ -192,7 +197,7 @@ def test_figure_has_a_row_for_each_certified_model(found, models, tmp_path):
     (lines,) = (artist for artist in figure.axes[0].collections if hasattr(artist, "get_segments"))
     assert sorted(segment[0][0] for segment in lines.get_segments()) == [0.0, 1.0, 2.0, 3.0]
     paths = [tmp_path / "bracket.png", tmp_path / "bracket.svg"]
-    save(figure, paths)
+    save_figure(figure, paths)
     assert all(path.stat().st_size > 1000 for path in paths)
 
 

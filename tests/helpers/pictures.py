@@ -9,7 +9,7 @@ TITLES = {
     "linf": {"fgsm": "FGSM"},
     "l0": {"pointwise": "Pointwise attack"},
 }
-THRESHOLDS = {"l2": 1.5, "linf": 0.3, "l0": 12}
+EPSILONS = {"l2": 1.5, "linf": 0.3, "l0": 12}
 _SCALES = {"l2": 1.0, "linf": 0.2, "l0": 10.0}
 
 
@@ -47,7 +47,7 @@ def distances(columns: dict[tuple[str, str], dict]) -> pd.DataFrame:
 
 
 def ascents(labels=range(3), seeds=(0, 1), steps: int = 5) -> dict:
-    """Columns of `absynth.io.records.DISTAL`: every other ascent ended sure."""
+    """Columns of `absynth.io.records.DISTAL`: every other ascent reached the confidence."""
     n = len(labels) * len(seeds)
     return {
         "index": np.arange(n),
@@ -63,8 +63,9 @@ def ascents(labels=range(3), seeds=(0, 1), steps: int = 5) -> dict:
     }
 
 
-def explained(n: int = 3) -> dict:
-    """Columns of `absynth.io.records.RECONSTRUCTIONS`: the label wins the clean image, the rival the adversarial."""
+def reconstructed(n: int = 3) -> dict:
+    """Columns of `absynth.io.records.RECONSTRUCTIONS`: the label has the lower energy on the clean image,
+    the rival on the adversarial."""
     return {
         "index": np.arange(n),
         "label": np.arange(n),
@@ -90,6 +91,6 @@ def statistics(models=LABELS, titles=TITLES) -> pd.DataFrame:
 
 
 def curve(epochs: int = 3, **last: float) -> pd.DataFrame:
-    """A training's curve: every quantity falls to its last value."""
+    """The curve of a training: each quantity falls to its last value."""
     falling = {name: np.linspace(2 * value, value, epochs) for name, value in last.items()}
     return pd.DataFrame({"epoch": range(1, epochs + 1), **falling})

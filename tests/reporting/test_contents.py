@@ -11,9 +11,9 @@ from absynth.reporting.contents import SECTIONS, figure_entries
 EVERYTHING = {
     "norms": ["l2", "linf", "l0"],
     "bracketed": True,
-    "climbed": True,
+    "differentiable": True,
     "generative": True,
-    "explained": True,
+    "reconstructed": True,
     "trained": True,
 }
 
@@ -27,9 +27,9 @@ def stems(**changes) -> list[str]:
     [
         ({"norms": ["l2", "l0"]}, {"quantiles_linf"}),
         ({"bracketed": False}, {"bracket"}),
-        ({"climbed": False}, {"distal"}),
-        ({"generative": False, "explained": False}, {"samples", "reconstructions"}),
-        ({"explained": False}, {"reconstructions"}),
+        ({"differentiable": False}, {"distal"}),
+        ({"generative": False, "reconstructed": False}, {"samples", "reconstructions"}),
+        ({"reconstructed": False}, {"reconstructions"}),
         ({"trained": False}, {"training"}),
     ],
 )

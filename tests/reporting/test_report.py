@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from browser import open_page
 from configs import ROOT, shipped
-from pictures import LABELS, THRESHOLDS, TITLES, curve, statistics
+from pictures import EPSILONS, LABELS, TITLES, curve, statistics
 from scripts.report.write_report import main
 
-from absynth.reporting.figures.style import save
+from absynth.reporting.figures.style import save_figure
 from absynth.reporting.report import Field, Figure, flat_table, summary
 from absynth.reporting.report_tables import attacks_table, distal_table, robustness_table, runtime_table
 from absynth.reporting.tables import table1
@@ -40,9 +40,7 @@ ROBUSTNESS = pd.DataFrame(
 
 
 def frames() -> dict[str, pd.DataFrame]:
-    table = table1(
-        ROBUSTNESS, dict.fromkeys(LABELS, 0.99), models=LABELS, attacks=TITLES, epsilons=THRESHOLDS
-    )
+    table = table1(ROBUSTNESS, dict.fromkeys(LABELS, 0.99), models=LABELS, attacks=TITLES, epsilons=EPSILONS)
     models = pd.DataFrame(
         {"model": list(LABELS), "alpha": 1.0, "eta": 1e-6, "test_accuracy": [0.9, 0.8, 0.7], "accuracy": 0.9}
     )
@@ -55,14 +53,16 @@ def frames() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    from absynth.reporting.figures.training import training
+    from absynth.reporting.figures.training import training_figure
 
     folder = tmp_path_factory.mktemp("report")
     tables = {}
     for stem, frame in frames().items():
         tables[stem] = folder / f"{stem}.csv"
         frame.to_csv(tables[stem], index=False)
-    save(training({"cnn": curve(loss=0.1, accuracy=0.9)}, {}, models=LABELS), [folder / "figure.svg"])
+    save_figure(
+        training_figure({"cnn": curve(loss=0.1, accuracy=0.9)}, {}, models=LABELS), [folder / "figure.svg"]
+    )
     (folder / "caption.rst").write_text("Of *{{ snakemake.config['run'] }}*, 5 < 6.\n", encoding="utf-8")
     about = provenance(shipped(), [{"absynth": 1, "torch": "9.9", "foolbox": 2, "device": "cuda:1"}], [1.7e9])
     about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}

@@ -1,4 +1,7 @@
-"""What a run's report contains, worked out when the workflow starts: sections and figures, as data."""
+"""What a run's report contains, known when the workflow starts: sections and figures, as data.
+
+The only place of the titles of sections and figures.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,56 +10,56 @@ from typing import NamedTuple
 SECTIONS = {
     "minimal": {
         "title": "Minimal adversarials",
-        "intro": "How far an image must be changed before a model misclassifies it, by the best of all attacks on it.",
+        "intro": "The perturbation that each image needs to be misclassified, by the best of all attacks on it.",
     },
     "distal": {
         "title": "Distal adversarials",
-        "intro": "What a model can be made sure of far from any data.",
+        "intro": "Images far from any data that a model classifies with high confidence.",
     },
     "synthesis": {
         "title": "Analysis by synthesis",
-        "intro": "What the generative models have learnt, and why they decide as they do.",
+        "intro": "What the generative models have learnt, and the reconstructions behind their decisions.",
     },
-    "attacks": {"title": "Attacks", "intro": "What each attack contributed, and what it cost."},
+    "attacks": {"title": "Attacks", "intro": "What each attack found, and what it cost."},
     "training": {
         "title": "Models",
-        "intro": "How the models were made, and how well they read clean images.",
+        "intro": "How the models were trained, and their accuracy on clean images.",
     },
-    "run": {"title": "Run", "intro": "What this page was made with."},
+    "run": {"title": "Run", "intro": "Time, versions, machine and settings."},
 }
 
 
 class Figure(NamedTuple):
-    """A figure of every run that has what it shows: its section, and its title, which may name a wildcard."""
+    """A figure: the section it belongs to, and its title, which may name a wildcard of its rule."""
 
     section: str
     title: str
 
 
 FIGURES = {
-    "accuracy_distortion": Figure("minimal", "Accuracy against distance"),
+    "accuracy_distortion": Figure("minimal", "Accuracy under attack"),
     "distribution": Figure("minimal", "Distribution of distances"),
-    "adversarials": Figure("minimal", "Nearest adversarials"),
-    "quantiles": Figure("minimal", "Error quantiles, {norm}"),
-    "bracket": Figure("minimal", "Between certificate and attacks"),
-    "distal": Figure("distal", "Climbed from noise"),
+    "adversarials": Figure("minimal", "Best adversarials"),
+    "quantiles": Figure("minimal", "Adversarials by quantile of distance, {norm}"),
+    "bracket": Figure("minimal", "Lower and upper bound of each image"),
+    "distal": Figure("distal", "Distal adversarials: gradient ascent from noise"),
     "samples": Figure("synthesis", "Samples of the prior"),
     "reconstructions": Figure("synthesis", "Reconstructions"),
-    "attacks": Figure("attacks", "Minima and costs"),
-    "training": Figure("training", "Training"),
+    "attacks": Figure("attacks", "Best adversarials and costs by attack"),
+    "training": Figure("training", "Training curves"),
 }
 
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """A figure of a run: its key in `FIGURES`, which is its caption's stem too, and the wildcards of its rule."""
+    """A figure of a run: its key in `FIGURES`, also the stem of its caption, and the wildcards of its rule."""
 
     figure: str
     wildcards: dict[str, str] = field(default_factory=dict)
 
     @property
     def stem(self) -> str:
-        """Of its file."""
+        """The stem of its files."""
         return "_".join([self.figure, *self.wildcards.values()])
 
     @property
@@ -69,20 +72,27 @@ class FigureEntry:
 
 
 def figure_entries(
-    *, norms: Sequence[str], bracketed: bool, climbed: bool, generative: bool, explained: bool, trained: bool
+    *,
+    norms: Sequence[str],
+    bracketed: bool,
+    differentiable: bool,
+    generative: bool,
+    reconstructed: bool,
+    trained: bool,
 ) -> list[FigureEntry]:
     """The figures of a run, in the order of its report.
 
-    norms: those in which any model was attacked; bracketed: whether any such has a certificate
-    climbed: whether any model has a gradient to climb
-    generative: whether any model draws samples; explained: whether any such was attacked
-    trained: whether any training left its curve, as none does where other weights replace them all
+    norms: those in which any model was attacked
+    bracketed: whether any model has lower bounds in one of these norms
+    differentiable: whether any model has gradients; generative: whether any model draws samples
+    reconstructed: whether any generative model was attacked
+    trained: whether any training of this run left a curve
     """
     wanted = {
         "bracket": bracketed,
-        "distal": climbed,
+        "distal": differentiable,
         "samples": generative,
-        "reconstructions": explained,
+        "reconstructions": reconstructed,
         "training": trained,
     }
     entries = []

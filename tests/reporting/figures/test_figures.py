@@ -1,29 +1,30 @@
-"""Every figure draws what its tables and files hold, whatever is missing from them."""
+"""Every figure shows what its tables and files hold, whatever is missing from them."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from pictures import (
+    EPSILONS,
     LABELS,
-    THRESHOLDS,
     TITLES,
     ascents,
     curve,
     distances,
-    explained,
     images,
     minimal,
+    reconstructed,
     statistics,
 )
 
-from absynth.reporting.figures.adversarials import adversarials, quantiles
-from absynth.reporting.figures.attacks import attacks
-from absynth.reporting.figures.distal import distal
-from absynth.reporting.figures.distribution import distribution
-from absynth.reporting.figures.style import line_styles, model_markers, model_styles, save
-from absynth.reporting.figures.synthesis import reconstructions, samples
-from absynth.reporting.figures.training import training
+from absynth.evaluation.selection import by_quantile, one_per_class
+from absynth.reporting.figures.adversarials import adversarials_grid, quantiles_grid
+from absynth.reporting.figures.attacks import attacks_figure
+from absynth.reporting.figures.distal import distal_grid
+from absynth.reporting.figures.distribution import distribution_figure
+from absynth.reporting.figures.style import line_styles, model_markers, model_styles, save_figure
+from absynth.reporting.figures.synthesis import reconstructions_grid, samples_grid
+from absynth.reporting.figures.training import training_figure
 
 INF = np.inf
 NORMS = ("l2", "linf", "l0")
@@ -56,27 +57,35 @@ def table_of(found: dict) -> pd.DataFrame:
 
 
 def draw_distal(found: dict, models=LABELS) -> plt.Figure:
-    return distal(found, table_of(found), models=models)
+    return distal_grid(found, table_of(found), models=models)
 
 
 def draw_distribution(columns: dict, models=LABELS, norms=NORMS) -> plt.Figure:
-    return distribution(distances(columns), models=models, norms=norms, epsilons=THRESHOLDS)
+    return distribution_figure(distances(columns), models=models, norms=norms, epsilons=EPSILONS)
 
 
 def draw_adversarials(found: dict, models=LABELS, norm="l2", n=8) -> plt.Figure:
-    return adversarials(found, images(n), models=models, norm=norm, seed=0)
+    first = next(iter(found.values()))
+    distances = {model: columns["distance"] for model, columns in found.items()}
+    chosen = one_per_class(first["index"], first["label"], distances, seed=0)
+    return adversarials_grid(found, images(n), chosen, models=models, norm=norm)
 
 
 def draw_quantiles(found: dict, models=LABELS, norm="l2") -> plt.Figure:
-    return quantiles(found, models=models, norm=norm, n=4, seed=0)
+    chosen = {model: by_quantile(columns["distance"], 4, seed=0) for model, columns in found.items()}
+    return quantiles_grid(found, chosen, models=models, norm=norm, n=4)
 
 
 def draw_reconstructions(found: dict) -> plt.Figure:
-    return reconstructions(found, dict.fromkeys(found, "l2"), models=LABELS)
+    return reconstructions_grid(found, dict.fromkeys(found, "l2"), models=LABELS)
 
 
 def draw_attacks(rows: pd.DataFrame, models=LABELS, norms=NORMS) -> plt.Figure:
-    return attacks(rows, models=models, norms=norms, titles=TITLES)
+    return attacks_figure(rows, models=models, norms=norms, titles=TITLES)
+
+
+def draw_training(classifiers: dict, vaes: dict) -> plt.Figure:
+    return training_figure(classifiers, vaes, models=LABELS)
 
 
 SAMPLES = {"label": np.repeat([0, 1, 2], 4), "image": images(12)}
@@ -101,15 +110,15 @@ DRAWN = {
     "distribution, one norm": lambda: draw_distribution({("cnn", "l0"): minimal(norm="l0")}, norms=("l0",)),
     "distal": lambda: draw_distal({m: ascents() for m in LABELS}),
     "distal, one class": lambda: draw_distal({"cnn": ascents(labels=[7])}),
-    "samples": lambda: samples(SAMPLES),
-    "reconstructions": lambda: draw_reconstructions({m: explained() for m in LABELS}),
-    "reconstructions, none": lambda: draw_reconstructions({"abs": explained(0)}),
+    "samples": lambda: samples_grid(SAMPLES),
+    "reconstructions": lambda: draw_reconstructions({m: reconstructed() for m in LABELS}),
+    "reconstructions, none": lambda: draw_reconstructions({"abs": reconstructed(0)}),
     "attacks": lambda: draw_attacks(statistics()),
     "attacks, one of each": lambda: draw_attacks(statistics(["cnn"], {"l0": TITLES["l0"]}), {"cnn": "CNN"}, ["l0"]),
     "attacks, all misclassified": lambda: draw_attacks(statistics().assign(n=0, queries=np.nan)),
-    "training": lambda: training({"cnn": curve(loss=0.1, accuracy=0.9)}, {0: curve(loss=40, kl=10)}, models=LABELS),
-    "training, only classifiers": lambda: training({"mine": curve(1, loss=0.1, accuracy=0.9)}, {}, models=LABELS),
-    "training, only VAEs": lambda: training({}, {c: curve(loss=40, kl=10) for c in range(10)}, models=LABELS),
+    "training": lambda: draw_training({"cnn": curve(loss=0.1, accuracy=0.9)}, {0: curve(loss=40, kl=10)}),
+    "training, only classifiers": lambda: draw_training({"mine": curve(1, loss=0.1, accuracy=0.9)}, {}),
+    "training, only VAEs": lambda: draw_training({}, {c: curve(loss=40, kl=10) for c in range(10)}),
 }  # fmt: skip
 
 
@@ -120,7 +129,7 @@ def test_every_figure_is_written_in_both_formats(tmp_path, draw):
     width, height = figure.get_size_inches()
     assert width == pytest.approx(7.0)
     assert height < 16
-    save(figure, paths)
+    save_figure(figure, paths)
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert "</svg>" in paths[1].read_text(encoding="utf-8")
 
@@ -130,7 +139,7 @@ def test_every_figure_is_written_in_both_formats(tmp_path, draw):
 )
 def test_the_same_results_give_the_same_bytes(tmp_path, name):
     for run in ("one", "other"):
-        save(DRAWN[name](), [tmp_path / f"{run}.png", tmp_path / f"{run}.svg"])
+        save_figure(DRAWN[name](), [tmp_path / f"{run}.png", tmp_path / f"{run}.svg"])
     for suffix in ("png", "svg"):
         assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"other.{suffix}").read_bytes()
 
@@ -138,7 +147,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path, name):
 @pytest.mark.parametrize(
     "name", ["adversarials", "quantiles, l0", "distal", "reconstructions", "adversarials, twelve models"]
 )
-def test_words_do_not_overlap(name):
+def test_texts_do_not_overlap(name):
     figure = DRAWN[name]()
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
@@ -148,7 +157,7 @@ def test_words_do_not_overlap(name):
         assert box.x1 <= figure.bbox.x1
 
 
-def test_adversarials_are_those_of_the_files_with_what_they_are_taken_for():
+def test_adversarials_are_those_of_the_files_with_their_predicted_classes():
     found = {
         "cnn": minimal(distance=[1.25, 2.5], classes=10),
         "abs": minimal(distance=[0.0, INF], classes=10, seed=1),
@@ -158,12 +167,12 @@ def test_adversarials_are_those_of_the_files_with_what_they_are_taken_for():
     expected = [clean[0], clean[1], *found["cnn"]["adversarial"], found["abs"]["adversarial"][0]]
     for shown, image in zip(pictures(figure), expected, strict=True):
         np.testing.assert_array_equal(shown, image[0])
-    assert [word for word in words(figure) if "Nearest" not in word] == [
+    assert [word for word in words(figure) if "predicted class" not in word] == [
         "clean", "0", "1", "CNN", "1 (1.25)", "2 (2.50)", "ABS", "1 (clean)", "none found",
     ]  # fmt: skip
 
 
-def test_quarters_are_told_apart_and_filled_up():
+def test_quarters_are_labelled_and_filled_up():
     figure = draw_quantiles({"cnn": minimal(distance=[4, 3, 2, 1, 0, INF])})
     assert words(figure)[:4] == ["0 – 25 %", "25 – 50 %", "50 – 75 %", "75 – 100 %"]
     assert words(figure)[5:] == ["3→4\n1.00", "2→3\n2.00", "1→2\n3.00", "0→1\n4.00"]
@@ -191,11 +200,11 @@ def test_confidences_that_were_reached_are_bold():
     figure = draw_distal(found)
     shown = [(t.get_text(), t.get_weight()) for t in figure.axes[0].texts if "(" in t.get_text()]
     assert shown == [("0.10 (5)", "normal"), ("0.95 (5)", "bold")]
-    assert "CNN\nsure: 1 of 2\nof noise: 2" in words(figure)
+    assert "CNN\nreached: 1 of 2\ndistal: 2" in words(figure)
 
 
 def test_the_lower_energy_is_bold():
-    figure = draw_reconstructions({"abs": explained(1)})
+    figure = draw_reconstructions({"abs": reconstructed(1)})
     weights = {t.get_text(): t.get_weight() for t in figure.axes[0].texts}
     assert weights["10.0"] == weights["16.2"] == "bold"
     assert weights["20.0"] == weights["16.5"] == "normal"
@@ -219,13 +228,13 @@ def test_an_attack_that_does_not_apply_is_a_dash():
 
 
 def test_curves_are_those_of_the_trainings():
-    panels = training({"abs": curve(loss=0.1, accuracy=0.9)}, {}, models=LABELS).axes
+    panels = draw_training({"abs": curve(loss=0.1, accuracy=0.9)}, {}).axes
     assert [line.get_ydata().tolist() for line in panels[0].lines] == [curve(loss=0.1)["loss"].tolist()]
     assert panels[0].lines[0].get_color() == model_styles(LABELS)["abs"]["color"]
     assert len(panels) == 2
 
 
-def test_models_and_classes_are_told_apart_without_colour():
+def test_models_and_classes_differ_without_colour():
     assert len(set(model_markers(f"m{i}" for i in range(8)).values())) == 8
     styles = line_styles(map(str, range(10)))
     assert len({(str(style["linestyle"]), style["color"]) for style in styles.values()}) == 10

@@ -1,1 +1,1 @@
-"""Figures: they read tables and draw; they never compute."""
+"""Figures: functions of tables and images that draw, compute no statistics, and return what they drew."""

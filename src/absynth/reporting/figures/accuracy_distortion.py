@@ -1,58 +1,60 @@
-"""Figure 2: how accuracy falls as larger perturbations are allowed."""
+"""Figure 2: accuracy under attack as larger perturbations are allowed."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from absynth.reporting.figures.style import NORM_LABELS, TEXT_WIDTH, UNITS, begin, model_styles
+from absynth.norms import NORMS
+from absynth.reporting.figures.style import TEXT_WIDTH, Style, model_styles, set_style
 
-_CERTIFIED = {"linewidth": 0.8, "dashes": (3, 2)}
+_ATTACKED: dict[str, Any] = {"linewidth": 1.3}
+_LOWER_BOUND: dict[str, Any] = {"linewidth": 0.8, "dashes": (3, 2)}
 _LEGEND_ROW = 6  # entries that fit side by side
 
 
-def accuracy_distortion(
+def accuracy_distortion_figure(
     curves: pd.DataFrame,
     *,
-    certified: pd.DataFrame,
+    lower_bounds: pd.DataFrame,
     models: Mapping[str, str],
     norms: Sequence[str],
     epsilons: Mapping[str, float],
-) -> plt.Figure:
-    """One panel a norm, one curve a model, and a thin dashed one where the model's accuracy is certified.
+) -> Figure:
+    """One panel per norm with one curve per model, and a thin dashed one where it has lower bounds.
 
-    curves, certified: model, norm, distance, accuracy; certified may have no rows
+    curves, lower_bounds: model, norm, distance, accuracy; lower_bounds may have no rows
     models: labels, in the order of the legend; epsilons: marked by a vertical line
     """
-    begin()
+    set_style()
     figure, panels = plt.subplots(
         1, len(norms), figsize=(TEXT_WIDTH, 2.2), sharey=True, squeeze=False, layout="constrained"
     )
     styles = model_styles(models)
     for panel, norm in zip(panels[0], norms, strict=True):
-        shown = curves[curves["norm"] == norm]
-        limit = _limit(shown, epsilons[norm])
+        attacked = curves[curves["norm"] == norm]
+        bounded = lower_bounds[lower_bounds["norm"] == norm]
+        limit = _limit(attacked, epsilons[norm])
         for model in models:
-            _draw(panel, shown[shown["model"] == model], limit, {"linewidth": 1.3, **styles[model]})
-            known = certified[(certified["model"] == model) & (certified["norm"] == norm)]
-            _draw(panel, known, limit, {**_CERTIFIED, "color": styles[model]["color"]})
-        if not len(shown):
+            _draw_curve(panel, attacked[attacked["model"] == model], limit, {**_ATTACKED, **styles[model]})
+            dashed = {**_LOWER_BOUND, "color": styles[model]["color"]}
+            _draw_curve(panel, bounded[bounded["model"] == model], limit, dashed)
+        if not len(attacked):
             panel.text(0.5, 0.5, "no attack was run", ha="center", transform=panel.transAxes)
         panel.axvline(epsilons[norm], color="0.4", linewidth=0.8, linestyle=":")
-        panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=UNITS[norm], title=NORM_LABELS[norm])
+        panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=NORMS[norm].quantity, title=NORMS[norm].label)
     panels[0][0].set_ylabel("accuracy")
-    handles = [plt.Line2D([], [], linewidth=1.3, label=models[model], **styles[model]) for model in models]
-    if len(certified):
-        handles.append(plt.Line2D([], [], color="0.3", label="certified", **_CERTIFIED))
-    rows = -(-len(handles) // _LEGEND_ROW)
-    columns = -(-len(handles) // rows)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=2.6)
+    _draw_legend(figure, models, styles, with_bounds=len(lower_bounds) > 0)
     sns.despine(figure)
     return figure
 
 
-def _draw(panel: plt.Axes, curve: pd.DataFrame, limit: float, style: Mapping) -> None:
+def _draw_curve(panel: Axes, curve: pd.DataFrame, limit: float, style: Style) -> None:
     """The steps of a curve, drawn on to the edge of the panel; nothing for a curve without points."""
     if len(curve):
         distances = [*curve["distance"], limit]
@@ -60,7 +62,19 @@ def _draw(panel: plt.Axes, curve: pd.DataFrame, limit: float, style: Mapping) ->
         panel.step(distances, accuracies, where="post", **style)
 
 
-def _limit(shown: pd.DataFrame, threshold: float) -> float:
-    """The end of the axis: where the last curve has nearly come to rest, beyond the threshold at least."""
-    falling = shown[shown["accuracy"] > 0.02]["distance"]
-    return max(1.3 * threshold, 1.05 * falling.max() if len(falling) else 0.0)
+def _draw_legend(
+    figure: Figure, models: Mapping[str, str], styles: Mapping[str, Style], with_bounds: bool
+) -> None:
+    """A legend below the panels, in as few rows as its entries fit in."""
+    handles = [Line2D([], [], label=models[model], **_ATTACKED, **styles[model]) for model in models]
+    if with_bounds:
+        handles.append(Line2D([], [], color="0.3", label="lower bound", **_LOWER_BOUND))
+    rows = -(-len(handles) // _LEGEND_ROW)
+    columns = -(-len(handles) // rows)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=2.6)
+
+
+def _limit(attacked: pd.DataFrame, epsilon: float) -> float:
+    """The end of the axis: where the last curve is nearly flat, and beyond epsilon."""
+    falling = attacked[attacked["accuracy"] > 0.02]["distance"]
+    return max(1.3 * epsilon, 1.05 * falling.max() if len(falling) else 0.0)

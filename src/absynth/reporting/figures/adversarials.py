@@ -1,69 +1,76 @@
-"""Figure 3 and Figures 5 to 7: the nearest adversarials of every model."""
+"""Figure 3 and Figures 5 to 7: the best adversarials on every model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
 
-from absynth.evaluation.selection import by_quantile, one_per_class
+from absynth.norms import NORMS
 from absynth.reporting.figures.grid import Cell, Row, image_grid
-from absynth.reporting.figures.style import NORM_LABELS, format_distance
 
-Columns = Mapping[str, np.ndarray]
+Columns = Mapping[str, npt.NDArray[Any]]  # of absynth.io.records.MINIMAL
 
 
-def adversarials(
-    minimal: Mapping[str, Columns], clean: np.ndarray, *, models: Mapping[str, str], norm: str, seed: int
-):
-    """One sample of each class in a column: the clean image, then each model's nearest adversarial.
+def adversarials_grid(
+    minimal: Mapping[str, Columns],
+    clean: npt.NDArray[np.float32],
+    chosen: Sequence[int],
+    *,
+    models: Mapping[str, str],
+    norm: str,
+) -> Figure:
+    """One column per image: the clean image, then the best adversarial on each model, with class and distance.
 
-    minimal: by model the columns of `absynth.io.records.MINIMAL`; clean (n, 1, 28, 28): test images by index
+    minimal: by model, the same images in the same order; clean (n, 1, 28, 28): test images by index
+    chosen: positions in `minimal` of the images shown
     models: labels, in the order of the rows; those without a file in `minimal` are left out
     """
     shown = [model for model in models if model in minimal]
-    first = minimal[shown[0]]
-    distances = {model: minimal[model]["distance"] for model in shown}
-    chosen = one_per_class(first["index"], first["label"], distances, seed)
-    indices = first["index"][chosen]
-    rows = [
-        Row(
-            "clean",
-            [Cell(clean[i, 0], str(label)) for i, label in zip(indices, first["label"][chosen], strict=True)],
-        )
-    ]
+    first, positions = minimal[shown[0]], list(chosen)
+    images = zip(first["index"][positions], first["label"][positions], strict=True)
+    rows = [Row("clean", [Cell(clean[index, 0], str(label)) for index, label in images])]
     for model in shown:
-        cells = [_cell(minimal[model], position, norm) for position in chosen]
+        cells = [_adversarial_cell(minimal[model], position, norm) for position in positions]
         rows.append(Row(models[model], cells))
-    return image_grid(rows, title=f"Nearest {NORM_LABELS[norm]} adversarials: taken for (distance)")
+    return image_grid(rows, title=f"{NORMS[norm].label}: predicted class (distance)")
 
 
-def _cell(columns: Columns, position: int, norm: str) -> Cell:
-    distance, taken_for = columns["distance"][position], columns["adversarial_prediction"][position]
+def _adversarial_cell(columns: Columns, position: int, norm: str) -> Cell:
+    distance, prediction = columns["distance"][position], columns["adversarial_prediction"][position]
     if np.isinf(distance):
         return Cell(None, "none found")
-    caption = f"{taken_for} (clean)" if distance == 0 else f"{taken_for} ({format_distance(distance, norm)})"
+    caption = f"{prediction} (clean)" if distance == 0 else f"{prediction} ({NORMS[norm].format(distance)})"
     return Cell(columns["adversarial"][position, 0], caption)
 
 
-def quantiles(
-    minimal: Mapping[str, Columns], *, models: Mapping[str, str], norm: str, n: int, seed: int, bins: int = 4
-):
-    """For each model, in a row, n random adversarials from each of `bins` equal parts of its distances.
+def quantiles_grid(
+    minimal: Mapping[str, Columns],
+    chosen: Mapping[str, Sequence[Sequence[int]]],
+    *,
+    models: Mapping[str, str],
+    norm: str,
+    n: int,
+) -> Figure:
+    """One row per model: up to n adversarials from each of equally many parts of its distances.
 
-    minimal, models: as for `adversarials`
+    chosen: by model and part, positions in `minimal` of those shown; fewer than n leave empty squares
+    minimal, models: as for `adversarials_grid`
     """
-    rows = []
+    rows, n_parts = [], 1
     for model in (model for model in models if model in minimal):
-        columns = minimal[model]
         cells = []
-        for part in by_quantile(columns["distance"], n, seed, bins):
-            cells += [_quantile_cell(columns, position, norm) for position in part]
+        for part in chosen[model]:
+            cells += [_quantile_cell(minimal[model], position, norm) for position in part]
             cells += [Cell(None)] * (n - len(part))
         rows.append(Row(models[model], cells))
-    edges = [f"{100 * i // bins} – {100 * (i + 1) // bins} %" for i in range(bins)]
+        n_parts = len(chosen[model])
+    edges = [f"{100 * i // n_parts} – {100 * (i + 1) // n_parts} %" for i in range(n_parts)]
     return image_grid(rows, columns=edges, group=n)
 
 
 def _quantile_cell(columns: Columns, position: int, norm: str) -> Cell:
-    label, taken_for = columns["label"][position], columns["adversarial_prediction"][position]
-    distance = format_distance(columns["distance"][position], norm)
-    return Cell(columns["adversarial"][position, 0], f"{label}→{taken_for}\n{distance}")
+    label, prediction = columns["label"][position], columns["adversarial_prediction"][position]
+    distance = NORMS[norm].format(columns["distance"][position])
+    return Cell(columns["adversarial"][position, 0], f"{label}→{prediction}\n{distance}")

@@ -1,67 +1,69 @@
-"""The bracket: what certificates and attacks leave open, image by image and as accuracies."""
+"""The bracket: lower and upper bound of each image, and the accuracies that follow from them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from absynth.reporting.figures.style import NORM_LABELS, TEXT_WIDTH, UNITS, begin, model_styles
+from absynth.norms import NORMS
+from absynth.reporting.figures.style import TEXT_WIDTH, Style, model_styles, set_style
 
-SIDES = {"certified": 0.8, "attacked": 1.4}  # widths of the lines
+_LABELS = {"certified": "lower bound", "attacked": "under attack"}  # of the sides of an accuracy
+_WIDTHS = {"certified": 0.8, "attacked": 1.4}  # of their lines
 
 
-def draw_bracket(
+def bracket_figure(
     intervals: pd.DataFrame, curves: pd.DataFrame, *, models: Mapping[str, str], norms: Sequence[str]
-) -> plt.Figure:
-    """Above, one row a model: the images' intervals in the order of their upper ends. Below, all models: certified
-    accuracy (filled up to) and accuracy under attack. One column a norm.
+) -> Figure:
+    """One column per norm. One row per model: the images' intervals, sorted by their upper ends. Below, for all
+    models, the accuracy guaranteed by the lower bounds and that under attack, with the area between them filled.
 
     intervals: model, norm, index, lower, upper; curves: model, norm, side, distance, accuracy
     models: labels of all models; those without an interval are left out
     """
-    begin()
+    set_style()
     shown = [model for model in models if model in set(intervals["model"])]
     styles = model_styles(models)
+    size = (TEXT_WIDTH, 1.5 * len(shown) + 1.9)
     figure, panels = plt.subplots(
-        len(shown) + 1,
-        len(norms),
-        figsize=(TEXT_WIDTH, 1.5 * len(shown) + 1.9),
-        squeeze=False,
-        layout="constrained",
-        sharex="col",
+        len(shown) + 1, len(norms), figsize=size, squeeze=False, layout="constrained", sharex="col"
     )
-    for column, norm in enumerate(norms):
-        limit = _limit(intervals[intervals["norm"] == norm])
-        for row, model in enumerate(shown):
-            chosen = (intervals["model"] == model) & (intervals["norm"] == norm)
-            _draw_intervals(panels[row][column], intervals[chosen], limit, styles[model]["color"])
-            if column == 0:
-                panels[row][column].set_ylabel(f"{models[model]}\nimages")
-        of_norm = curves[curves["norm"] == norm]
-        for model in shown:
-            _draw_curves(panels[-1][column], of_norm[of_norm["model"] == model], limit, styles[model])
-        panels[-1][column].set(xlim=(0, limit), ylim=(0, 1.01), xlabel=UNITS[norm])
-        panels[0][column].set_title(NORM_LABELS[norm])
-    panels[-1][0].set_ylabel("accuracy" if shown else "no model with\na certificate")
-    handles = [plt.Line2D([], [], color="0.3", linewidth=width, label=side) for side, width in SIDES.items()]
+    for column, norm in zip(panels.T, norms, strict=True):
+        of_norm = intervals[intervals["norm"] == norm]
+        curves_of_norm = curves[curves["norm"] == norm]
+        limit = _limit(of_norm)
+        for panel, model in zip(column[:-1], shown, strict=True):
+            _draw_intervals(panel, of_norm[of_norm["model"] == model], limit, styles[model]["color"])
+            curves_of_model = curves_of_norm[curves_of_norm["model"] == model]
+            _draw_curves(column[-1], curves_of_model, limit, styles[model])
+        column[-1].set(xlim=(0, limit), ylim=(0, 1.01), xlabel=NORMS[norm].quantity)
+        column[0].set_title(NORMS[norm].label)
+    for panel, model in zip(panels[:-1, 0], shown, strict=True):
+        panel.set_ylabel(f"{models[model]}\nimages")
+    panels[-1][0].set_ylabel("accuracy" if shown else "no model with\nlower bounds")
+    handles = [Line2D([], [], color="0.3", linewidth=_WIDTHS[side], label=_LABELS[side]) for side in _LABELS]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     sns.despine(figure)
     return figure
 
 
-def _limit(shown: pd.DataFrame) -> float:
-    """The end of the axis: beyond all finite bounds and all but the most distant finite adversarials."""
-    lower, upper = (shown[side][np.isfinite(shown[side])] for side in ("lower", "upper"))
+def _limit(intervals: pd.DataFrame) -> float:
+    """The end of the axis: beyond all finite lower bounds and 98 % of the finite upper ones."""
+    lower, upper = (intervals[side][np.isfinite(intervals[side])] for side in ("lower", "upper"))
     ends = [*lower, *([upper.quantile(0.98)] if len(upper) else [])]
     return 1.05 * max(ends, default=1.0) or 1.0
 
 
-def _draw_intervals(panel: plt.Axes, shown: pd.DataFrame, limit: float, colour) -> None:
+def _draw_intervals(panel: Axes, intervals: pd.DataFrame, limit: float, colour: Any) -> None:
     """A line from each image's lower to its upper end; to the edge where every attack failed, nothing where no
     perturbation can succeed."""
-    ordered = shown.sort_values(["upper", "lower"])
+    ordered = intervals.sort_values(["upper", "lower"])
     lower, upper = (ordered[side].clip(upper=2 * limit).to_numpy() for side in ("lower", "upper"))
     places = np.arange(len(ordered))
     width = max(0.3, min(2.0, 60 / max(len(ordered), 1)))
@@ -71,15 +73,16 @@ def _draw_intervals(panel: plt.Axes, shown: pd.DataFrame, limit: float, colour) 
     panel.set(ylim=(-1, max(len(ordered), 1)), yticks=[])
 
 
-def _draw_curves(panel: plt.Axes, shown: pd.DataFrame, limit: float, style: Mapping) -> None:
-    """Steps of both accuracies, the true one somewhere in the area between."""
-    grid = np.unique([*shown["distance"].clip(upper=limit), 0.0, limit])
-    sides = []
-    for side, width in SIDES.items():
-        curve = shown[shown["side"] == side].sort_values("distance")
+def _draw_curves(panel: Axes, curves: pd.DataFrame, limit: float, style: Style) -> None:
+    """The steps of both accuracies of one model; its robust accuracy lies in the area between."""
+    grid = np.unique([*curves["distance"].clip(upper=limit), 0.0, limit])
+    accuracies = []
+    for side, width in _WIDTHS.items():
+        curve = curves[curves["side"] == side].sort_values("distance")
         if not len(curve):
             return
         place = np.searchsorted(curve["distance"].to_numpy(), grid, side="right") - 1
-        sides.append(curve["accuracy"].to_numpy()[place])
-        panel.step(grid, sides[-1], where="post", linewidth=width, **style)
-    panel.fill_between(grid, *sides, step="post", color=style["color"], alpha=0.2, linewidth=0)
+        accuracies.append(curve["accuracy"].to_numpy()[place])
+        panel.step(grid, accuracies[-1], where="post", linewidth=width, **style)
+    guaranteed, attacked = accuracies
+    panel.fill_between(grid, guaranteed, attacked, step="post", color=style["color"], alpha=0.2, linewidth=0)

@@ -1,17 +1,20 @@
-"""Figure 4: what each model comes to be sure of when its confidence is climbed from noise."""
+"""Figure 4: where gradient ascent on each model's confidence leads from noise."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from absynth.reporting.figures.grid import Cell, Row, image_grid
 
 
-def distal(
-    ascents: Mapping[str, Mapping[str, np.ndarray]], table: pd.DataFrame, *, models: Mapping[str, str]
-):
-    """One row a model, one column a class: where the ascent from the first seed's noise ended.
+def distal_grid(
+    ascents: Mapping[str, Mapping[str, npt.NDArray[Any]]], table: pd.DataFrame, *, models: Mapping[str, str]
+) -> Figure:
+    """One row per model, one column per class: where the ascent from the first seed's noise ended.
 
     ascents: by model the columns of `absynth.io.records.DISTAL`; table: tables/distal.csv
     models: labels, in the order of the rows; those without ascents are left out
@@ -20,17 +23,17 @@ def distal(
     rows, labels = [], []
     for model in (model for model in models if model in ascents):
         columns = ascents[model]
-        chosen = np.flatnonzero(columns["seed"] == columns["seed"].min())
-        labels = columns["label"][chosen].tolist()
+        first = np.flatnonzero(columns["seed"] == columns["seed"].min())
+        labels = columns["label"][first].tolist()
         cells = [
             Cell(
                 columns["image"][i, 0],
                 f"{columns['final_confidence'][i]:.2f} ({columns['steps'][i]})",
-                strong=bool(columns["reached"][i]),
+                bold=bool(columns["reached"][i]),
             )
-            for i in chosen
+            for i in first
         ]
-        row = counts.loc[model]
-        told = f"{models[model]}\nsure: {row['reached']:.0f} of {row['n']:.0f}\nof noise: {row['distal']:.0f}"
-        rows.append(Row(told, cells))
+        count = counts.loc[model]
+        reached = f"reached: {count['reached']:.0f} of {count['n']:.0f}"
+        rows.append(Row(f"{models[model]}\n{reached}\ndistal: {count['distal']:.0f}", cells))
     return image_grid(rows, columns=[f"to {label}" for label in labels])

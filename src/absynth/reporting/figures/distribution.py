@@ -1,15 +1,20 @@
-"""Figure 8: how the distances of the nearest adversarials are distributed."""
+"""Figure 8: the distribution of the distances of the best adversarials."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from absynth.reporting.figures.style import NORM_LABELS, TEXT_WIDTH, UNITS, begin, model_styles
+from absynth.norms import NORMS
+from absynth.reporting.figures.style import TEXT_WIDTH, model_styles, set_style
 
-_BOX = {
+_BOX: dict[str, Any] = {
     "orientation": "horizontal",
     "widths": 0.55,
     "showfliers": False,
@@ -19,21 +24,20 @@ _BOX = {
 }
 
 
-def distribution(
+def distribution_figure(
     distances: pd.DataFrame,
     *,
     models: Mapping[str, str],
     norms: Sequence[str],
     epsilons: Mapping[str, float],
-) -> plt.Figure:
-    """One panel a norm, one box a model over all its finite distances, each sample a dot.
+) -> Figure:
+    """One panel per norm, one box per model over all its finite distances, one dot per image.
 
-    distances: model, norm, distance (0 where the clean image is misclassified, inf where every attack failed)
+    distances: model, norm, distance (0 where the clean image is misclassified, as in the paper; inf where every
+        attack failed: the share of those is written at the right)
     models: labels, in order from above; epsilons: marked by a vertical line
-
-    Misclassified images count as distance 0, as in the paper; how often every attack failed is written at the right.
     """
-    begin()
+    set_style()
     size = (TEXT_WIDTH, 0.55 + 0.32 * max(len(models), 2))
     figure, panels = plt.subplots(
         1, len(norms), figsize=size, sharey=True, squeeze=False, layout="constrained"
@@ -44,16 +48,24 @@ def distribution(
         room = 1.05 if len(finite) == len(shown) else 1.25  # for the share of failures
         limit = room * max(1.2 * epsilons[norm], finite.max() if len(finite) else 0.0)
         for place, (model, style) in enumerate(model_styles(models).items()):
-            _draw(panel, shown[shown["model"] == model]["distance"].to_numpy(), place, style["color"], limit)
+            of_model = shown[shown["model"] == model]["distance"].to_numpy()
+            _draw_row(panel, of_model, place, style["color"], limit)
         panel.axvline(epsilons[norm], color="0.4", linewidth=0.8, linestyle=":")
-        panel.set(xlim=(-0.02 * limit, limit), xlabel=UNITS[norm], title=NORM_LABELS[norm])
+        panel.set(xlim=(-0.02 * limit, limit), xlabel=NORMS[norm].quantity, title=NORMS[norm].label)
     panels[0][0].set_yticks(range(len(models)), models.values())
     panels[0][0].set_ylim(len(models) - 0.5, -0.5)
     sns.despine(figure)
     return figure
 
 
-def _draw(panel: plt.Axes, distance: np.ndarray, place: int, colour, limit: float) -> None:
+def _draw_row(
+    panel: Axes,
+    distance: npt.NDArray[np.float64],
+    place: int,
+    colour: tuple[float, float, float],
+    limit: float,
+) -> None:
+    """The dots, box and share of failures of one model."""
     finite = distance[np.isfinite(distance)]
     if not len(distance):
         panel.text(0.02 * limit, place, "not attacked", va="center", fontsize=6.5, color="0.3")

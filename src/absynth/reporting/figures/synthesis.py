@@ -1,52 +1,57 @@
 """What the generative models have learnt: samples, and the reconstructions behind their decisions."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
 
+from absynth.norms import NORMS
 from absynth.reporting.figures.grid import Cell, Row, image_grid
-from absynth.reporting.figures.style import NORM_LABELS
 
-Columns = Mapping[str, np.ndarray]
+Columns = Mapping[str, npt.NDArray[Any]]
 _IMAGES = ("clean", "adversarial")
 _CLASSES = ("as its label", "as its rival")
 
 
-def samples(columns: Columns):
-    """One column a class, one row a latent: columns are those of `absynth.io.records.SAMPLES`."""
+def samples_grid(columns: Columns) -> Figure:
+    """One column per class, one row per latent: columns are those of `absynth.io.records.SAMPLES`."""
     classes = np.unique(columns["label"]).tolist()
     by_class = [columns["image"][columns["label"] == c] for c in classes]
     rows = [Row("", [Cell(images[i, 0]) for images in by_class]) for i in range(len(by_class[0]))]
     return image_grid(rows, columns=[str(c) for c in classes])
 
 
-def reconstructions(explained: Mapping[str, Columns], norms: Mapping[str, str], *, models: Mapping[str, str]):
-    """One column a sample: the image, its adversarial, and what each of the two classes makes of either.
+def reconstructions_grid(
+    found: Mapping[str, Columns], norms: Mapping[str, str], *, models: Mapping[str, str]
+) -> Figure:
+    """One column per sample: the image, its adversarial, and the reconstructions of both by both classes.
 
-    explained: by model the columns of `absynth.io.records.RECONSTRUCTIONS`; norms: by model, of the adversarials
+    found: by model the columns of `absynth.io.records.RECONSTRUCTIONS`; norms: by model, that of the adversarials
     models: labels, in the order of the blocks; those without reconstructions are left out
     """
-    rows = []
-    for model in (model for model in models if model in explained):
-        columns = explained[model]
+    rows: list[Row] = []
+    for model in (model for model in models if model in found):
+        columns = found[model]
         if not len(columns["label"]):
             rows.append(Row(models[model], [Cell(None, "no adversarial")]))
             continue
-        pairs = list(zip(columns["label"], columns["rival"], strict=True))
+        classes = list(zip(columns["label"], columns["rival"], strict=True))
         for i, kind in enumerate(_IMAGES):
-            captions = [f"{label} → {rival}" if i else str(label) for label, rival in pairs]
+            captions = [f"{label} → {rival}" if i else str(label) for label, rival in classes]
             cells = [Cell(*shown) for shown in zip(columns[kind][:, 0], captions, strict=True)]
-            name = f"{models[model]}\n{NORM_LABELS[norms[model]] + ' ' if i else ''}{kind}"
+            name = f"{models[model]}\n{NORMS[norms[model]].label + ' ' if i else ''}{kind}"
             rows.append(Row(name, cells, gap=0.0 if i else 0.08 * bool(rows)))
-            rows += [Row(_CLASSES[j], _made(columns, i, j)) for j in range(2)]
+            rows += [Row(_CLASSES[j], _reconstruction_cells(columns, i, j)) for j in range(2)]
     return image_grid(rows, largest=0.55)
 
 
-def _made(columns: Columns, i: int, j: int) -> list[Cell]:
+def _reconstruction_cells(columns: Columns, i: int, j: int) -> list[Cell]:
     """Reconstructions of image i by class j with their energies, bold where lower than the other class's."""
     energy = columns["energy"][:, i]  # (n, 2)
     return [
-        Cell(image, f"{own:.1f}", strong=bool(own < other))
+        Cell(image, f"{own:.1f}", bold=bool(own < other))
         for image, own, other in zip(
             columns["reconstruction"][:, i, j, 0], energy[:, j], energy[:, 1 - j], strict=True
         )

@@ -1,25 +1,26 @@
-"""How the models' losses fell in training."""
+"""The curves of the models' trainings."""
 
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.figure import Figure
 
-from absynth.reporting.figures.style import TEXT_WIDTH, begin, line_styles, model_styles
+from absynth.reporting.figures.style import TEXT_WIDTH, line_styles, model_styles, set_style
 
 _TITLES = {"loss": "loss", "accuracy": "accuracy on training images", "kl": "KL divergence"}
 
 
-def training(
+def training_figure(
     classifiers: Mapping[str, pd.DataFrame], vaes: Mapping[int, pd.DataFrame], *, models: Mapping[str, str]
-) -> plt.Figure:
+) -> Figure:
     """Loss and accuracy of each classifier, loss and KL of each class's VAE, against the epoch.
 
     classifiers: by model, epoch, loss and accuracy; vaes: by class, epoch, loss and kl; either may be empty
     models: labels and, by their order, colours
     """
-    begin()
+    set_style()
     styles = model_styles(models)
     blocks = []
     if classifiers:
@@ -27,13 +28,8 @@ def training(
         blocks.append(("Classifiers", curves, ("loss", "accuracy")))
     if vaes:
         lines = line_styles([str(label) for label in vaes])
-        blocks.append(
-            (
-                "VAEs",
-                [(str(label), curve, lines[str(label)]) for label, curve in vaes.items()],
-                ("loss", "kl"),
-            )
-        )
+        curves = [(str(label), curve, lines[str(label)]) for label, curve in vaes.items()]
+        blocks.append(("VAEs", curves, ("loss", "kl")))
     size = (TEXT_WIDTH, 2.5 * len(blocks))
     figure, panels = plt.subplots(len(blocks), 2, figsize=size, squeeze=False, layout="constrained")
     for (name, curves, quantities), row in zip(blocks, panels, strict=True):
