@@ -16,8 +16,8 @@ from run_settings import command_of, weights_of
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *captions: str) -> list[str]:
     """A table, text aligned left and numbers right, with captions below."""
     rows = list(rows)
-    worded = [any(re.search("[A-Za-z]{2}", row[i]) for row in rows) for i in range(len(header))]
-    lines = [header, [":--" if words else "--:" for words in worded], *rows]
+    textual = [any(re.search("[A-Za-z]{2}", row[i]) for row in rows) for i in range(len(header))]
+    lines = [header, [":--" if text else "--:" for text in textual], *rows]
     table = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
     return [*table, "", *(line for caption in captions for line in (caption, ""))]
 

@@ -1,4 +1,4 @@
-"""A headless Chromium: what a page becomes in it, and what it complains of."""
+"""A headless Chromium: the document that a page becomes in it, and its console messages."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ def open_page(page: Path, profile: Path, script: str = "", width: int = 1280) ->
     """Open a copy of a page, with `script` run when it has loaded, without any network.
 
     profile: a new, empty folder
-    Returns the document as it then stands, and the messages that its console received
+    Returns the document after that, and the messages on its console
     """
     copy = profile / "page.html"
     profile.mkdir()

@@ -1,4 +1,4 @@
-"""The report is one page that holds everything, renders in a browser, sorts its tables and asks no network."""
+"""The report is one self-contained page that renders in a browser and sorts its tables."""
 
 import html
 import json
@@ -83,7 +83,7 @@ def page(tmp_path_factory) -> Path:
     return folder / "report.html"
 
 
-def test_the_page_names_no_other_file_or_host(page):
+def test_page_refers_to_no_other_file_or_host(page):
     text = page.read_text(encoding="utf-8")
     sources = re.findall(r'(?:src|href)="([^"]{0,40})', text)
     assert sources
@@ -99,7 +99,7 @@ def test_text_from_the_config_is_escaped(page):
     assert "<i>model" not in text
 
 
-def test_the_page_says_what_the_run_was_made_with(page):
+def test_page_states_versions_and_machine_of_the_run(page):
     found = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.read_text(encoding="utf-8")))
     assert found["torch"] == "9.9"  # recorded with the attacks, whatever is installed now
     assert found["processor"] == "Abacus &amp; Co"
@@ -107,7 +107,7 @@ def test_the_page_says_what_the_run_was_made_with(page):
     assert found["records made (UTC)"] == "2023-11-14"
 
 
-def test_sections_with_nothing_in_them_are_left_out(page):
+def test_empty_sections_are_left_out(page):
     text = page.read_text(encoding="utf-8")
     assert re.findall('<section id="(.*?)">', text) == ["minimal", "run"]
 
@@ -130,7 +130,7 @@ check.textContent = JSON.stringify(found); document.body.append(check);
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_browser_renders_figures_and_sorts_tables_without_complaint(page, tmp_path, width):
+def test_browser_renders_figures_and_sorts_tables_without_errors(page, tmp_path, width):
     document, console = open_page(page, tmp_path / "browser", CHECK, width)
     assert console == []
     found = json.loads(html.unescape(re.search(r'<pre id="check">(.*?)</pre>', document, re.S)[1]))
@@ -143,7 +143,7 @@ def test_a_browser_renders_figures_and_sorts_tables_without_complaint(page, tmp_
     assert "10.00 / 50%" in document
 
 
-def test_a_browser_s_complaint_is_heard(page, tmp_path):
+def test_error_of_the_page_is_noticed(page, tmp_path):
     _, console = open_page(page, tmp_path / "browser", "missing();")
     assert any("missing is not defined" in message for message in console)
 
@@ -170,7 +170,7 @@ def test_table_1_is_sorted_by_medians():
     assert [cell.sort for cell in table.groups[0][1][0]] == ["Clean", 99.0, 99.0, 99.0]
 
 
-def test_cells_say_where_there_is_nothing():
+def test_missing_values_are_shown_as_dashes():
     frame = pd.DataFrame({"model": ["cnn", "x"], "n": [3, 4], "median_steps": [float("nan"), 1234.6]})
     table = distal_table(frame, LABELS)
     assert table.header == ["model", "ascents", "steps"]
@@ -181,7 +181,7 @@ def test_cells_say_where_there_is_nothing():
     assert table.groups[0][1][0][2].sort is None
 
 
-def test_numbers_are_formatted_for_reading_and_sorted_by_value():
+def test_numbers_are_formatted_and_sorted_by_value():
     row = runtime_table(frames()["runtime"]).groups[0][1][0]
     assert [(cell.text, cell.sort) for cell in row] == [
         ("attack", "attack"), ("4", 4), ("90.0 s", 90), ("60.0 s", 60), ("512", 512.4),
@@ -195,16 +195,16 @@ def test_attacks_have_their_titles():
     table = attacks_table(statistics(), LABELS, TITLES)
     assert [cell.text for cell in table.groups[0][1][0]][:3] == ["L2", "FGM", "CNN"]
     assert table.groups[0][1][0][8].text == "16.0 s"
-    assert table.worded == [True] * 3 + [False] * 6 + [True]
+    assert table.textual == [True] * 3 + [False] * 6 + [True]
 
 
 def test_the_summary_names_the_most_robust_model():
     rows = ROBUSTNESS[(ROBUSTNESS["model"] != "mine") & (ROBUSTNESS["norm"] != "linf")]
     assert summary(rows, LABELS) == [
-        "L2: CNN withstands most, with a median distance of 10.00 (50 % accuracy at the threshold).",
-        "L0: CNN withstands most, with a median distance of 10.0 (50 % accuracy at the threshold).",
+        "L2: CNN is the most robust, with a median distance of 10.00 (50 % accuracy at ε).",
+        "L0: CNN is the most robust, with a median distance of 10.0 (50 % accuracy at ε).",
     ]
-    assert "My model withstands most, with a median distance of ∞" in summary(ROBUSTNESS, LABELS)[0]
+    assert "My model is the most robust, with a median distance of ∞" in summary(ROBUSTNESS, LABELS)[0]
 
 
 def test_an_empty_table_has_a_header_alone():
@@ -216,7 +216,7 @@ def test_an_empty_table_has_a_header_alone():
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "workflow" / "report").glob("*.rst")), ids=lambda path: path.stem
 )
-def test_captions_can_be_read(path, tmp_path):
+def test_captions_can_be_rendered(path, tmp_path):
     drawing = tmp_path / "drawing.svg"
     drawing.write_text("<svg/>", encoding="utf-8")
     config = {**shipped(), "distal": {"confidence": 0.9, "steps": 7}}

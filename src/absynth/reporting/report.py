@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that holds its tables, figures and settings, and needs nothing else."""
+"""The report of a run: one self-contained HTML page with its tables, figures and settings."""
 
 import base64
 import math
@@ -15,12 +15,12 @@ from markupsafe import Markup
 
 from absynth.norms import NORMS
 
-LARGEST = 1e308  # by which infinity is sorted
+LARGEST = 1e308  # sort key of infinity
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows, and by what it is sorted: a number, or None where there is nothing."""
+    """The text that a table shows, and its sort key: a number or a text, None for an empty cell."""
 
     text: str
     sort: float | str | None
@@ -28,27 +28,31 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A sortable table. Each group of rows is sorted by itself, under its title if it has one."""
+    """A sortable table. Rows are sorted within each group, which may have a title."""
 
     header: Sequence[str]
     groups: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
 
     @property
-    def worded(self) -> list[bool]:
-        """Which columns hold words and not numbers."""
+    def textual(self) -> list[bool]:
+        """Which columns hold text rather than numbers."""
         rows = [row for _, rows in self.groups for row in rows]
         return [any(isinstance(row[i].sort, str) for row in rows) for i in range(len(self.header))]
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column of a table: of which column of the CSV, under which title, formatted how."""
+    """One column of a table: the column of the CSV it shows, its title and its format.
+
+    format: a format string, labels by value, or a function of the value
+    """
 
     name: str
     title: str
     format: str | Mapping[str, str] | Callable[[Any], str] = "{}"
 
     def cell(self, value: Any) -> Cell:
+        """The cell of a value; "–" where it is missing."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return Cell("–", None)
         if isinstance(value, float) and math.isinf(value):
@@ -61,29 +65,29 @@ class Field:
 
 
 def flat_table(frame: pd.DataFrame, fields: Sequence[Field]) -> Table:
-    """A table of one group, of those fields that the frame has."""
+    """A table of one group, with those fields that the frame has."""
     shown = [field for field in fields if field.name in frame]
     rows = [[field.cell(row[field.name]) for field in shown] for row in frame.to_dict("records")]
     return Table([field.title for field in shown], [("", rows)])
 
 
 def summary(robustness: pd.DataFrame, models: Mapping[str, str]) -> list[str]:
-    """One sentence a norm: which model has the largest median distance over all attacks."""
+    """One sentence per norm: which model has the largest median distance over all attacks."""
     sentences = []
     overall = robustness[robustness["attack"] == "all"]
     for norm, rows in overall.groupby("norm", sort=False):
         best = rows.loc[rows["median"].idxmax()]
         median = "∞" if math.isinf(best["median"]) else NORMS[norm].format_median(best["median"])
         sentences.append(
-            f"{NORMS[norm].title}: {models[best['model']]} withstands most, with a median distance of {median} "
-            f"({100 * best['accuracy']:.0f} % accuracy at the threshold)."
+            f"{NORMS[norm].title}: {models[best['model']]} is the most robust, with a median distance of {median} "
+            f"({100 * best['accuracy']:.0f} % accuracy at ε)."
         )
     return sentences
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure in a section: its source, an SVG as a data URI, and its caption, which is safe HTML."""
+    """A figure in a section: its source, an SVG as a data URI, and its caption as safe HTML."""
 
     section: str
     title: str
@@ -101,10 +105,10 @@ class Figure:
         title: str,
         wildcards: Mapping[str, str],
     ) -> "Figure":
-        """Take an SVG file and a caption as Snakemake's own report has it: reStructuredText with Jinja.
+        """Read an SVG file and a caption in the format of Snakemake's report: reStructuredText with Jinja.
 
-        title: may name wildcards, as in "{norm}"
-        As an image the drawing is isolated from the page, so that identifiers of two drawings cannot clash.
+        drawing, text: the files of figure and caption; title: may name wildcards, as in "{norm}"
+        The SVG is embedded as an image, which isolates it: identifiers of two figures cannot clash.
         """
         job = SimpleNamespace(config=config, wildcards=SimpleNamespace(**wildcards))
         filled = Environment().from_string(Path(text).read_text(encoding="utf-8")).render(snakemake=job)
@@ -118,7 +122,7 @@ class Figure:
 
 
 def render(template: str | Path, **content: Any) -> str:
-    """Fill the page's template; whatever is text in `content` is escaped."""
+    """Fill in the page's template; text in `content` is escaped."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,6 +1,6 @@
-"""The report's tables: which columns of which CSV they show, and how."""
+"""The report's tables: the columns of which CSV they show, and how."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -11,15 +11,15 @@ from absynth.reporting.report import LARGEST, Cell, Field, Table, flat_table
 def report_tables(
     frames: Mapping[str, pd.DataFrame], models: Mapping[str, str], attacks: Mapping[str, Mapping[str, str]]
 ) -> dict[str, tuple[str, Table]]:
-    """Title and table by section, of the frames there are; by the stem of its file under tables/ each.
+    """Title and table by section, for the frames that are given.
 
-    models: labels; attacks: titles, by norm
+    frames: by the stems of their files under tables/; models: labels; attacks: titles, by norm
     """
-    made = {
-        "minimal": ("table1", "Table 1: median distance / accuracy at the threshold ε", robustness_table),
+    known: dict[str, tuple[str, str, Callable[..., Table]]] = {
+        "minimal": ("table1", "Table 1: median distance / accuracy at ε", robustness_table),
         "distal": (
             "distal",
-            "Ascents from noise; medians where they ended sure (confidence: all)",
+            "Ascents from noise; medians over those that reached the confidence (confidence: all)",
             distal_table,
         ),
         "attacks": ("attacks", "Every attack on every model", attacks_table),
@@ -28,13 +28,13 @@ def report_tables(
     }
     return {
         section: (title, build(frames[stem], models, attacks))
-        for section, (stem, title, build) in made.items()
+        for section, (stem, title, build) in known.items()
         if stem in frames
     }
 
 
-def robustness_table(frame: pd.DataFrame, *_) -> Table:
-    """tables/table1.csv, a group for each norm, sorted by the median, the left of each pair."""
+def robustness_table(frame: pd.DataFrame, *_: object) -> Table:
+    """tables/table1.csv, one group per norm; cells are sorted by the median, the first number in each."""
     groups: dict[str, list[list[Cell]]] = {}
     for norm, attack, *cells in frame.fillna("").itertuples(index=False):
         row = [Cell(attack, attack), *(Cell(cell, _leading_number(cell)) for cell in cells)]
@@ -51,13 +51,13 @@ def _leading_number(text: str) -> float | None:
 
 
 def _seconds(value: float) -> str:
-    """A duration in the unit that suits it."""
+    """A duration in seconds, minutes or hours."""
     if value < 120:
         return f"{value:.1f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
-def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_) -> Table:
+def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> Table:
     """tables/models.csv"""
     return flat_table(
         frame,
@@ -72,15 +72,15 @@ def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_) -> Table:
     )
 
 
-def distal_table(frame: pd.DataFrame, models: Mapping[str, str], *_) -> Table:
+def distal_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> Table:
     """tables/distal.csv"""
     return flat_table(
         frame,
         [
             Field("model", "model", models),
             Field("n", "ascents"),
-            Field("reached", "sure"),
-            Field("distal", "sure of noise"),
+            Field("reached", "reached"),
+            Field("distal", "distal"),
             Field("median_steps", "steps", "{:.0f}"),
             Field("median_confidence", "confidence", "{:.2f}"),
             Field("median_moved", "distance from noise", "{:.1f}"),
@@ -107,24 +107,24 @@ def attacks_table(
             Field("model", "model", models),
             Field("n", "images"),
             Field("found", "adversarials"),
-            Field("minima", "nearest of all"),
-            Field("queries", "queries an image", "{:,.0f}"),
-            Field("gradients", "gradients an image", "{:,.0f}"),
+            Field("minima", "best of all"),
+            Field("queries", "queries per image", "{:,.0f}"),
+            Field("gradients", "gradients per image", "{:,.0f}"),
             Field("seconds", "time", _seconds),
             Field("device", "device"),
         ],
     )
 
 
-def runtime_table(frame: pd.DataFrame, *_) -> Table:
+def runtime_table(frame: pd.DataFrame, *_: object) -> Table:
     """tables/runtime.csv"""
     return flat_table(
         frame,
         [
             Field("stage", "rule"),
             Field("jobs", "jobs"),
-            Field("seconds", "in all", _seconds),
+            Field("seconds", "total", _seconds),
             Field("longest", "longest job", _seconds),
-            Field("memory", "most memory (MB)", "{:,.0f}"),
+            Field("memory", "peak memory (MB)", "{:,.0f}"),
         ],
     )

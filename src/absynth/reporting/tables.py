@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -27,14 +28,15 @@ def table1(
     """Lay out `robustness` (model, norm, attack, median, accuracy, n) as the paper does.
 
     clean: accuracy on the unperturbed images of each model that was attacked
-    models: column titles; attacks: for each norm, in order, row titles; epsilons: bounds of the accuracies
-    brackets: medians of the lower bound and of its gap to the attacks (model, norm, lower, gap); norms without
-        any get no rows for them
-    Returns a frame of strings, "median / accuracy", with a column norm, a column attack and one a model;
-    empty where an attack does not apply
+    models: column titles; attacks: by norm, in order, row titles; epsilons: those of the accuracies
+    brackets: medians of the lower bound and of its gap to the best adversarial (model, norm, lower, gap); norms
+        without any get no rows for them
+    Returns a frame of strings, "median / accuracy", with the columns norm, attack and one per model; empty where an
+    attack does not apply
     """
-    cells = {(row.model, row.norm, row.attack): row for row in robustness.itertuples()}
-    bounds = {} if brackets is None else {(row.model, row.norm): row for row in brackets.itertuples()}
+    cells = {(row["model"], row["norm"], row["attack"]): row for row in robustness.to_dict("records")}
+    brackets = pd.DataFrame(columns=["model", "norm"]) if brackets is None else brackets
+    bounds = {(row["model"], row["norm"]): row for row in brackets.to_dict("records")}
     accuracies = (f"{100 * clean[model]:.1f}%" if model in clean else "" for model in models)
     rows = [["", "Clean", *accuracies]]
     for norm, titles in attacks.items():
@@ -47,15 +49,15 @@ def table1(
             entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
             rows.append([_section(norm, epsilons), title, *entries])
         for column, title in _BRACKET_ROWS.items() if any((m, norm) in bounds for m in models) else ():
-            entries = [_median(getattr(bounds.get((model, norm)), column, None), norm) for model in models]
+            entries = [_median(bounds.get((model, norm), {}).get(column), norm) for model in models]
             rows.append([_section(norm, epsilons), title, *entries])
     return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
 
 
-def _cell(row, norm: str) -> str:
+def _cell(row: Mapping[str, Any] | None, norm: str) -> str:
     if row is None:
         return ""
-    return f"{_median(row.median, norm)} / {100 * row.accuracy:.0f}%"
+    return f"{_median(row['median'], norm)} / {100 * row['accuracy']:.0f}%"
 
 
 def _median(value: float | None, norm: str) -> str:
