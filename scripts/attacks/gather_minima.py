@@ -1,4 +1,4 @@
-"""Reduce all attacks on a model in one norm to each sample's nearest adversarial."""
+"""Gather the best adversarial of each image over all attacks on a model in one norm."""
 
 import os
 from collections.abc import Sequence
@@ -14,19 +14,20 @@ from absynth.io.records import MINIMAL, write_record
 
 def main(
     *,
-    shards: Sequence[str | os.PathLike],
-    minimal: str | os.PathLike,
-    summary: str | os.PathLike,
+    shards: Sequence[str | os.PathLike[str]],
+    minimal: str | os.PathLike[str],
+    summary: str | os.PathLike[str],
     run: str,
     model: str,
     norm: str,
     attacks: Sequence[str],
     epsilon: float,
 ) -> None:
-    """Write the per-sample minimum and a row of statistics for each attack and for `all` of them.
+    """Write the minimum per image, and a table with one row per attack and one for `all` of them together.
 
-    shards: one file after another, each in a folder named after its attack
-    summary: columns of tables/robustness.csv, and clean, the accuracy on unperturbed images
+    shards: their paths, each in a folder named after its attack
+    summary: the columns of tables/robustness.csv, and `clean`, the accuracy on unperturbed images
+    epsilon: the distance, in the norm, at which an accuracy is reported
     """
     best = Minimum({"run": run, "model": model, "norm": norm})
     for path in shards:

@@ -67,7 +67,7 @@ def main(
     folder: that of the run, with the model's files
     sources: all files that the result depends on, the code among them
     starts: shards of other attacks on the same images, from whose adversarials this one starts
-    Continues from `checkpoint` if an earlier, interrupted job of these settings and sources left one.
+    Resumes from `checkpoint` if an interrupted job with these settings and sources left one.
     """
     index = torch.arange(*job.span, device=device)
     settings = [*dataclasses.asdict(job).values(), device.type, *VERSIONS.values()]

@@ -1,7 +1,8 @@
-"""Prepare a run's data: find or download the data set, split it, and write one HDF5 file a split."""
+"""Prepare a run's data: find or download the data set, split it, and write one HDF5 file per split."""
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,20 +13,21 @@ from absynth.io.log import LOGGER, start_log
 
 def main(
     *,
-    train: str | os.PathLike,
-    calibration: str | os.PathLike,
-    test: str | os.PathLike,
+    train: str | os.PathLike[str],
+    calibration: str | os.PathLike[str],
+    test: str | os.PathLike[str],
     dataset: str,
-    description: Mapping | None,
-    data_dir: str | os.PathLike | None,
-    cache: str | os.PathLike,
+    description: Mapping[str, Any] | None,
+    data_dir: str | os.PathLike[str] | None,
+    cache: str | os.PathLike[str],
     n_calibration: int,
 ) -> None:
     """Write the splits of `dataset` to the paths `train`, `calibration` and `test`.
 
-    `description` is the config's own entry for `dataset`, None for one of `absynth.data.sources.DATASETS`;
-    `data_dir` is looked in first, downloads go to the folder `cache`; calibration is the last `n_calibration`
-    training images. Raises `InputError` for what `load_dataset` and `split_calibration` refuse.
+    description: the config's own entry for `dataset`, None for one of `absynth.data.sources.DATASETS`
+    data_dir: a folder searched before any download; cache: the folder that downloads are written to
+    n_calibration: how many training images, the last ones, are kept for calibration
+    Raises InputError for what `load_dataset` and `split_calibration` refuse.
     """
     train_images, train_labels, test_images, test_labels = load_dataset(
         find_dataset(dataset, description), data_dir, cache

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,23 +21,24 @@ _BATCH = 500
 
 def main(
     *,
-    train: str | os.PathLike,
-    calibration: str | os.PathLike,
-    test: str | os.PathLike,
-    output: str | os.PathLike,
-    folder: str | os.PathLike,
-    spec: Mapping,
+    train: str | os.PathLike[str],
+    calibration: str | os.PathLike[str],
+    test: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    spec: Mapping[str, Any],
     gamma_images: int | None,
     device: torch.device,
 ) -> None:
-    """Write the constants, what they lead to on the calibration split, and the accuracy on all test images.
+    """Write the constants, the confidence and accuracy on the calibration split, and the accuracy on all test images.
 
-    ABS and Binary ABS are evaluated with fast inference. γ, if the model has one, is searched on the first
+    ABS and Binary ABS are evaluated with fast inference. γ, if the model has one, is searched for on the first
     `gamma_images` training images. The file also says how to build the model (see absynth.load_model).
+    spec: what the model is built from, paths relative to `folder` (see absynth.models.building.build)
     """
     model = build({**spec, "calibration": None}, folder).to(device)
 
-    def logits_of(path: str | os.PathLike, n: int | None = None) -> tuple[Tensor, Tensor]:
+    def logits_of(path: str | os.PathLike[str], n: int | None = None) -> tuple[Tensor, Tensor]:
         images, labels = map(torch.from_numpy, read_split(path, 0, n))
         return predict(model, images, _BATCH, device), labels
 

@@ -1,4 +1,4 @@
-"""Take weights of a classifier: the authors' released ones, or another run's."""
+"""Import the weights of a classifier: the authors' released ones, or another run's."""
 
 import os
 
@@ -7,8 +7,8 @@ from absynth.models.cnn import NETWORKS
 from absynth.models.weights import load_weights, save_weights
 
 
-def main(*, source: str | os.PathLike, weights: str | os.PathLike, network: str) -> None:
-    """Check names and shapes of the state dict `source` and write it as this project's own.
+def main(*, source: str | os.PathLike[str], weights: str | os.PathLike[str], network: str) -> None:
+    """Check names and shapes of the tensors in the state dict `source` and write it into the run.
 
     Raises InputError naming the first tensor that does not fit.
     """

@@ -1,4 +1,4 @@
-"""Take weights of one class's variational autoencoder: the authors' released ones, or another run's."""
+"""Import the weights of one class's variational autoencoder: the authors' released ones, or another run's."""
 
 import os
 
@@ -7,8 +7,8 @@ from absynth.models.abs.vae import VAE
 from absynth.models.weights import load_weights, save_weights
 
 
-def main(*, source: str | os.PathLike, weights: str | os.PathLike) -> None:
-    """Check names and shapes of the state dict `source` and write it as this project's own.
+def main(*, source: str | os.PathLike[str], weights: str | os.PathLike[str]) -> None:
+    """Check names and shapes of the tensors in the state dict `source` and write it into the run.
 
     Raises InputError naming the first tensor that does not fit.
     """

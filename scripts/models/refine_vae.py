@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,21 +19,21 @@ from absynth.workflow.devices import acquire
 
 def main(
     *,
-    images: str | os.PathLike,
-    unrefined: str | os.PathLike,
-    unrefined_curve: str | os.PathLike,
-    weights: str | os.PathLike,
-    curve: str | os.PathLike,
+    images: str | os.PathLike[str],
+    unrefined: str | os.PathLike[str],
+    unrefined_curve: str | os.PathLike[str],
+    weights: str | os.PathLike[str],
+    curve: str | os.PathLike[str],
     label: int,
-    settings: Mapping,
+    settings: Mapping[str, Any],
     seed: int,
-    checkpoint: str | os.PathLike,
+    checkpoint: str | os.PathLike[str],
     device: torch.device,
 ) -> None:
-    """Refine the VAE `unrefined` on the images of class `label`; write the state dict and the curve (loss and KL).
+    """Refine the VAE `unrefined` on the images of class `label`; write its state dict and its curve (loss and KL).
 
-    The curve goes on where `unrefined_curve` ends.
-    Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
+    The curve continues `unrefined_curve`. Resumes from `checkpoint` if an interrupted training with these settings
+    left one.
     """
     x, y = map(torch.from_numpy, read_split(images))
     chosen = x[y == label]

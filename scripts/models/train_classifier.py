@@ -1,8 +1,9 @@
-"""Train a feed-forward classifier: CNN, Binary CNN, the substitute, or adversarially that of Madry et al."""
+"""Train a feed-forward classifier: CNN, Binary CNN, the substitute, or, adversarially, Madry et al."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,19 +19,19 @@ from absynth.workflow.devices import acquire
 
 def main(
     *,
-    images: str | os.PathLike,
-    weights: str | os.PathLike,
-    curve: str | os.PathLike,
+    images: str | os.PathLike[str],
+    weights: str | os.PathLike[str],
+    curve: str | os.PathLike[str],
     network: str,
-    settings: Mapping,
+    settings: Mapping[str, Any],
     seed: int,
-    checkpoint: str | os.PathLike,
+    checkpoint: str | os.PathLike[str],
     device: torch.device,
 ) -> None:
     """Train `network` (a key of NETWORKS) and write its state dict and curve (loss and accuracy per epoch).
 
-    settings: epochs, batch_size, learning_rate, shift; epsilon, steps, step_size, warmup_epochs make it adversarial
-    Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
+    settings: epochs, batch_size, learning_rate, shift; for adversarial training also what `Adversary` holds
+    Resumes from `checkpoint` if an interrupted training with these settings left one.
     """
     x, y = map(torch.from_numpy, read_split(images))
     common = {key: settings[key] for key in ("epochs", "batch_size", "learning_rate", "shift")}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,18 +17,18 @@ from absynth.workflow.devices import acquire
 
 def main(
     *,
-    images: str | os.PathLike,
-    weights: str | os.PathLike,
-    curve: str | os.PathLike,
+    images: str | os.PathLike[str],
+    weights: str | os.PathLike[str],
+    curve: str | os.PathLike[str],
     label: int,
-    settings: Mapping,
+    settings: Mapping[str, Any],
     seed: int,
-    checkpoint: str | os.PathLike,
+    checkpoint: str | os.PathLike[str],
     device: torch.device,
 ) -> None:
-    """Train on the images of class `label` and write the state dict and the curve (loss and KL per epoch).
+    """Train on the images of class `label`; write the state dict and the curve (loss and KL per epoch).
 
-    Continues from `checkpoint` if an earlier, interrupted training with these settings left one.
+    Resumes from `checkpoint` if an interrupted training with these settings left one.
     """
     x, y = map(torch.from_numpy, read_split(images))
     chosen = x[y == label]

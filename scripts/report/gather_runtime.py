@@ -1,4 +1,4 @@
-"""Add up what the jobs of each rule took."""
+"""Add up the time of each rule's jobs."""
 
 import csv
 import os
@@ -14,10 +14,10 @@ from absynth.io.log import start_log
 COLUMNS = ("stage", "jobs", "seconds", "longest", "memory")
 
 
-def main(*, benchmarks: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
-    """Write one row a rule, whose name is the folder of its benchmark files; files that are gone do not count.
+def main(*, benchmarks: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str]) -> None:
+    """Write one row per rule, named by the folder of its benchmark files; missing files are left out.
 
-    seconds, longest: of wall time, in all and of the longest job; memory: the most that one job had, MB
+    seconds, longest: wall time of all jobs and of the longest; memory: the peak over all jobs, in MB
     """
     stages: dict[str, dict[str, float]] = {}
     for path in map(Path, benchmarks):
@@ -34,12 +34,12 @@ def main(*, benchmarks: Sequence[str | os.PathLike], table: str | os.PathLike) -
         row["jobs"] += 1
         row["seconds"] += float(job["s"])
         row["longest"] = max(row["longest"], float(job["s"]))
-        row["memory"] = float(np.fmax(row["memory"], _number(job["max_rss"])))  # the one that is no NaN
+        row["memory"] = float(np.fmax(row["memory"], _number(job["max_rss"])))  # ignores NaN
     write_csv(table, [{"stage": stage, **row} for stage, row in stages.items()], COLUMNS)
 
 
 def _number(text: str) -> float:
-    """NaN for what Snakemake writes of a job that was too short to be looked at."""
+    """NaN for what Snakemake writes if a job ended before its first measurement."""
     return np.nan if text in ("-", "NA") else float(text)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -17,17 +18,17 @@ from absynth.reporting.report_tables import report_tables
 
 def main(
     *,
-    template: str | os.PathLike,
-    captions: Sequence[str | os.PathLike],
-    drawings: Sequence[str | os.PathLike],
-    tables: Mapping[str, str | os.PathLike],
-    provenance: str | os.PathLike,
-    report: str | os.PathLike,
-    config: Mapping,
+    template: str | os.PathLike[str],
+    captions: Sequence[str | os.PathLike[str]],
+    drawings: Sequence[str | os.PathLike[str]],
+    tables: Mapping[str, str | os.PathLike[str]],
+    provenance: str | os.PathLike[str],
+    report: str | os.PathLike[str],
+    config: Mapping[str, Any],
     models: Mapping[str, str],
     attacks: Mapping[str, Mapping[str, str]],
-    sections: Mapping[str, Mapping],
-    figures: Sequence[Mapping],
+    sections: Mapping[str, Mapping[str, Any]],
+    figures: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write one self-contained page.
 

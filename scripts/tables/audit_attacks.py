@@ -1,8 +1,9 @@
-"""Say where the attacks' results contradict one another."""
+"""List where the results of attacks contradict each other."""
 
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absynth.evaluation.audit import COLUMNS, Limits, Role, audit, read_outcomes
 from absynth.io.atomic import write_csv
@@ -11,15 +12,16 @@ from absynth.io.log import LOGGER, start_log
 
 def main(
     *,
-    shards: Sequence[str | os.PathLike],
-    table: str | os.PathLike,
+    shards: Sequence[str | os.PathLike[str]],
+    table: str | os.PathLike[str],
     run: str,
-    roles: Mapping[str, Mapping],
+    roles: Mapping[str, Mapping[str, Any]],
     limits: Mapping[str, float],
 ) -> None:
-    """Write a row, and log a warning, for each finding; the header alone where nothing looks invalid.
+    """Write one row, and log one warning, per finding; only the header if there are none.
 
-    roles: for each attack what `absynth.evaluation.audit.Role` holds; limits: what `absynth.evaluation.audit.Limits` holds
+    roles: by attack, what `absynth.evaluation.audit.Role` holds
+    limits: what `absynth.evaluation.audit.Limits` holds
     """
     known = {name: Role(**role) for name, role in roles.items()}
     rows = []

@@ -1,24 +1,23 @@
-"""Compute accuracy as a function of the size of the perturbation allowed."""
+"""Compute the accuracy as a function of the perturbation size."""
 
 import os
 from collections.abc import Sequence
 
 import pandas as pd
 
-from absynth.evaluation.minima import accuracy_curve
+from absynth.evaluation.accuracy_curve import accuracy_curve
 from absynth.io.atomic import replacing
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, read_record
 
 
-def main(*, minimal: Sequence[str | os.PathLike], curves: str | os.PathLike, run: str) -> None:
+def main(*, minimal: Sequence[str | os.PathLike[str]], curves: str | os.PathLike[str], run: str) -> None:
     """Write a long table: model, norm, distance, accuracy."""
     frames = []
     for path in minimal:
         columns, attributes = read_record(path, MINIMAL, {"run": run})
-        distance, accuracy = accuracy_curve(columns["distance"])
         identity = {"model": attributes["model"], "norm": attributes["norm"]}
-        frames.append(pd.DataFrame({**identity, "distance": distance, "accuracy": accuracy}))
+        frames.append(accuracy_curve(columns["distance"], **identity))
     with replacing(curves) as temporary:
         pd.concat(frames).to_csv(temporary, index=False)
 

@@ -1,4 +1,4 @@
-"""Lay out the robustness table as the paper does."""
+"""Format the robustness table as the paper's Table 1."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,21 @@ from absynth.reporting.tables import table1, to_latex, to_markdown
 
 def main(
     *,
-    robustness: str | os.PathLike,
-    summaries: Sequence[str | os.PathLike],
-    brackets: str | os.PathLike,
-    markdown: str | os.PathLike,
-    csv: str | os.PathLike,
-    latex: str | os.PathLike,
+    robustness: str | os.PathLike[str],
+    summaries: Sequence[str | os.PathLike[str]],
+    brackets: str | os.PathLike[str],
+    markdown: str | os.PathLike[str],
+    csv: str | os.PathLike[str],
+    latex: str | os.PathLike[str],
     models: Mapping[str, str],
     attacks: Mapping[str, Mapping[str, str]],
     epsilons: Mapping[str, float],
 ) -> None:
-    """Write Table 1 as Markdown, CSV and LaTeX. Accuracies on clean images are of the attacked samples."""
+    """Write Table 1 as Markdown, CSV and LaTeX.
+
+    summaries: minimal/{model}/{norm}.csv, whose clean accuracies are those of the attacked images
+    models, attacks: names in the table by model, and by norm and attack; epsilons: by norm
+    """
     clean = {row["model"]: float(row["clean"]) for row in read_rows(summaries)}
     table = table1(
         pd.read_csv(robustness),

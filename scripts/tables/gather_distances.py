@@ -1,4 +1,4 @@
-"""Gather all samples' smallest distances in one long table."""
+"""Gather the distances of all images' best adversarials in one long table."""
 
 import os
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, read_record
 
 
-def main(*, minimal: Sequence[str | os.PathLike], table: str | os.PathLike, run: str) -> None:
-    """Write model, norm, index, label, distance and attack: one row a sample, model and norm."""
+def main(*, minimal: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str], run: str) -> None:
+    """Write model, norm, index, label, distance and attack: one row per model, norm and image."""
     frames = []
     for path in minimal:
         columns, attributes = read_record(path, MINIMAL, {"run": run})

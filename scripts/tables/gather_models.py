@@ -11,8 +11,8 @@ from absynth.models.calibration_file import read_calibration
 COLUMNS = ("model", "alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test")
 
 
-def main(*, calibrations: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
-    """Write one row a model: constants and accuracy on the calibration split, accuracy on all test images."""
+def main(*, calibrations: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str]) -> None:
+    """Write one row per model: constants and accuracy on the calibration split, accuracy on all test images."""
     rows = [{**read_calibration(path), "model": Path(path).parent.name} for path in calibrations]
     write_csv(table, rows, COLUMNS)
 

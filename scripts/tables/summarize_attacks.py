@@ -1,4 +1,4 @@
-"""Say of every attack what it found and what it cost."""
+"""Summarize what each attack found and what it cost."""
 
 import os
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradie
 
 def main(
     *,
-    shards: Sequence[str | os.PathLike],
-    minimal: Sequence[str | os.PathLike],
-    table: str | os.PathLike,
+    shards: Sequence[str | os.PathLike[str]],
+    minimal: Sequence[str | os.PathLike[str]],
+    table: str | os.PathLike[str],
     run: str,
 ) -> None:
-    """Write one row a model, norm and attack, in the order of `shards`; only the header where there are none."""
-    nearest = {}
+    """Write one row per model, norm and attack, in the order of `shards`; only the header if there are none."""
+    best_attacks = {}
     for path in minimal:
         columns, attributes = read_record(path, MINIMAL, {"run": run})
         found_by = dict(zip(columns["index"].tolist(), columns["attack"], strict=True))
-        nearest[attributes["model"], attributes["norm"]] = found_by
+        best_attacks[attributes["model"], attributes["norm"]] = found_by
     totals: dict[tuple[str, ...], AttackTotals] = {}
     for path in shards:
         columns, attributes = read_record(path, LAYOUT, {"run": run})
         model, norm, attack = key = tuple(attributes[name] for name in KEY)
         total = totals.setdefault(key, AttackTotals(attack))
-        total.add(columns, float(attributes["seconds"]), attributes["device"], nearest[model, norm])
+        total.add(columns, float(attributes["seconds"]), attributes["device"], best_attacks[model, norm])
     rows = [{**dict(zip(KEY, key, strict=True)), **total.row()} for key, total in totals.items()]
     write_csv(table, rows, COLUMNS)
 
