@@ -59,9 +59,10 @@ def _undocumented(shown: griffe.Object) -> Iterator[str]:
     if shown.is_function:
         return
     for member in shown.members.values():
-        own = not member.is_alias and not member.name.startswith("_") and member.name != "forward"
+        if member.is_alias or member.name.startswith("_") or member.name == "forward":
+            continue
         named = member.is_function or member.is_class or "property" in member.labels
-        if own and named and not (shown.is_class and _documented_elsewhere(shown, member.name)):
+        if named and not (shown.is_class and _documented_elsewhere(shown, member.name)):
             yield from _undocumented(member)
 
 
