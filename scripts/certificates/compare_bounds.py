@@ -9,13 +9,13 @@ import torch
 from absynth.certificates.lower_bounds import lower_bounds
 from absynth.certificates.settings import SearchSettings
 from absynth.data.splits import read_split
-from absynth.evaluation.bracket import CURVES as CURVE_COLUMNS
 from absynth.evaluation.bracket import (
+    CURVES,
     INTERVALS,
     MEDIANS,
     VIOLATIONS,
     bound_violations,
-    curves,
+    bracket_curves,
     intervals,
     medians,
 )
@@ -71,7 +71,7 @@ def main(
     write_csv(bracket, found.to_dict("records"), INTERVALS)
     write_csv(violations, rows, VIOLATIONS)
     write_csv(middle, [{**identity, **medians(found)}], MEDIANS)
-    write_csv(curve, curves(found).assign(**identity).to_dict("records"), CURVE_COLUMNS)
+    write_csv(curve, bracket_curves(found).assign(**identity).to_dict("records"), CURVES)
     unexplained = sum(1 - row["attributed_to_inference"] for row in rows)
     log = LOGGER.error if unexplained else LOGGER.info
     log("%s %s: %d adversarials below their bound, %d unexplained", model, norm, len(rows), unexplained)

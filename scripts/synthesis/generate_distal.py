@@ -1,4 +1,4 @@
-"""Climb from noise to images that a model is sure of."""
+"""Generate distal adversarials, by gradient ascent from noise to images classified with high confidence."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import torch
 
 from absynth import __version__
 from absynth.data.splits import read_split
-from absynth.evaluation.distal import Goal, climb, nearest_distance, noise_images
+from absynth.evaluation.distal import Goal, ascend, nearest_distance, noise_images
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import DISTAL, write_record
 from absynth.models.building import build
@@ -31,12 +31,12 @@ def main(
     ascent: Mapping,
     device: torch.device,
 ) -> None:
-    """Write one ascent a seed and label (see absynth.io.records.DISTAL); all models start from the same noise."""
+    """Write one ascent per seed and label (see absynth.io.records.DISTAL); all models start from the same noise."""
     constants = read_calibration(calibration)
     start = noise_images(seeds).repeat(len(labels), 1, 1, 1).to(device)
     classes = torch.tensor(labels, device=device).repeat_interleave(len(seeds))
     goal = Goal(constants["alpha"], constants["eta"], confidence)
-    found = climb(build(spec, folder).to(device), start, classes, goal, **ascent)
+    found = ascend(build(spec, folder).to(device), start, classes, goal, **ascent)
     images, _ = read_split(train)
     columns = {
         **vars(found),
@@ -46,7 +46,9 @@ def main(
         "moved": (found.image - start).flatten(1).double().norm(dim=1),
         "nearest": nearest_distance(found.image, torch.from_numpy(images).to(device)),
     }
-    LOGGER.info("%s: %d of %d ascents end at %g", model, found.reached.sum(), len(start), confidence)
+    LOGGER.info(
+        "%s: %d of %d ascents reach confidence %g", model, found.reached.sum(), len(start), confidence
+    )
     attributes = {"run": run, "model": model, "target": confidence, "device": str(device), **ascent}
     attributes |= {"absynth": __version__, "torch": version("torch")}
     write_record(distal, {name: values.cpu().numpy() for name, values in columns.items()}, attributes, DISTAL)

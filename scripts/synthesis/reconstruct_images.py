@@ -1,4 +1,4 @@
-"""Reconstruct images and their adversarials under the class they have and the class they are taken for."""
+"""Reconstruct images and their adversarials by their own class and by the class that the adversarial is taken for."""
 
 import os
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from absynth.evaluation.selection import one_per_class
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record, write_record
 from absynth.models.abs.synthesis import reconstruct_adversarials
-from absynth.models.building import build
 from absynth.models.base import with_inference
+from absynth.models.building import build
 from absynth.workflow.devices import acquire
 
 
@@ -29,9 +29,9 @@ def main(
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write one sample a class (see absynth.io.records.RECONSTRUCTIONS), by reference inference.
+    """Write one sample per class (see absynth.io.records.RECONSTRUCTIONS), reconstructed by reference inference.
 
-    Only samples with an adversarial; there may be none.
+    Only samples with an adversarial are chosen; there may be none.
     """
     found, attributes = read_record(minimal, MINIMAL, {"run": run, "model": model})
     fooled = (found["distance"] > 0) & np.isfinite(found["distance"])
@@ -42,7 +42,9 @@ def main(
     pairs = np.stack([clean[chosen["index"]], chosen["adversarial"]], axis=1)  # (n, 2, 1, 28, 28)
     classes = np.stack([chosen["label"], chosen["adversarial_prediction"]], axis=1)  # (n, 2)
     network = with_inference(build(spec, folder).to(device), "reference")
-    made = reconstruct_adversarials(network, torch.from_numpy(pairs).to(device), torch.from_numpy(classes).to(device))
+    made = reconstruct_adversarials(
+        network, torch.from_numpy(pairs).to(device), torch.from_numpy(classes).to(device)
+    )
     columns = {
         "index": chosen["index"],
         "label": chosen["label"],

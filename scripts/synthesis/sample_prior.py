@@ -1,4 +1,4 @@
-"""Decode samples of the prior under every class."""
+"""Decode samples of the prior with every class's decoder."""
 
 import os
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def main(
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write n samples a class (see absynth.io.records.SAMPLES)."""
+    """Write n samples per class (see absynth.io.records.SAMPLES)."""
     latents, images = sample_prior(build(spec, folder).to(device), n, seed)
     columns = {
         "index": torch.arange(len(images)),

@@ -10,7 +10,7 @@ from absynth.io.records import DISTAL, read_record
 
 
 def main(*, distal: Sequence[str | os.PathLike], table: str | os.PathLike, run: str) -> None:
-    """Write one row a model: how many ascents reached the confidence, after how many steps, and where."""
+    """Write one row per model: how many ascents reached the target confidence, after how many steps, and where."""
     rows = []
     for path in distal:
         columns, attributes = read_record(path, DISTAL, {"run": run})

@@ -36,7 +36,7 @@ def test_in_grey_images_the_dual_norm_decides():
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf", "l0"])
-def test_no_margin_needs_nothing_and_too_large_a_one_is_out_of_reach(norm):
+def test_no_margin_needs_no_perturbation_and_none_gains_too_large_a_one(norm):
     x, w = torch.tensor([[0.0, 1.0, 0.5]]), torch.tensor([1.0, -1.0, 0.2])
     for kind in (Box(norm, x), Flips(norm, x, torch.tensor([[0.0, 1.0, 1.0]]))):
         assert minimal_perturbation(kind, -1.0, w).size.item() == 0
@@ -132,12 +132,12 @@ def test_flips_against_all_subsets(seed, share, norm):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(7, generator=generator)
     x[:3] = torch.tensor([0.0, 1.0, 0.0])  # equal costs
-    seen = (x >= 0.5).float()
+    preprocessed = (x >= 0.5).float()
     w, bonus = torch.randn(7, generator=generator), torch.randn(1, generator=generator) * 0.05
-    gain = 2 * w * (1 - 2 * seen) + bonus
+    gain = 2 * w * (1 - 2 * preprocessed) + bonus
     margin = share * gain.clamp_min(0).sum().item()
     least = brute_force_flips(x, gain, margin, norm)
-    found = minimal_perturbation(Flips(norm, x[None], seen[None]), margin, w, bonus).size.item()
+    found = minimal_perturbation(Flips(norm, x[None], preprocessed[None]), margin, w, bonus).size.item()
     if norm == "l2":
         assert found <= least + 1e-5
         assert found >= least - 0.5  # the dearest pixel costs ½
@@ -146,7 +146,7 @@ def test_flips_against_all_subsets(seed, share, norm):
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf", "l0"])
-def test_what_is_applied_reaches_at_least_the_perturbation(norm):
+def test_the_applied_image_gains_at_least_the_margin(norm):
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(1, 40, generator=generator)
     w = torch.randn(40, generator=generator)
@@ -156,11 +156,11 @@ def test_what_is_applied_reaches_at_least_the_perturbation(norm):
     if norm == "l0":
         assert (image != x).sum() == found.size
 
-    seen = (x >= 0.5).float()
-    flips = Flips(norm, x, seen)
+    preprocessed = (x >= 0.5).float()
+    flips = Flips(norm, x, preprocessed)
     found = minimal_perturbation(flips, 2.0, w)
     image = flips.apply(ONE, found.delta)
-    changed = (image >= 0.5).float() - seen
+    changed = (image >= 0.5).float() - preprocessed
     assert (2 * w @ changed[0]).item() >= 2.0 - 1e-4
     assert torch.equal(image == x, changed == 0)
     assert ((image - x).abs() <= (x - 0.5).abs() + 1e-6).all()
@@ -180,7 +180,7 @@ def test_relaxed_knapsack_takes_the_last_pixel_in_part():
     assert paid.item() == 3.5
 
 
-def test_no_pixel_is_not_negative():
+def test_zero_pixels_are_not_minus_zero():
     assert str(whole(torch.tensor(0.0)).item()) == "0.0"
 
 

@@ -229,7 +229,7 @@ def test_misclassified_images_have_no_bound(released, mnist_test):
 
 
 @pytest.mark.parametrize("changes", [{"perturbed_restarts": 0}, {"first_steps": 0}, {"pruning_share": 0.0}])
-def test_a_cut_search_still_gives_a_bound(changes):
+def test_a_reduced_search_still_gives_a_bound(changes):
     pictures = torch.stack(
         [blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5), blocks(0.9, 0.1, 0.5, 0.5)]
     )

@@ -1,4 +1,4 @@
-"""Each check of the audit on results made up so that it fires, and on others where it must not."""
+"""Each check of the audit on made-up results for which it must fire, and on others for which it must not."""
 
 import csv
 import logging
@@ -90,10 +90,10 @@ def test_finding_says_what_was_compared():
     outcomes = {"step": outcome(0, 1, 2, 3), "iterated": outcome(0, 1, 3, INF)}
     (found,) = audit(outcomes, ROLES, LIMITS)
     assert (found.value, found.other_value, found.share) == (2.0, 1.5, pytest.approx(2 / 3))
-    assert "median 2 against 1.5, further away on 67% of the images" in found.message
+    assert "median 2 against 1.5, larger distances on 67% of the images" in found.message
 
 
-def test_an_attack_that_took_no_gradients_cannot_have_lost_them():
+def test_gradients_do_not_vanish_for_an_attack_that_used_none():
     outcomes = {"step": outcome(1, INF, INF, gradients=0)}
     assert audit(outcomes, ROLES, LIMITS) == []
 
@@ -142,7 +142,7 @@ def test_shards_are_joined_in_the_order_of_samples(write):
 
 
 def test_attacks_on_other_samples_are_refused(write):
-    with pytest.raises(InputError, match=r"attacks/cnn/l2/noise: other samples than step; delete it"):
+    with pytest.raises(InputError, match=r"attacks/cnn/l2/noise: not the same samples as step; delete it"):
         read_outcomes([write("step", [1, 2]), write("noise", [1, 2], first=1)], "toy")
 
 

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from absynth.errors import InputError
-from absynth.evaluation.minima import Minimum, accuracy_curve, summarise
+from absynth.evaluation.minima import Minimum, summarise
 from absynth.io.records import SHARD, write_record
 
 RUN = {"run": "toy", "model": "cnn", "norm": "l2"}
@@ -98,25 +96,3 @@ def test_statistics_on_paper():
 @pytest.mark.parametrize("distance", [[INF, INF], [1.0, INF], [1.0, INF, INF]])
 def test_median_of_mostly_failures_is_infinite(distance):
     assert summarise(np.array(distance), 1.5)["median"] == INF
-
-
-def test_curve_on_paper():
-    sizes, accuracy = accuracy_curve(np.array([2.0, 0, 1.0, INF, 2.0]))
-    assert sizes.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(accuracy, [0.8, 0.6, 0.2])
-
-
-def test_curve_of_a_model_never_fooled_is_flat():
-    sizes, accuracy = accuracy_curve(np.array([INF, INF]))
-    assert (sizes.tolist(), accuracy.tolist()) == ([0], [1])
-
-
-@given(st.lists(st.one_of(st.sampled_from([0.0, INF, 1.5]), st.floats(0, 5)), min_size=1, max_size=30))
-def test_curve_agrees_with_the_table_at_every_size(distance):
-    distance = np.array(distance)
-    sizes, accuracy = accuracy_curve(distance)
-    assert sizes[0] == 0
-    assert (np.diff(sizes) > 0).all()
-    assert (np.diff(accuracy) <= 0).all()
-    for size, share in zip(sizes, accuracy, strict=True):
-        assert summarise(distance, size)["accuracy"] == pytest.approx(share)

@@ -1,4 +1,4 @@
-"""One row a file: distal adversarials, attacks, and the runtime of rules."""
+"""One row per file: distal adversarials, attacks, and the runtime of rules."""
 
 import math
 
@@ -22,7 +22,7 @@ def ascents(**changes) -> dict[str, np.ndarray]:
     return whole | changes
 
 
-def test_ascents_that_ended_sure_are_told_apart_by_what_they_ended_on():
+def test_high_confidence_ascents_are_distal_if_they_stay_nearer_to_the_noise_than_to_the_data():
     assert summarise_distal(ascents()) == {
         "n": 4,
         "reached": 3,
@@ -50,11 +50,11 @@ def shard(index, distance, queries) -> dict[str, np.ndarray]:
     }
 
 
-def test_an_attack_is_judged_by_the_images_that_it_attacked():
+def test_statistics_of_an_attack_are_over_the_images_that_it_attacked():
     total = AttackTotals("fgm")
-    nearest = {0: "", 1: "fgm", 2: "bim", 3: "bim"}
-    total.add(shard([0, 1], [0, 2.0], [0, 10]), 1.5, "cuda:0", nearest)
-    total.add(shard([2, 3], [math.inf, 1.0], [30, 20]), 2.0, "cpu", nearest)
+    best_attacks = {0: "", 1: "fgm", 2: "bim", 3: "bim"}
+    total.add(shard([0, 1], [0, 2.0], [0, 10]), 1.5, "cuda:0", best_attacks)
+    total.add(shard([2, 3], [math.inf, 1.0], [30, 20]), 2.0, "cpu", best_attacks)
     assert total.row() == {
         "n": 3,
         "found": 2,

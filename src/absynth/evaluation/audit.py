@@ -1,6 +1,6 @@
-"""Where an evaluation looks invalid: results of attacks that contradict one another, or that found nothing.
+"""Signs of an invalid evaluation: results of attacks that contradict one another, or attacks that found nothing.
 
-Each check is a sign, not a proof, that an attack was run with too small a budget or that a model masks its
+Each finding suggests, but does not prove, that an attack had too few steps or restarts, or that a model masks its
 gradients (Carlini et al. 2019, "On Evaluating Adversarial Robustness"; Croce & Hein 2020, AutoAttack's flags).
 """
 
@@ -8,18 +8,27 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from absynth.errors import InputError
 from absynth.io.records import SHARD, read_record
 
-WITH, WITHOUT = "with gradients", "without gradients"  # all attacks of a kind, in the place of one's name
+WITH, WITHOUT = (
+    "with gradients",
+    "without gradients",
+)  # in the place of an attack's name: all attacks of that kind
 
 
 @dataclass(frozen=True)
 class Role:
-    """What the registry says of an attack (`absynth.attacks.registry.AttackEntry`)."""
+    """What the registry (`absynth.attacks.registry.AttackEntry`) says of an attack.
+
+    gradients: whether it uses the model's gradients; refines: attacks of which it iterates a single step
+    estimates: the attack that it repeats with estimated gradients
+    """
 
     gradients: bool
     refines: Sequence[str] = ()
@@ -28,11 +37,11 @@ class Role:
 
 @dataclass(frozen=True)
 class Limits:
-    """When results contradict one another.
+    """The limits beyond which results contradict one another.
 
-    tolerance: a distance that is larger by no more than this factor − 1 counts as equal
-    share: of the samples correctly classified, on which an attack may be further away than one it should not lose to
-    failures: the same, on which an attack that took gradients may find nothing
+    tolerance: distances count as equal if the larger exceeds the smaller by no more than this share
+    share: of the correctly classified samples, on which an attack may be worse than one that it should not lose to
+    failures: of the same samples, on which an attack that used gradients may find nothing
     """
 
     tolerance: float
@@ -42,13 +51,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One attack on n samples: distance (n,), 0 where misclassified and inf where it failed; gradients (n,) taken."""
+    """One attack on n samples.
 
-    distance: np.ndarray
-    gradients: np.ndarray
+    distance (n,): of its adversarials, 0 where misclassified and inf where it failed
+    gradients (n,): how many it used
+    """
+
+    distance: npt.NDArray[np.float64]
+    gradients: npt.NDArray[np.int64]
 
     @property
-    def attacked(self) -> np.ndarray:
+    def attacked(self) -> npt.NDArray[np.bool_]:
+        """Which samples (n,) are correctly classified, and so were attacked."""
         return self.distance > 0
 
     @property
@@ -59,10 +73,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """A row of tables/audit.csv, but for model and norm.
+    """A row of tables/audit.csv, except for model and norm.
 
-    value, other_value: median distances of `attack` and `other`
-    share: of the attacked samples, on which `other` is nearer or, if there is none, the attack failed
+    value, other_value: median distances of `attack` and `other`; other_value is empty if there is no other
+    share: of the attacked samples, on which `other` is better or, if there is none, the attack failed
     """
 
     check: str
@@ -81,12 +95,12 @@ _LAYOUT = {name: SHARD[name] for name in ("index", "distance", "gradients")}  # 
 
 
 def audit(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> list[Finding]:
-    """What looks invalid among the attacks on one model in one norm."""
+    """The findings on all attacks on one model in one norm."""
     return [finding for check in CHECKS for finding in check(outcomes, roles, limits)]
 
 
 def weak_iterations(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
-    """An attack weaker than the single step that it iterates."""
+    """Attacks weaker than the single step that they iterate."""
     for name in outcomes:
         for other in roles[name].refines:
             if other in outcomes:
@@ -97,10 +111,10 @@ def weak_iterations(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limit
 
 
 def masked_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
-    """An attack weaker by exact gradients than by estimated ones."""
+    """Attacks weaker with exact gradients than with estimated ones."""
     for other in outcomes:
         name = roles[other].estimates
-        if name in outcomes:
+        if name is not None and name in outcomes:
             yield from _weaker(
                 "masking", name, outcomes[name].distance, other, outcomes[other].distance, limits,
                 "estimated gradients do better than exact ones: the model may mask its gradients",
@@ -108,20 +122,20 @@ def masked_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limi
 
 
 def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
-    """All attacks by gradients together weaker than all others together."""
+    """All attacks that use gradients, together, weaker than all others together."""
     groups = [[name for name in outcomes if roles[name].gradients is kind] for kind in (True, False)]
     if not all(groups):
         return
     by, without = (np.min([outcomes[name].distance for name in group], axis=0) for group in groups)
-    nearest = min(groups[1], key=lambda name: np.median(outcomes[name].distance))
+    best = min(groups[1], key=lambda name: float(np.median(outcomes[name].distance)))
     yield from _weaker(
         "gradients", WITH, by, WITHOUT, without, limits,
-        f"the best of these is {nearest}: budgets too small, or gradients of no use",
+        f"the best of these is {best}: too few steps, or gradients of no use",
     )  # fmt: skip
 
 
 def no_success(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
-    """An attack that finds nothing, however far it may go."""
+    """Attacks that find nothing at all."""
     for name, outcome in outcomes.items():
         if outcome.failed == 1:
             message = f"{name}: no adversarial of {outcome.attacked.sum()} images, at any distance"
@@ -129,10 +143,10 @@ def no_success(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) ->
 
 
 def vanishing_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
-    """An attack that took gradients and yet failed on many samples."""
+    """Attacks that used gradients and yet failed on many samples."""
     for name, outcome in outcomes.items():
         if roles[name].gradients and outcome.gradients.any() and outcome.failed > limits.failures:
-            message = f"{name}: gradients led nowhere on {outcome.failed:.0%} of the images: they may vanish"
+            message = f"{name}: no adversarial of {outcome.failed:.0%} of the images: gradients may vanish"
             median = float(np.median(outcome.distance))
             yield Finding("vanishing", name, "", median, "", outcome.failed, message)
 
@@ -147,16 +161,22 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _weaker(
-    check: str, name: str, weak: np.ndarray, other: str, strong: np.ndarray, limits: Limits, meaning: str
+    check: str,
+    name: str,
+    weak: npt.NDArray[np.float64],
+    other: str,
+    strong: npt.NDArray[np.float64],
+    limits: Limits,
+    meaning: str,
 ) -> Iterator[Finding]:
     """A finding if distances `weak` (n,) exceed `strong` (n,) by their medians, or on too many samples."""
     medians = float(np.median(weak)), float(np.median(strong))
-    further = weak > (1 + limits.tolerance) * strong  # never where both are inf, (n,)
-    share = float(further.sum() / max(1, (weak > 0).sum()))
+    worse = weak > (1 + limits.tolerance) * strong  # never where both are inf, (n,)
+    share = float(worse.sum() / max(1, (weak > 0).sum()))
     if medians[0] > (1 + limits.tolerance) * medians[1] or share > limits.share:
         message = (
             f"{name} is weaker than {other}: median {medians[0]:.4g} against {medians[1]:.4g}, "
-            f"further away on {share:.0%} of the images; {meaning}"
+            f"larger distances on {share:.0%} of the images; {meaning}"
         )
         yield Finding(check, name, other, *medians, share, message)
 
@@ -164,8 +184,7 @@ def _weaker(
 def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str], dict[str, Outcome]]:
     """Outcomes of all attacks by model and norm, then by attack, in the order of the shards.
 
-    Raises InputError for what is no shard of this run, or for attacks on one model that are not of the same
-    samples.
+    Raises InputError if a file is no shard of this run, or if attacks on one model are of different samples.
     """
     parts: dict[tuple[str, str], dict[str, _Samples]] = {}
     for path in shards:
@@ -176,29 +195,34 @@ def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str
 
 
 class _Samples:
-    """Index, distance and gradients of one attack, shard after shard; 24 bytes an image, whatever the shards."""
+    """Index, distance and gradients of one attack, shard after shard, in 24 bytes per image."""
 
-    def __init__(self):
-        self._columns = {"index": array("q"), "distance": array("d"), "gradients": array("q")}
+    def __init__(self) -> None:
+        self._columns: dict[str, array[Any]] = {
+            "index": array("q"),
+            "distance": array("d"),
+            "gradients": array("q"),
+        }
 
-    def add(self, columns: Mapping[str, np.ndarray]) -> None:
+    def add(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         for name, values in self._columns.items():
             values.frombytes(columns[name].tobytes())
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
         return np.array(self._columns[name])
 
 
 def _outcomes(parts: Mapping[str, _Samples], model: str, norm: str) -> dict[str, Outcome]:
     """Each attack's samples in the order of index, which must be the same for all attacks."""
-    found, expected = {}, None
+    found: dict[str, Outcome] = {}
+    expected: npt.NDArray[Any] | None = None
     for name, samples in parts.items():
         index = samples["index"]
         order = index.argsort()
         expected = index[order] if expected is None else expected
         if not np.array_equal(index[order], expected):
             raise InputError(
-                f"attacks/{model}/{norm}/{name}: other samples than {next(iter(parts))}; delete it and rerun"
+                f"attacks/{model}/{norm}/{name}: not the same samples as {next(iter(parts))}; delete it and rerun"
             )
         found[name] = Outcome(samples["distance"][order], samples["gradients"][order])
     return found

@@ -1,49 +1,60 @@
-"""The bracket: each image's smallest adversarial perturbation between its certificate and the best attack."""
+"""The bracket: each image's smallest adversarial perturbation, between its lower bound and its best adversarial."""
 
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
 import pandas as pd
 
 from absynth.errors import InputError
-from absynth.evaluation.minima import accuracy_curve
+from absynth.evaluation.accuracy_curve import accuracy_curve
 
-SLACK = 1e-3  # by which an attack may lie below a bound for rounding
+SLACK = 1e-3  # by which rounding may put an adversarial below its image's lower bound
 INTERVALS = ("model", "norm", "index", "lower", "upper", "attack")
 VIOLATIONS = (*INTERVALS, "margin", "attributed_to_inference")
 MEDIANS = ("model", "norm", "lower", "upper", "gap", "tight", "loose", "n")
-TIGHT, LOOSE = 0.01, 0.1  # of the lower bound: gaps up to the one are tight, beyond the other loose
+TIGHT, LOOSE = (
+    0.01,
+    0.1,
+)  # shares of the lower bound: brackets are tight up to the first gap, loose beyond the second
 CURVES = ("model", "norm", "side", "distance", "accuracy")
 
 
-def intervals(bounds: pd.DataFrame, minimal: dict[str, np.ndarray], source: str) -> pd.DataFrame:
-    """index, lower (the joint bound), upper (the nearest adversarial's distance) and attack, an image a row.
+def intervals(bounds: pd.DataFrame, minimal: Mapping[str, npt.NDArray[Any]], source: str) -> pd.DataFrame:
+    """One row per image: index, lower (the joint bound), upper (the best adversarial's distance) and its attack.
 
-    Both are 0 where the clean image is misclassified; upper is inf where every attack failed.
-    Raises InputError, naming `source`, unless both hold the same images and agree on which are misclassified.
+    Both ends are 0 where the clean image is misclassified; upper is inf where every attack failed.
+
+    Takes   bounds: columns index, correct and joint; minimal: index, distance and attack
+    Raises  InputError, naming `source`, unless both hold the same images and agree on which are misclassified
     """
     columns = ("index", "distance", "attack")
     attacked = pd.DataFrame({name: minimal[name] for name in columns})
     both = bounds.merge(attacked, on="index", how="outer", indicator=True)
     if (both["_merge"] != "both").any():
         alone = both.loc[both["_merge"] != "both", "index"].iloc[0]
-        raise InputError(f"{source}: bounds and attacks hold different images, {alone} say; rerun both")
+        raise InputError(
+            f"{source}: lower bounds and attacks hold different images, for example {alone}; rerun both"
+        )
     differing = both.loc[(both["correct"] == 1) != (both["distance"] > 0), "index"]
     if len(differing):
         raise InputError(
-            f"{source}: bounds and attacks disagree on the clean image {differing.iloc[0]}; rerun both"
+            f"{source}: lower bounds and attacks disagree on whether the clean image {differing.iloc[0]} is "
+            "correctly classified; rerun both"
         )
     renamed = both.rename(columns={"joint": "lower", "distance": "upper"})
     return renamed[["index", "lower", "upper", "attack"]]
 
 
 def bound_violations(found: pd.DataFrame) -> pd.DataFrame:
-    """The images whose nearest adversarial lies below their bound by more than rounding."""
+    """The rows of `intervals` whose best adversarial lies below the lower bound by more than rounding."""
     return found[found["upper"] < found["lower"] - SLACK]
 
 
 def medians(found: pd.DataFrame) -> dict[str, float]:
     """Medians over images of both ends and of the gap (0 where both ends are infinite), and numbers of images.
 
-    tight: images whose gap is at most 1 % of the lower bound, those misclassified among them; loose: more than 10 %
+    tight: images whose gap is at most 1 % of the lower bound, misclassified ones included; loose: more than 10 %
     """
     gap = (found["upper"] - found["lower"]).where(found["upper"] != found["lower"], 0.0)
     return {
@@ -56,13 +67,11 @@ def medians(found: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def curves(found: pd.DataFrame) -> pd.DataFrame:
-    """side, distance, accuracy: certified accuracy and that under attack as larger perturbations are allowed.
+def bracket_curves(found: pd.DataFrame) -> pd.DataFrame:
+    """side, distance, accuracy: the accuracy-distortion curves of both ends of the intervals.
 
-    Certified are the images whose bound exceeds the distance.
+    side "certified": the share of images whose lower bound exceeds the distance; "attacked": accuracy under attack
     """
-    sides = []
-    for side, column in (("certified", "lower"), ("attacked", "upper")):
-        distance, accuracy = accuracy_curve(found[column].to_numpy(dtype=float))
-        sides.append(pd.DataFrame({"side": side, "distance": distance, "accuracy": accuracy}))
-    return pd.concat(sides, ignore_index=True)
+    sides = (("certified", "lower"), ("attacked", "upper"))
+    curves = [accuracy_curve(found[column].to_numpy(dtype=float), side=side) for side, column in sides]
+    return pd.concat(curves, ignore_index=True)

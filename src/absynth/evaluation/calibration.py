@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 TARGET_CONFIDENCE = 0.9
-_LARGEST = 600  # of |αℓ|, so that η, which is of the size of e^{αℓ}, is a float
+_LARGEST = 600  # |αℓ|, so that η, which is of the order of e^{αℓ}, does not overflow
 _GRID = torch.linspace(0.90, 1.10, 81, dtype=torch.float64)  # candidates for each γ_c
 
 
@@ -30,7 +30,7 @@ def median_confidence(logits: Tensor, alpha: float, eta: float) -> float:
 def fit_alpha(logits: Tensor, labels: Tensor) -> float:
     """The scale α that minimises the cross entropy of logits (n, C) against labels (n,), with η = 0.
 
-    At most 600 / max |ℓ|: where all labels are predicted, the entropy falls for ever.
+    It is at most 600 / max |ℓ|: if all labels are predicted correctly, the cross entropy has no minimum.
     """
     from scipy.optimize import minimize_scalar
 
@@ -47,7 +47,7 @@ def fit_alpha(logits: Tensor, labels: Tensor) -> float:
 
 
 def fit_eta(logits: Tensor, alpha: float, target: float = TARGET_CONFIDENCE) -> float:
-    """The offset η that gives a median confidence of `target`, or 0 if it is lower even without one."""
+    """The offset η that gives a median confidence of `target`, or 0 if the median is lower even without an offset."""
     logits = logits.double()
     if median_confidence(logits, alpha, 0.0) <= target:
         return 0.0
@@ -66,7 +66,7 @@ def fit_gamma(logits: Tensor, labels: Tensor, passes: int = 3) -> list[float]:
     """Factors γ_c that maximise accuracy: a line search over each class in turn (appendix A.5).
 
     Takes   logits (n, C), negative, before any factor; labels (n,)
-    Returns γ (C,); of equally accurate values the one nearest to what it was, starting from 1
+    Returns γ (C,); of equally accurate values, the nearest to the previous one, starting from 1
     """
     logits = logits.double()
     gamma = torch.ones(logits.shape[1], dtype=torch.float64)
@@ -86,7 +86,7 @@ def fit_gamma(logits: Tensor, labels: Tensor, passes: int = 3) -> list[float]:
 
 
 def calibrate(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """α and η for logits (n, C) of a calibration split, and what they lead to there."""
+    """α and η for logits (n, C) of a calibration split, with the median confidence and the accuracy on it."""
     alpha = fit_alpha(logits, labels)
     eta = fit_eta(logits, alpha)
     return {
@@ -99,7 +99,7 @@ def calibrate(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def predict(model: torch.nn.Module, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
-    """Logits (n, C) on the CPU of images (n, 1, 28, 28), batch by batch."""
+    """Logits (n, C), on the CPU, for images (n, 1, 28, 28), computed batch by batch."""
     parts: Sequence[Tensor] = images.split(batch_size)
     with torch.no_grad():
         return torch.cat([model(part.to(device)).cpu() for part in parts])

@@ -1,4 +1,4 @@
-"""Distal adversarials: images far from any data that a model still reads with high confidence (section 7)."""
+"""Distal adversarials: images far from any data that a model classifies with high confidence (section 7)."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from absynth.evaluation.calibration import log_confidence
 from absynth.io.log import progress_bar
-from absynth.models.loading import with_inference
+from absynth.models.base import with_inference
 
 
 @dataclass(frozen=True)
 class Goal:
-    """p(label|image) ≥ `confidence`, by the model's α and η (equation 4)."""
+    """p(label|image) ≥ `confidence`, with the model's α and η (equation 4)."""
 
     alpha: float
     eta: float
@@ -24,11 +24,11 @@ class Goal:
         """p(label|image) (n,) float64 for logits (n, C) and labels (n,)."""
         return log_confidence(logits.double(), self.alpha, self.eta).gather(1, labels[:, None])[:, 0].exp()
 
-    def height(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """What is climbed: αℓ_y − log Σ_c (e^{αℓ_c} + η), the log of p(y|x) without the η above the fraction.
+    def objective(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """What ascents maximise: αℓ_y − log Σ_c (e^{αℓ_c} + η), which is log p(y|x) without the η in the numerator.
 
-        Where e^{αℓ_y} is far below η, p(y|x) is flat and this is not: its gradient is α∇ℓ_y. Where p(y|x) ≥ 0.9,
-        it lies at most log (81/80) below log p(y|x): there e^{αℓ_y} is at least 80 η.
+        Where e^{αℓ_y} is far below η, p(y|x) is flat but this is not: its gradient is α∇ℓ_y. Where p(y|x) ≥ 0.9,
+        it lies at most log (81/80) below log p(y|x), since e^{αℓ_y} is at least 80 η there.
 
         Takes   logits (n, C), labels (n,)
         Returns (n,)
@@ -41,10 +41,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class Ascents:
-    """What n ascents came to.
+    """The results of n ascents.
 
-    image (n, 1, 28, 28): where each ended; reached (n,) bool: whether at its goal
-    steps (n,) int64: steps taken; final_confidence (n,) float64: p(label|image) by the reference
+    image (n, 1, 28, 28): where each ended; reached (n,) bool: whether it reached its goal
+    steps (n,) int64: steps taken; final_confidence (n,) float64: p(label|image) by the reference model
     confidence (n, steps + 1) float64: p(label|image) before each step, NaN once an ascent has ended
     """
 
@@ -56,13 +56,13 @@ class Ascents:
 
 
 def noise_images(seeds: Sequence[int]) -> Tensor:
-    """Images (n, 1, 28, 28) of pixels uniform in [0, 1), one a seed; the same for every model and device."""
+    """Images (n, 1, 28, 28) of pixels uniform in [0, 1), one per seed; the same for every model and device."""
     return torch.stack(
         [torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
 
 
-def climb(
+def ascend(
     model: nn.Module,
     start: Tensor,
     labels: Tensor,
@@ -72,43 +72,40 @@ def climb(
     step_size: float,
     momentum: float,
 ) -> Ascents:
-    """Gradient ascent in the box [0, 1] from start (n, 1, 28, 28) towards the confidence in labels (n,).
+    """Gradient ascent of the confidence in labels (n,), from start (n, 1, 28, 28) and within the box [0, 1].
 
-    An ascent ends where both the model and, if it has another, its reference inference are at the goal, or
-    after `steps` steps.
+    Gradients are those of fast inference, if the model has it. An ascent ends where both this and the reference
+    inference reach the goal, or after `steps` steps.
 
     step_size: Euclidean length of a step without momentum, pixels in [0, 1]; gradients are scaled to length 1
     """
-    model = with_inference(model, "fast")
+    fast, reference = with_inference(model, "fast"), with_inference(model, "reference")
     image, velocity = start.clone(), torch.zeros_like(start)
     trace = torch.full((len(start), steps + 1), torch.nan, dtype=torch.float64, device=start.device)
     rows = torch.arange(len(start), device=start.device)  # ascents that have not ended, (m,)
     for step in progress_bar(range(steps + 1), "steps"):
         x = image[rows].requires_grad_(True)
-        logits = model(x)
+        logits = fast(x)
         trace[rows, step] = goal.confidence_in(logits.detach(), labels[rows])
         ended = trace[rows, step] >= goal.confidence
-        ended[ended.clone()] = (
-            _judged(model, image[rows[ended]], labels[rows[ended]], goal) >= goal.confidence
-        )
+        confirmed = _confidence(reference, image[rows[ended]], labels[rows[ended]], goal) >= goal.confidence
+        ended[ended.clone()] = confirmed
         if step == steps or ended.all():
             break
-        (gradient,) = torch.autograd.grad(goal.height(logits, labels[rows]).sum(), x)
+        (gradient,) = torch.autograd.grad(goal.objective(logits, labels[rows]).sum(), x)
         rows, direction = rows[~ended], _unit(gradient[~ended])
         velocity[rows] = momentum * velocity[rows] + direction
         image[rows] = (image[rows] + step_size * velocity[rows]).clamp(0, 1)
-    final = _judged(model, image, labels, goal)
+    final = _confidence(reference, image, labels, goal)
     return Ascents(image, final >= goal.confidence, trace.isfinite().sum(dim=1) - 1, final, trace)
 
 
-def _judged(model: nn.Module, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
-    """p(label|image) (n,) by the reference inference; the model is left on the fast one."""
+def _confidence(model: nn.Module, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
+    """p(label|image) (n,) float64 of images (n, 1, 28, 28), without gradient."""
     if not len(images):
         return torch.empty(0, dtype=torch.float64, device=images.device)
     with torch.no_grad():
-        logits = with_inference(model, "reference")(images)
-    with_inference(model, "fast")
-    return goal.confidence_in(logits, labels)
+        return goal.confidence_in(model(images), labels)
 
 
 def _unit(gradient: Tensor) -> Tensor:
@@ -119,7 +116,7 @@ def _unit(gradient: Tensor) -> Tensor:
 
 def nearest_distance(images: Tensor, others: Tensor) -> Tensor:
     """Euclidean distance (n,) float64 of images (n, 1, 28, 28) to the nearest of others (m, 1, 28, 28)."""
-    exact = "donot_use_mm_for_euclid_dist"  # differences, not ‖a‖² − 2ab + ‖b‖², which cancels
-    parts = images.flatten(1).split(50)  # bounds the matrix of distances
+    exact = "donot_use_mm_for_euclid_dist"  # from differences, since ‖a‖² − 2ab + ‖b‖² cancels
+    parts = images.flatten(1).split(50)  # limits the memory of the matrix of distances
     found = [torch.cdist(part, others.flatten(1), compute_mode=exact).amin(dim=1) for part in parts]
     return torch.cat(found).double()

@@ -1,4 +1,4 @@
-"""Statistics of bounds over images and over draws of the prior samples; no torch."""
+"""Statistics of lower bounds over images and over draws of the prior samples; no torch."""
 
 import math
 from typing import Any
@@ -9,15 +9,15 @@ COLUMNS = ("index", "label", "correct", "paper", "joint", "paper_without_kl", "r
 PAPER = ("paper", "paper_without_kl")
 DRAWS = ("index", "draw", *PAPER)
 SUMMARY = ("bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n")
-DISAGREEMENT = 0.01  # relative difference of the two halves of the starts from which on they disagree
+DISAGREEMENT = 0.01  # relative difference beyond which the bounds from the two halves of the starts disagree
 
 
 def summarise_bounds(bounds: pd.DataFrame, draws: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row a bound, of `SUMMARY`, from rows of `COLUMNS` and of `DRAWS` of all images.
+    """One row of `SUMMARY` per bound, from rows of `COLUMNS` and of `DRAWS` for all images.
 
-    Mean and median are over images, averaged over draws; standard_error is that of the average of the means
-    (paper, section 7), empty with one draw. disagreeing: images on which the halves of the starts differ by more
-    than 1 %, of the joint bound alone.
+    mean, median: over images, averaged over draws
+    standard_error: of that mean, over draws (paper, section 7); empty with one draw
+    disagreeing: images whose joint bounds from the two halves of the starts differ by more than 1 %
     """
     named = {"joint": [bounds["joint"]]}
     if len(draws):

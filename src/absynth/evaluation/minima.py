@@ -1,27 +1,29 @@
-"""Per-sample minima over attacks, and the statistics that tables and figures show."""
+"""The best adversarial of each sample over all attacks, and the statistics that tables and figures show."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from absynth.errors import InputError
 from absynth.io.records import SHARD, read_record
 
 
 class Minimum:
-    """The nearest adversarial of each sample over all attacks of one run, model and norm, shard by shard."""
+    """The best adversarial of each sample over all attacks of one run, model and norm, gathered shard by shard."""
 
     def __init__(self, expected: Mapping[str, str]):
-        """expected: the attributes that every shard must have, say run, model and norm."""
+        """expected: the attributes that every shard must have, for example run, model and norm."""
         self.expected = dict(expected)
         self.distances: dict[str, list[float]] = {}  # by attack, in the order of the shards
-        self._best: dict[int, tuple[float, int, str, np.ndarray, int]] = {}
+        self._best: dict[int, tuple[float, int, str, npt.NDArray[np.float32], int]] = {}
 
     def add(self, attack: str, path: str | Path) -> None:
-        """Take in one shard.
+        """Include one shard.
 
-        Raises InputError if it is not a sound shard of this attack, or disagrees with others on a sample's
+        Raises InputError if it is no valid shard of this attack, or disagrees with others on a sample's
         label or on whether its clean image is misclassified.
         """
         columns, _ = read_record(path, SHARD, {**self.expected, "attack": attack})
@@ -39,10 +41,12 @@ class Minimum:
                 prediction = int(columns["adversarial_prediction"][row])
                 self._best[index] = (distance, label, name, image, prediction)
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """The columns of `absynth.io.records.MINIMAL`, in the order of index: distance is 0 where the clean image
-        is misclassified and inf where every attack failed, attack empty in both cases; adversarial is the clean image
-        there, and adversarial_prediction what the model takes it for."""
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns of `absynth.io.records.MINIMAL`, in the order of index.
+
+        distance: 0 where the clean image is misclassified, inf where every attack failed; attack: empty in both cases
+        adversarial: the clean image in both cases; adversarial_prediction: the model's prediction for it
+        """
         order = sorted(self._best)
         distance, label, attack, adversarial, prediction = zip(*(self._best[i] for i in order), strict=True)
         return {
@@ -55,19 +59,10 @@ class Minimum:
         }
 
 
-def summarise(distance: np.ndarray, threshold: float) -> dict[str, float]:
-    """Median distance, accuracy under perturbations of size at most `threshold`, and sample count."""
+def summarise(distance: npt.NDArray[np.float64], epsilon: float) -> dict[str, float]:
+    """Median distance, accuracy under perturbations of size at most `epsilon`, and the number of samples."""
     return {
         "median": float(np.median(distance)),
-        "accuracy": float((distance > threshold).mean()),
+        "accuracy": float((distance > epsilon).mean()),
         "n": len(distance),
     }
-
-
-def accuracy_curve(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy as a function of the size of the perturbation allowed (Figure 2).
-
-    Returns the distinct finite distances in rising order, from 0 on, and the share of samples beyond each
-    """
-    sizes = np.unique(np.concatenate([[0.0], distance[np.isfinite(distance)]]))
-    return sizes, 1 - np.searchsorted(np.sort(distance), sizes, side="right") / len(distance)

@@ -1,34 +1,36 @@
-"""Which samples a figure shows: drawn at random, the same for every model, and the same for the same seed."""
+"""The samples that a figure shows: drawn at random, the same for every model and determined by the seed."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 def one_per_class(
-    index: np.ndarray, label: np.ndarray, distances: Mapping[str, np.ndarray], seed: int
+    index: npt.NDArray[Any], label: npt.NDArray[Any], distances: Mapping[str, npt.NDArray[Any]], seed: int
 ) -> list[int]:
-    """One sample of each class there is, of those that most models were fooled on, at random.
+    """One random sample of each class that occurs, among those on which attacks succeeded on most models.
 
     Takes   index, label (n,): the samples; distances: by model, each (n,): 0 where it misclassifies the clean image,
             inf where no attack succeeded
     Returns positions within `index`, in the order of their labels
     """
     order = np.random.default_rng(seed).permutation(len(index))
-    fooled = np.zeros(len(index), dtype=int)  # on how many models there is an adversarial to show
+    fooled = np.zeros(len(index), dtype=int)  # models with an adversarial to show, (n,)
     for distance in distances.values():
         fooled += (distance > 0) & np.isfinite(distance)
     return [
-        int(max(order[label[order] == c], key=lambda i: fooled[i]))  # the first drawn of the best
+        int(max(order[label[order] == c], key=lambda i: fooled[i]))  # the first drawn among the best
         for c in np.unique(label)
     ]
 
 
-def by_quantile(distance: np.ndarray, n: int, seed: int, bins: int = 4) -> list[list[int]]:
-    """Up to n samples from each of equal parts of the distances, from small to large (Figures 5 to 7).
+def by_quantile(distance: npt.NDArray[np.float64], n: int, seed: int, bins: int = 4) -> list[list[int]]:
+    """Up to n random samples from each of `bins` quantiles of the distances (Figures 5 to 7).
 
-    Samples without an adversarial (distance 0 or inf) are left out. Ties are parted by their order.
-    Returns positions within `distance`, for each part in the order of distance; a part may be empty
+    Samples without an adversarial (distance 0 or inf) are left out. Equal distances are ordered by position.
+    Returns positions within `distance`, for each quantile in the order of distance; a quantile may be empty
     """
     usable = np.flatnonzero((distance > 0) & np.isfinite(distance))
     ranked = usable[np.argsort(distance[usable], kind="stable")]

@@ -1,19 +1,21 @@
-"""Statistics of whole files of a run, one row of a table each; no torch."""
+"""Statistics of whole files of a run, one table row each; no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
-def summarise_distal(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+def summarise_distal(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
     """One model's row of tables/distal.csv, from the columns of `absynth.io.records.DISTAL`.
 
-    n, reached: ascents, and how many ended at the confidence asked for
-    distal: how many of those ended nearer to their noise than to any training image: sure, and of no digit
-    median_steps, median_moved, median_nearest: over those that reached it, NaN if none did; steps, and Euclidean
-        distances from the noise and to the nearest training image
-    median_confidence: over all, by the reference
+    n, reached: number of ascents, and of those that reached the target confidence
+    distal: how many of the latter are distal adversarials: nearer to their initial noise than to any training image
+    median_steps, median_moved, median_nearest: over the ascents that reached the target, NaN if none did: steps, and
+        Euclidean distances from the noise and to the nearest training image
+    median_confidence: over all ascents, by the reference model
     """
     reached = columns["reached"] == 1
 
@@ -35,9 +37,9 @@ def summarise_distal(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
 class AttackTotals:
     """What one attack on one model in one norm found, and what it cost, added up shard by shard.
 
-    n: images attacked, those already misclassified left out; found: of those, how many adversarials
-    minima: how many of them are their image's nearest over all attacks
-    queries, gradients: of all images attacked; seconds: in all, on whatever devices the jobs had
+    n: images attacked, those already misclassified left out; found: adversarials of them
+    minima: how many of the adversarials are their image's best over all attacks
+    queries, gradients: summed over the images attacked; seconds: summed over jobs, on whatever devices they ran
     """
 
     attack: str
@@ -50,24 +52,30 @@ class AttackTotals:
     devices: set[str] = field(default_factory=set)
 
     def add(
-        self, columns: Mapping[str, np.ndarray], seconds: float, device: str, nearest: Mapping[int, str]
+        self,
+        columns: Mapping[str, npt.NDArray[Any]],
+        seconds: float,
+        device: str,
+        best_attacks: Mapping[int, str],
     ) -> None:
-        """Take in one shard, of which nothing is kept.
+        """Include one shard, without keeping its columns.
 
         columns: index, distance, queries and gradients of `absynth.io.records.SHARD`
-        nearest: of every test image, which attack found its nearest adversarial (see `absynth.io.records.MINIMAL`)
+        best_attacks: by index, the attack that found the image's best adversarial (see `absynth.io.records.MINIMAL`)
         """
         attacked = columns["distance"] > 0
         self.n += int(attacked.sum())
         self.found += int(np.isfinite(columns["distance"][attacked]).sum())
-        self.minima += sum(nearest[index] == self.attack for index in columns["index"][attacked].tolist())
+        self.minima += sum(
+            best_attacks[index] == self.attack for index in columns["index"][attacked].tolist()
+        )
         self.queries += int(columns["queries"][attacked].sum())
         self.gradients += int(columns["gradients"][attacked].sum())
         self.seconds += seconds
         self.devices.add(device)
 
     def row(self) -> dict[str, int | float | str]:
-        """A row of tables/attacks.csv: queries and gradients are means per image attacked, NaN if none was."""
+        """A row of tables/attacks.csv; its queries and gradients are means per image attacked, NaN if none was."""
         return {
             "n": self.n,
             "found": self.found,
