@@ -1,7 +1,8 @@
-"""Hold the certificates of one model and norm against its attacks."""
+"""Compare the lower bounds of one model in one norm with its attacks."""
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import torch
@@ -26,55 +27,71 @@ from absynth.models.base import with_inference
 from absynth.models.building import build
 from absynth.workflow.devices import acquire
 
+StrPath = str | os.PathLike
+
 
 def main(
     *,
-    images: str | os.PathLike,
-    bounds: str | os.PathLike,
-    minimal: str | os.PathLike,
-    bracket: str | os.PathLike,
-    violations: str | os.PathLike,
-    middle: str | os.PathLike,
-    curve: str | os.PathLike,
+    images: StrPath,
+    bounds: StrPath,
+    minimal: StrPath,
+    bracket: StrPath,
+    violations: StrPath,
+    middle: StrPath,
+    curve: StrPath,
     run: str,
-    folder: str | os.PathLike,
-    spec: Mapping,
-    settings: Mapping,
+    folder: StrPath,
+    spec: Mapping[str, Any],
+    settings: Mapping[str, Any],
     model: str,
     norm: str,
     device: torch.device,
 ) -> None:
-    """Write each image's interval, the medians, the curves, and what would refute the certificate.
+    """Write each image's interval, the medians, the curves, and the bound violations.
 
-    violations: the images with an adversarial below their bound. `margin` is the energy by which the own class
-        explains that adversarial better than any rival once all are inferred from many starts; where it is
-        positive the case is explained: the reference missed a better latent of the own class, and the image is
-        no adversarial of the model it approximates.
+    violations: the images whose best adversarial lies below their lower bound. `margin` is how much lower the energy
+        of the own class is at that adversarial than that of any rival, when all are searched from many starts. Where
+        it is positive the violation is attributed to inference: the reference inference missed a better latent of
+        the own class, and the model with exact inference classifies the image correctly.
     """
     identity = {"model": model, "norm": norm}
-    columns, _ = read_record(minimal, MINIMAL, {"run": run, **identity})
-    found = intervals(pd.read_csv(bounds), columns, os.fspath(bounds)).assign(**identity)
-    below = bound_violations(found)
-    rows = below.to_dict("records")
+    best, _ = read_record(minimal, MINIMAL, {"run": run, **identity})
+    found = intervals(pd.read_csv(bounds), best, os.fspath(bounds)).assign(**identity)
+    rows = bound_violations(found).to_dict("records")
     if rows:
         network = with_inference(build(spec, folder).to(device), "reference")
-        x, y = (torch.from_numpy(array).to(device) for array in read_split(images))
-        chosen = torch.from_numpy(below["index"].to_numpy()).to(device)
-        position = {index: row for row, index in enumerate(columns["index"])}
-        picked = [position[index] for index in below["index"]]
-        adversarials = torch.from_numpy(columns["adversarial"][picked]).to(device)
-        certified, asked = SearchSettings(**settings), (adversarials, y[chosen], x[chosen])
-        batches = zip(*(values.split(certified.batch_size) for values in asked), strict=True)
-        margins = torch.cat([lower_bounds(network, certified).margin(*batch) for batch in batches])
+        index = [row["index"] for row in rows]
+        margins = _margins(network, SearchSettings(**settings), images, best, index, device)
         for row, margin in zip(rows, margins.tolist(), strict=True):
             row |= {"margin": margin, "attributed_to_inference": int(margin > 0)}
     write_csv(bracket, found.to_dict("records"), INTERVALS)
     write_csv(violations, rows, VIOLATIONS)
     write_csv(middle, [{**identity, **medians(found)}], MEDIANS)
     write_csv(curve, bracket_curves(found).assign(**identity).to_dict("records"), CURVES)
-    unexplained = sum(1 - row["attributed_to_inference"] for row in rows)
-    log = LOGGER.error if unexplained else LOGGER.info
-    log("%s %s: %d adversarials below their bound, %d unexplained", model, norm, len(rows), unexplained)
+    unattributed = sum(1 - row["attributed_to_inference"] for row in rows)
+    log = LOGGER.error if unattributed else LOGGER.info
+    log(
+        "%s %s: %d adversarials below their lower bound, %d of them not attributed to inference",
+        *(model, norm, len(rows), unattributed),
+    )
+
+
+def _margins(
+    network: torch.nn.Module,
+    settings: SearchSettings,
+    images: StrPath,
+    best: Mapping[str, Any],
+    index: list[int],
+    device: torch.device,
+) -> torch.Tensor:
+    """The margin (m,) of energy at the best adversarial of each image in `index` (m,)."""
+    x, y = (torch.from_numpy(array).to(device) for array in read_split(images))
+    chosen = torch.tensor(index, device=device)
+    position = {image: row for row, image in enumerate(best["index"].tolist())}
+    adversarials = torch.from_numpy(best["adversarial"][[position[image] for image in index]]).to(device)
+    batches = (values.split(settings.batch_size) for values in (adversarials, y[chosen], x[chosen]))
+    method = lower_bounds(network, settings)
+    return torch.cat([method.margin(*batch) for batch in zip(*batches, strict=True)])
 
 
 if "snakemake" in globals():

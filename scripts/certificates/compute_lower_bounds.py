@@ -1,4 +1,4 @@
-"""Bound test images' distances to the decision boundary from below, for one model, norm and shard."""
+"""Compute lower bounds on test images' distances to the decision boundary, for one model, norm and shard."""
 
 import os
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ def main(
     norm: str,
     device: torch.device,
 ) -> None:
-    """Certify test images span[0] to span[1] - 1.
+    """Bound test images span[0] to span[1] - 1.
 
-    bounds: a row an image, in the norm's unit (pixels in [0, 1]); 0 where misclassified, rival -1 there; paper and
-        paper_without_kl (of the model's own prior samples) are empty where the paper has no bound
-    draws: a row an image and draw of prior samples with the paper's bounds; none where it has no bound
+    bounds: one row per image, in the norm's unit (pixels in [0, 1]); 0 where misclassified, rival -1 there; paper and
+        paper_without_kl (with the model's own prior samples) are empty where the paper has no bound
+    draws: one row per image and draw of prior samples, with the paper's bounds; none where it has no bound
     """
     x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *span))
     found, drawn = compute_lower_bounds(

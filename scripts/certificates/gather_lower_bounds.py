@@ -1,4 +1,4 @@
-"""Gather the bounds of all shards of one model and norm, and summarise them."""
+"""Gather the lower bounds of all shards of one model and norm, and summarise them."""
 
 import os
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ def main(
     model: str,
     norm: str,
 ) -> None:
-    """Write a row an image to `bounds`, and the rows of tables/bounds.csv to `summary`.
+    """Write one row per image to `bounds`, and this model and norm's rows of tables/bounds.csv to `summary`.
 
     Raises InputError unless the shards hold the first n_samples images, in order.
     """
     rows = read_rows(shards)
     if [row["index"] for row in rows] != [str(index) for index in range(n_samples)]:
         raise InputError(
-            f"{shards[0]} and its like do not hold images 0 to {n_samples - 1}; delete them and rerun"
+            f"{shards[0]} and the other shards do not hold images 0 to {n_samples - 1}; delete them and rerun"
         )
     write_csv(bounds, rows, COLUMNS)
     means = summarise_bounds(pd.read_csv(bounds), pd.concat(map(pd.read_csv, draws), ignore_index=True))

@@ -1,4 +1,4 @@
-"""Gather the rows of several tables in one."""
+"""Gather the summaries of the lower bounds of all models and norms in one table."""
 
 import os
 from collections.abc import Sequence

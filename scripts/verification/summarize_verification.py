@@ -1,4 +1,4 @@
-"""Gather what the re-evaluation of all records found, and fail if anything disagrees."""
+"""Gather the findings of the verification of all records, and fail if anything disagrees."""
 
 import os
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ COLUMNS = (
 
 
 def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
-    """Write the rows of all `findings`: one a shard, and one, attack `all`, a file of minima.
+    """Write the rows of all `findings`: one per shard and, as attack `all`, one per file of minima.
 
-    findings: verification/{model}/{norm}.csv in the folder of the run, from which they name their files
+    findings: files verification/{model}/{norm}.csv in the run's folder
 
-    Raises InputError, once all is written and logged, that names the first file and row that disagree.
+    Raises InputError, after all rows are written and logged, that names the first file and row that disagree.
     """
     rows = read_rows(findings)
     write_csv(table, rows, COLUMNS)
@@ -32,7 +32,9 @@ def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> 
             f"listed under {folder / 'verification'}; delete those files and rerun"
         )
     count, ties = (sum(int(row[name]) for row in rows) for name in ("checked", "ties"))
-    LOGGER.info("%d files hold what they say: %d adversarials evaluated, %d ties", len(rows), count, ties)
+    LOGGER.info(
+        "%d files agree with their models: %d adversarials classified anew, %d ties", len(rows), count, ties
+    )
 
 
 def _where(folder: Path, row: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Hold all attacks on one model in one norm, and their minimum, against the model itself."""
+"""Check the records of all attacks on one model in one norm, and of their minimum, against the model itself."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from absynth.evaluation.verification import Clean, Findings, MinimumCheck, check
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import MINIMAL, SHARD, Column, read_record
-from absynth.models.building import build
 from absynth.models.base import with_inference
+from absynth.models.building import build
 from absynth.workflow.devices import acquire
 
-_BATCH = 256  # images that the model is asked for at a time
+_BATCH = 256  # images classified at a time
 
 
 def main(
@@ -35,7 +35,7 @@ def main(
     spans: Sequence[tuple[int, int]],
     device: torch.device,
 ) -> None:
-    """Write a row of findings for each shard, and one for their minimum, as attack `all`.
+    """Write one row of findings per shard, and one for their minimum, as attack `all`.
 
     shards: files named {attack}/{shard}.h5; spans: first and one past the last test image of each shard
     findings: columns of tables/verification.csv; what disagrees is also logged, row by row
@@ -54,7 +54,7 @@ def main(
         if columns:
             found = check_shard(columns, norm, clean.part(*spans[shard]), logits_of)
             if minimum:
-                minimum.see(attack, spans[shard][0], columns)
+                minimum.add(attack, spans[shard][0], columns)
         rows.append(
             {"model": model, "norm": norm, "attack": attack, "shard": shard, **_report(path, folder, found)}
         )
@@ -72,7 +72,7 @@ def _logits(network: torch.nn.Module, device: torch.device, images: np.ndarray) 
 
 
 def _read(path, layout: Mapping[str, Column], expected: Mapping) -> tuple[dict | None, Findings]:
-    """The columns of a file, or None and why it cannot be read."""
+    """The columns of a file, or None if it cannot be read, and findings that say why."""
     try:
         return read_record(path, layout, expected)[0], Findings()
     except InputError as error:
@@ -80,7 +80,7 @@ def _read(path, layout: Mapping[str, Column], expected: Mapping) -> tuple[dict |
 
 
 def _report(path, folder, found: Findings) -> dict[str, str | int]:
-    """Log what is wrong with a file; return its columns of the table, named within the run's folder."""
+    """Log what is wrong with a file; return its columns of the table, with its path within the run's folder."""
     for row, reason in found.faults:
         LOGGER.error("%s%s: %s", path, "" if row is None else f", row {row}", reason)
     return {"file": os.path.relpath(path, folder), **found.summary()}

@@ -247,7 +247,9 @@ def test_attack_ends_above_the_bound_and_near_it(released, mnist_test, norm):
     x, y = (part[:3] for part in mnist_test)
     columns, _ = compute_lower_bounds(released, x, y, norm, SEARCH)
     found = attack_images(
-        AttackSettings(certificate_attack(norm, class_pairs=2, steps=15), "certificate", norm, seed=0, batch_size=2),
+        AttackSettings(
+            certificate_attack(norm, class_pairs=2, steps=15), "certificate", norm, seed=0, batch_size=2
+        ),
         released,
         Samples(x, y, torch.arange(3)),
     )

@@ -1,4 +1,4 @@
-"""Records are held against model and test split; whatever is changed in one is found and named."""
+"""Records are checked against model and test split; whatever is changed in one is found and named."""
 
 import csv
 
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from linear_models import Linear, images
-from scripts.verification import summarize_verification as verify
-from scripts.verification import verify_records as reevaluate
+from scripts.verification import summarize_verification, verify_records
 
 from absynth.data.splits import read_split, write_split
 from absynth.errors import InputError
@@ -17,8 +16,8 @@ from absynth.io.records import MINIMAL, SHARD, write_record
 
 RUN = {"run": "toy", "model": "mine", "norm": "l2"}
 SPANS = [(0, 3), (3, 5)]
-REACH = {"far": 0.95, "near": 0.8}  # how far each attack goes towards the mirrored image
-MISREAD, FAILED = 0, 1  # samples; the attack `far` reaches all others, and `near` but one of them
+SHARES = {"far": 0.95, "near": 0.8}  # how far each attack moves images towards their inverse
+MISCLASSIFIED, FAILED = 0, 1  # samples; `far` succeeds on all others, `near` on all but one of them
 
 
 class Run:
@@ -30,11 +29,11 @@ class Run:
         torch.save(self.model.state_dict(), folder / "mine.pt")
         x = (images(self.model)[0] * 255).round().to(torch.uint8)
         labels = self.predict(x.numpy() / np.float32(255))
-        labels[MISREAD] = 1 - labels[MISREAD]
+        labels[MISCLASSIFIED] = 1 - labels[MISCLASSIFIED]
         write_split(folder / "test.h5", x[:, 0].numpy(), labels.astype(np.uint8), "toy", "test")
         self.images, self.labels = read_split(folder / "test.h5")
         self.shards = {
-            (name, i): self.attacked(name, *span) for name in REACH for i, span in enumerate(SPANS)
+            (name, i): self.attacked(name, *span) for name in SHARES for i, span in enumerate(SPANS)
         }
         self.minimal_changes = {}
 
@@ -43,12 +42,12 @@ class Run:
             return self.model(torch.from_numpy(x)).argmax(dim=1).numpy()
 
     def attacked(self, name, first, last):
-        """The columns of a sound shard."""
+        """The columns of a valid shard."""
         rows = np.arange(first, last)
         x, label, clean = self.images[rows], self.labels[rows], self.predict(self.images[rows])
         failed = (rows == FAILED) | ((rows == last - 1) & (name == "near"))
         changed = ~failed & (clean == label)
-        adversarial = x + REACH[name] * (1 - 2 * x) * changed[:, None, None, None]
+        adversarial = x + SHARES[name] * (1 - 2 * x) * changed[:, None, None, None]
         prediction = self.predict(adversarial)
         assert (prediction[changed] != label[changed]).all()
         distance = np.linalg.norm((adversarial.astype(float) - x).reshape(len(x), -1), axis=1)
@@ -61,7 +60,7 @@ class Run:
         return self.folder / name / f"{shard}.h5"
 
     def write(self, attributes):
-        """Write all files; `attributes` are laid over those of the first shard of `far`."""
+        """Write all files; `attributes` override those of the first shard of `far`."""
         best = Minimum(RUN)
         for (name, shard), columns in self.shards.items():
             write_record(self.path(name, shard), columns, {**RUN, "attack": name}, SHARD)
@@ -74,12 +73,12 @@ class Run:
             path, columns = self.path("far", 0), self.shards["far", 0]
             write_record(path, columns, {**RUN, "attack": "far", **attributes}, SHARD)
 
-    def reevaluated(self, attributes=None, written=True):
+    def verified(self, attributes=None, written=True):
         """The rows of findings, by attack and shard."""
         if written:
             self.write(attributes)
         path = self.folder / "verification" / "mine" / "l2.csv"
-        reevaluate.main(
+        verify_records.main(
             images=self.folder / "test.h5",
             shards=[self.path(*key) for key in self.shards],
             minimal=self.folder / "l2.h5",
@@ -101,8 +100,8 @@ class Run:
         with path.open(encoding="utf-8") as file:
             return {(row["attack"], row["shard"]): row for row in csv.DictReader(file)}
 
-    def verify(self):
-        verify.main(
+    def summarize(self):
+        summarize_verification.main(
             findings=[self.folder / "verification" / "mine" / "l2.csv"],
             table=self.folder / "verification.csv",
         )
@@ -113,14 +112,14 @@ def made(tmp_path):
     return Run(tmp_path)
 
 
-def test_sound_records_pass(made):
-    rows = made.reevaluated()
+def test_valid_records_pass(made):
+    rows = made.verified()
     assert list(rows) == [("far", "0"), ("far", "1"), ("near", "0"), ("near", "1"), ("all", "")]
     assert {row["disagreements"] for row in rows.values()} == {"0"}
     assert [row["n"] for row in rows.values()] == ["3", "2", "3", "2", "5"]
     assert [row["checked"] for row in rows.values()] == ["1", "2", "0", "1", "0"]
     assert {row["ties"] for row in rows.values()} == {"0"}
-    made.verify()
+    made.summarize()
     assert (
         (made.folder / "verification.csv").read_text().startswith("model,norm,attack,shard,n,checked,ties,")
     )
@@ -144,7 +143,7 @@ def brighter(image):
     return np.clip(image + np.float32(1 / 255), 0, 1)
 
 
-CORRUPTIONS = {  # of the first shard of `far`: what is done, the row, the reason
+CORRUPTIONS = {  # of the first shard of `far`: the change, the row, the reason
     "index": (change("index", 2, 3), 2, "index 3, expected 2"),
     "label": (change("label", 2, 7), 2, r"label 7, [01] in the test split"),
     "clean prediction": (change("clean_prediction", 2, 9), 2, "clean_prediction 9, the model says [01]"),
@@ -156,11 +155,23 @@ CORRUPTIONS = {  # of the first shard of `far`: what is done, the row, the reaso
     "class unknown": (change("adversarial_prediction", 2, -1), 2, "adversarial_prediction -1, the model says"),
     "distance": (change("distance", 2, lambda d: d * (1 + 3e-6)), 2, r"distance [\d.]+ recorded, [\d.]+ measured"),
     "image": (change("adversarial", 2, brighter), 2, r"distance [\d.]+ recorded, [\d.]+ measured"),
-    "0 where correctly classified": (change("distance", 2, 0.0), 2, "distance 0 though the clean image is correctly classified"),
-    "not 0 where misclassified": (change("distance", MISREAD, 1.0), MISREAD, "distance 1.0 though .* is misclassified"),
+    "0 where correctly classified": (
+        change("distance", 2, 0.0),
+        2,
+        "distance 0 though the clean image is correctly classified",
+    ),
+    "not 0 where misclassified": (
+        change("distance", MISCLASSIFIED, 1.0),
+        MISCLASSIFIED,
+        "distance 1.0 though .* is misclassified",
+    ),
     "inf where found": (change("distance", 2, np.inf), 2, "distance inf though an adversarial is stored"),
     "finite where failed": (change("distance", FAILED, 1.0), FAILED, "distance 1.0 recorded, 0.0 measured"),
-    "image where misclassified": (change("adversarial", MISREAD, brighter), MISREAD, "misclassified, but another is stored"),
+    "image where misclassified": (
+        change("adversarial", MISCLASSIFIED, brighter),
+        MISCLASSIFIED,
+        "misclassified, but another image is stored",
+    ),
     "another's adversarial": (swap, FAILED, r"distance [\d.]+ recorded"),
 }  # fmt: skip
 
@@ -172,17 +183,17 @@ def test_corrupted_shard_is_named_with_its_row(made, name):
     columns = dict(made.shards["far", 0])
     corrupt(columns)
     write_record(made.path("far", 0), columns, {**RUN, "attack": "far"}, SHARD)
-    rows = made.reevaluated(written=False)
+    rows = made.verified(written=False)
     assert rows["far", "0"]["disagreements"] == "1"
     assert rows["far", "0"]["first_row"] == str(row)
     assert {rows[key]["disagreements"] for key in rows if key not in (("far", "0"), ("all", ""))} == {"0"}
     with pytest.raises(InputError, match=rf"far/0\.h5, row {row}: .*{reason}.*delete those files and rerun"):
-        made.verify()
+        made.summarize()
     assert (made.folder / "verification.csv").is_file()
 
 
-def test_adversarial_that_fools_nobody_is_found(made):
-    """Moved on and measured rightly, but recorded as read like before."""
+def test_an_adversarial_that_is_correctly_classified_is_found(made):
+    """Its distance is right, but its prediction is recorded as its label."""
     made.write(None)
     columns = dict(made.shards["far", 0])
     x = made.images[2]
@@ -190,18 +201,18 @@ def test_adversarial_that_fools_nobody_is_found(made):
     change("distance", 2, measure(x[None], brighter(x)[None], "l2")[0])(columns)
     change("adversarial_prediction", 2, made.labels[2])(columns)
     write_record(made.path("far", 0), columns, {**RUN, "attack": "far"}, SHARD)
-    row = made.reevaluated(written=False)["far", "0"]
+    row = made.verified(written=False)["far", "0"]
     assert row["first_row"] == "2"
-    assert row["reason"] == f"the adversarial is read as {made.labels[2]}, which is its label"
+    assert row["reason"] == f"the adversarial is classified as {made.labels[2]}, which is its label"
 
 
 @pytest.mark.parametrize("key", ["run", "model", "norm", "attack"])
 def test_shard_of_another_job_is_named(made, key):
     other = "l0" if key == "norm" else "other"
-    row = made.reevaluated({key: other})["far", "0"]
+    row = made.verified({key: other})["far", "0"]
     assert f"belongs to {key} '{other}'" in row["reason"]
     with pytest.raises(InputError, match=r"far/0\.h5: .*belongs to"):
-        made.verify()
+        made.summarize()
 
 
 @pytest.mark.parametrize("value", [np.nan, -0.1, 1.1])
@@ -210,7 +221,7 @@ def test_pixel_outside_the_box_is_named(made, value):
     columns = dict(made.shards["near", 1])
     change("adversarial", (0, 0, 3, 3), value)(columns)
     write_record(made.path("near", 1), columns, {**RUN, "attack": "near"}, SHARD)
-    row = made.reevaluated(written=False)["near", "1"]
+    row = made.verified(written=False)["near", "1"]
     assert "pixels that are not finite or outside [0, 1]" in row["reason"]
     assert row["checked"] == "0"
 
@@ -220,21 +231,23 @@ def test_damaged_file_is_named_and_the_others_are_checked(made, file):
     made.write(None)
     path = made.folder / file
     path.write_bytes(path.read_bytes()[:500])
-    rows = made.reevaluated(written=False)
+    rows = made.verified(written=False)
     assert sum(int(row["checked"]) for row in rows.values()) == (2 if file == "far/1.h5" else 4)
     with pytest.raises(InputError, match=rf"{file}: .*damaged or not HDF5"):
-        made.verify()
+        made.summarize()
 
 
 def test_shard_of_the_wrong_size_is_named(made):
     made.write(None)
     columns = {name: values[:2] for name, values in made.shards["far", 0].items()}
     write_record(made.path("far", 0), columns, {**RUN, "attack": "far"}, SHARD)
-    assert made.reevaluated(written=False)["far", "0"]["reason"] == "holds 2 images, expected are 3 from 0 on"
+    assert (
+        made.verified(written=False)["far", "0"]["reason"] == "holds 2 images, expected 3 from position 0 on"
+    )
 
 
-MINIMAL_CHANGES = {  # column: new values from the sound columns, the row, the reason
-    "distance": (lambda c: c["distance"] * np.where(c["index"] == 2, 0.99, 1), 2, "is the smallest of the shards"),
+MINIMAL_CHANGES = {  # column: new values from the valid columns, the row, the reason
+    "distance": (lambda c: c["distance"] * np.where(c["index"] == 2, 0.99, 1), 2, "but the shards' smallest is"),
     "attack": (lambda c: np.where(c["index"] == 3, "far", c["attack"]), 3, "no shard of attack 'far' holds"),
     "adversarial": (lambda c: np.where((c["index"] == 2)[:, None, None, None], 0.5, c["adversarial"]), 2, "no shard"),
     "label": (lambda c: (c["label"] + (c["index"] == 4)) % 10, 4, "in the test split"),
@@ -243,49 +256,52 @@ MINIMAL_CHANGES = {  # column: new values from the sound columns, the row, the r
 
 
 @pytest.mark.parametrize("column", MINIMAL_CHANGES)
-def test_minimum_that_is_none_is_named(made, column):
+def test_a_wrong_minimum_is_named(made, column):
     made.minimal_changes[column], row, reason = MINIMAL_CHANGES[column]
-    rows = made.reevaluated()
+    rows = made.verified()
     assert {key for key in rows if rows[key]["disagreements"] != "0"} == {("all", "")}
     assert rows["all", ""]["first_row"] == str(row)
     with pytest.raises(InputError, match=rf"l2\.h5, row {row}: .*{reason}"):
-        made.verify()
+        made.summarize()
 
 
-@pytest.mark.parametrize("sample", [MISREAD, FAILED])
+@pytest.mark.parametrize("sample", [MISCLASSIFIED, FAILED])
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
-    [("attack", "far", "named where none found"), ("adversarial", 0.5, "an image other than the clean one")],
+    [
+        ("attack", "far", "named where no attack found"),
+        ("adversarial", 0.5, "an image other than the clean one"),
+    ],
 )
-def test_minimum_names_nothing_where_nothing_was_found(made, sample, column, value, reason):
+def test_no_attack_is_named_where_none_found_an_adversarial(made, sample, column, value, reason):
     def corrupt(columns):
         values = columns[column].copy()
         values[sample] = value
         return values
 
     made.minimal_changes[column] = corrupt
-    row = made.reevaluated()["all", ""]
+    row = made.verified()["all", ""]
     assert row["first_row"] == str(sample)
     assert reason in row["reason"]
 
 
 @pytest.mark.parametrize(("gap", "ties", "faults"), [(0.5 * TIE, 1, 0), (2 * TIE, 0, 1)])
-@pytest.mark.parametrize("of_clean", [True, False])
-def test_decisions_on_the_boundary_are_ties(gap, ties, faults, of_clean):
+@pytest.mark.parametrize("on_clean", [True, False])
+def test_decisions_on_the_boundary_are_ties(gap, ties, faults, on_clean):
     """The recorded class lies `gap` of the range of the logits below another."""
     logits = np.array([[0.0, -10.0, -10.0 * gap]])
-    sure = np.array([[0.0, -10.0, -5.0]])
+    clear = np.array([[0.0, -10.0, -5.0]])
     x = np.zeros((1, 1, 28, 28), np.float32)
     columns = {
         "index": np.array([7]),
-        "label": np.array([2 if of_clean else 0]),
-        "clean_prediction": np.array([2 if of_clean else 0]),
-        "adversarial_prediction": np.array([0 if of_clean else 2]),
+        "label": np.array([2 if on_clean else 0]),
+        "clean_prediction": np.array([2 if on_clean else 0]),
+        "adversarial_prediction": np.array([0 if on_clean else 2]),
         "adversarial": x + np.float32(0.25),
         "distance": np.array([0.25]),
     }
-    clean = Clean(7, x, columns["label"], logits if of_clean else sure)
-    found = check_shard(columns, "linf", clean, lambda images: sure if of_clean else logits)
+    clean = Clean(7, x, columns["label"], logits if on_clean else clear)
+    found = check_shard(columns, "linf", clean, lambda images: clear if on_clean else logits)
     assert (found.ties, len(found.faults), found.checked) == (ties, faults, 1)
 
 

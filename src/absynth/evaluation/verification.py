@@ -1,38 +1,39 @@
-"""Records held against the test images and the model they are about, by code that shares none of the attacks'.
+"""Check records against the test images and the model they are about, by code that shares nothing with the attacks.
 
-A confirmation is only as sure as the arithmetic behind it: an image on the decision boundary may be read otherwise in
-another batch, or on another device. A prediction that differs from the recorded one counts as a tie, not as a
-disagreement, if the recorded class is within TIE of the highest logit, as a share of the range of the logits.
+Predictions are only as certain as floating-point arithmetic: an image on the decision boundary may be classified
+differently in another batch, or on another device. A prediction that differs from the recorded one counts as a tie,
+not as a disagreement, if the recorded class's logit is within TIE of the highest, as a share of the range of logits.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+
+from absynth.norms import NORMS
 
 TIE = 1e-5
 _DISTANCE_TOLERANCE = 1e-6  # relative
-_MEASURES = {
-    "l0": lambda change: np.count_nonzero(change, axis=1),
-    "l2": lambda change: np.sqrt(np.square(change).sum(axis=1)),
-    "linf": lambda change: np.abs(change).max(axis=1),
-}
 
-Logits = Callable[[np.ndarray], np.ndarray]  # images (n, 1, 28, 28) float32 to logits (n, classes)
+Array = npt.NDArray[Any]
+Columns = Mapping[str, Array]
+Logits = Callable[[Array], Array]  # images (n, 1, 28, 28) float32 to logits (n, classes)
+Fault = tuple[int | None, str]  # the row, or None for the file as a whole, and what is wrong
 
 
 @dataclass(frozen=True)
 class Clean:
-    """Test images as the split has them and as the model reads them, a contiguous range from `first` on.
+    """A contiguous range of test images, from position `first` of the test split on, and the model's logits for them.
 
     images (n, 1, 28, 28) float32; labels (n,) int64; logits (n, classes)
     """
 
     first: int
-    images: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
+    images: Array
+    labels: Array
+    logits: Array
 
     def part(self, first: int, last: int) -> "Clean":
         """The images from position `first` to `last` - 1 of the test split."""
@@ -40,27 +41,30 @@ class Clean:
         return Clean(first, self.images[rows], self.labels[rows], self.logits[rows])
 
     @property
-    def index(self) -> np.ndarray:
+    def index(self) -> Array:
         return self.first + np.arange(len(self.labels))
 
 
 class Check(NamedTuple):
-    """What is wrong with some rows: `reason` is filled in with the row's `values`."""
+    """The rows that fail a check; their reason is `reason` formatted with the row's `values`."""
 
-    rows: np.ndarray  # (n,) bool
+    rows: Array  # (n,) bool
     reason: str
-    values: tuple[np.ndarray, ...] = ()
+    values: tuple[Array, ...] = ()
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Of one file: n rows, how many adversarials the model was asked about, how many of the file's predictions
-    are ties, and what is wrong, by row."""
+    """The result for one file.
+
+    n: rows; checked: adversarials that were classified anew; ties: of the file's predictions
+    faults: the rows that fail a check, in order, and why
+    """
 
     n: int = 0
     checked: int = 0
     ties: int = 0
-    faults: tuple[tuple[int | None, str], ...] = ()  # row, or None for the file as a whole; reason
+    faults: tuple[Fault, ...] = ()
 
     def summary(self) -> dict[str, int | str]:
         """The columns n, checked, ties, disagreements, first_row and reason of tables/verification.csv."""
@@ -76,14 +80,14 @@ class Findings:
 
 
 def unreadable(reason: str) -> Findings:
-    """The findings on a file that cannot be read at all."""
+    """The findings for a file that cannot be read at all."""
     return Findings(faults=((None, reason),))
 
 
-def check_shard(columns: dict[str, np.ndarray], norm: str, clean: Clean, logits_of: Logits) -> Findings:
-    """Check all rows of a shard that should hold the images of `clean`.
+def check_shard(columns: Columns, norm: str, clean: Clean, logits_of: Logits) -> Findings:
+    """Check all rows of a shard (see `absynth.io.records.SHARD`) that should hold the images of `clean`.
 
-    Every adversarial that differs from its clean image is classified anew by `logits_of`, every distance is
+    Every adversarial that differs from its clean image is classified anew with `logits_of`; every distance is
     measured anew in float64.
     """
     n = len(columns["index"])
@@ -95,34 +99,30 @@ def check_shard(columns: dict[str, np.ndarray], norm: str, clean: Clean, logits_
     logits = clean.logits.copy()
     if changed.any():
         logits[changed] = logits_of(stored[changed])
-    claims = [(columns["clean_prediction"], clean.logits), (columns["adversarial_prediction"], logits)]
-    tied = [_tied(claimed, truth) for claimed, truth in claims]
+    truths = {"clean_prediction": clean.logits, "adversarial_prediction": logits}
+    tied = {name: _tied(columns[name], truth) for name, truth in truths.items()}
     checks = [
         Check(columns["label"] != clean.labels, "label {}, {} in the test split", (columns["label"], clean.labels)),
         *(
             Check(
-                (claimed != truth.argmax(axis=1)) & ~tie,
+                (columns[name] != truth.argmax(axis=1)) & ~tied[name],
                 f"{name} {{}}, the model says {{}}",
-                (claimed, truth.argmax(axis=1)),
+                (columns[name], truth.argmax(axis=1)),
             )
-            for name, (claimed, truth), tie in zip(
-                ("clean_prediction", "adversarial_prediction"), claims, tied, strict=True
-            )
+            for name, truth in truths.items()
         ),
         *_check_distance(columns, norm, clean, changed),
         Check(
             np.isfinite(distance) & (distance > 0) & (columns["adversarial_prediction"] == columns["label"]),
-            "the adversarial is read as {}, which is its label",
+            "the adversarial is classified as {}, which is its label",
             (columns["adversarial_prediction"],),
         ),
     ]  # fmt: skip
-    return Findings(n, int(changed.sum()), int(sum(tie.sum() for tie in tied)), _faults(checks))
+    return Findings(n, int(changed.sum()), sum(int(ties.sum()) for ties in tied.values()), _faults(checks))
 
 
-def _check_distance(
-    columns: dict[str, np.ndarray], norm: str, clean: Clean, changed: np.ndarray
-) -> list[Check]:
-    """Whether distances (n,) are 0, inf or finite where they should be, and what the stored images say."""
+def _check_distance(columns: Columns, norm: str, clean: Clean, changed: Array) -> list[Check]:
+    """Whether distances (n,) are 0, inf or finite where they should be, and agree with the stored images."""
     distance = columns["distance"]
     misclassified = columns["clean_prediction"] != columns["label"]
     measured = measure(clean.images, columns["adversarial"], norm)
@@ -134,7 +134,7 @@ def _check_distance(
             (distance,),
         ),
         Check(~misclassified & (distance == 0), "distance 0 though the clean image is correctly classified"),
-        Check(misclassified & changed, "the clean image is misclassified, but another is stored"),
+        Check(misclassified & changed, "the clean image is misclassified, but another image is stored"),
         Check(np.isinf(distance) & changed & ~misclassified, "distance inf though an adversarial is stored"),
         Check(
             found & ~np.isclose(distance, measured, rtol=_DISTANCE_TOLERANCE, atol=0),
@@ -145,19 +145,21 @@ def _check_distance(
 
 
 class MinimumCheck:
-    """Whether the file of per-sample minima is the minimum over the shards shown to `see`.
+    """Checks that the file of per-sample minima is the minimum over the shards given to `add`.
 
-    columns: of the file (see absynth.io.records.MINIMAL); clean: all the images that were attacked
+    columns: of the file (see `absynth.io.records.MINIMAL`); clean: all images that were attacked
     """
 
-    def __init__(self, columns: dict[str, np.ndarray], clean: Clean):
+    def __init__(self, columns: Columns, clean: Clean):
         self.columns, self.clean = columns, clean
         self.misplaced = _check_index(columns["index"], clean)
         self.smallest = np.full(len(clean.labels), np.inf)
-        self.supported = np.zeros(len(clean.labels), dtype=bool)  # by a shard of the attack that it names
+        self.supported = np.zeros(
+            len(clean.labels), dtype=bool
+        )  # the attack named has a shard with this adversarial
 
-    def see(self, attack: str, first: int, columns: dict[str, np.ndarray]) -> None:
-        """Take in a shard of `attack` whose images begin at position `first` of the test split."""
+    def add(self, attack: str, first: int, columns: Columns) -> None:
+        """Include a shard of `attack` whose images begin at position `first` of the test split."""
         rows = slice(first - self.clean.first, first - self.clean.first + len(columns["index"]))
         if self.misplaced or not np.array_equal(columns["index"], self.clean.index[rows]):
             return
@@ -168,7 +170,7 @@ class MinimumCheck:
         self.supported[rows] |= named & same
 
     def findings(self) -> Findings:
-        """What is wrong with the file, once all shards were seen."""
+        """The findings for the file, once all shards were added."""
         n = len(self.columns["index"])
         if self.misplaced:
             return Findings(n, faults=(self.misplaced,))
@@ -179,33 +181,35 @@ class MinimumCheck:
             Check(label != self.clean.labels, "label {}, {} in the test split", (label, self.clean.labels)),
             Check(
                 distance != self.smallest,
-                "distance {}, {} is the smallest of the shards",
+                "distance {}, but the shards' smallest is {}",
                 (distance, self.smallest),
             ),
             Check(found & ~self.supported, "no shard of attack {!r} holds this adversarial", (attack,)),
-            Check(~found & (attack != ""), "attack {!r} named where none found an adversarial", (attack,)),
-            Check(~found & ~kept, "an image other than the clean one where none was found"),
+            Check(
+                ~found & (attack != ""), "attack {!r} named where no attack found an adversarial", (attack,)
+            ),
+            Check(~found & ~kept, "an image other than the clean one where no attack found an adversarial"),
         ]
         return Findings(n, faults=_faults(checks))
 
 
-def measure(clean: np.ndarray, other: np.ndarray, norm: str) -> np.ndarray:
+def measure(clean: Array, other: Array, norm: str) -> Array:
     """Distance (n,) of images (n, …) from others, in float64; l0 in changed pixels."""
     change = (other.astype(np.float64) - clean.astype(np.float64)).reshape(len(clean), -1)
-    return _MEASURES[norm](change).astype(np.float64)
+    return np.linalg.norm(change, ord=NORMS[norm].order, axis=1)
 
 
-def _check_index(index: np.ndarray, clean: Clean) -> tuple[int | None, str] | None:
+def _check_index(index: Array, clean: Clean) -> Fault | None:
     """What is wrong with the positions (n,) of a file that should hold the images of `clean`, or None."""
     expected = clean.index
     if len(index) != len(expected):
-        return None, f"holds {len(index)} images, expected are {len(expected)} from {clean.first} on"
+        return None, f"holds {len(index)} images, expected {len(expected)} from position {clean.first} on"
     wrong = np.flatnonzero(index != expected)
     return (int(wrong[0]), f"index {index[wrong[0]]}, expected {expected[wrong[0]]}") if len(wrong) else None
 
 
-def _tied(claimed: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Where (n,) bool the class claimed (n,) is not the highest of the logits (n, C), but as good as."""
+def _tied(claimed: Array, logits: Array) -> Array:
+    """Where (n,) bool the logit of the claimed class (n,) is not the highest (n, C) but practically equal."""
     highest, lowest = logits.max(axis=1), logits.min(axis=1)
     known = (claimed >= 0) & (claimed < logits.shape[1])
     score = np.take_along_axis(logits, np.where(known, claimed, 0)[:, None], axis=1)[:, 0]
@@ -213,8 +217,8 @@ def _tied(claimed: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return known & close & (claimed != logits.argmax(axis=1))
 
 
-def _faults(checks: Iterable[Check]) -> tuple[tuple[int, str], ...]:
-    """Each faulty row, in order, with the reason of the first check that it fails."""
+def _faults(checks: Iterable[Check]) -> tuple[Fault, ...]:
+    """Each row that fails a check, in order, with the reason of the first that it fails."""
     faults: dict[int, str] = {}
     for check in checks:
         for row in np.flatnonzero(check.rows).tolist():
