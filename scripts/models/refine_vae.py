@@ -13,7 +13,7 @@ from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.models.abs.vae import VAE
 from absynth.models.weights import load_weights, save_weights
-from absynth.training.vae import refine_vae
+from absynth.training.vae import RefinementSettings, refine_vae
 from absynth.workflow.devices import acquire
 
 
@@ -40,7 +40,8 @@ def main(
     LOGGER.info("class %d: %d images", label, len(chosen))
     vae = VAE()
     load_weights(unrefined, vae)
-    vae, refined = refine_vae(vae, chosen, **settings, seed=seed, device=device, checkpoint=checkpoint)
+    refinement = RefinementSettings(**settings, seed=seed)
+    vae, refined = refine_vae(vae, chosen, refinement, device=device, checkpoint=checkpoint)
     earlier = pd.read_csv(unrefined_curve).to_dict("records")
     rows = earlier + [{**row, "epoch": len(earlier) + row["epoch"]} for row in refined]
     save_weights(weights, vae)

@@ -13,7 +13,7 @@ from absynth.io.log import start_log
 from absynth.models.binarize import binarize
 from absynth.models.cnn import NETWORKS
 from absynth.models.weights import save_weights
-from absynth.training.classifier import Adversary, train_classifier
+from absynth.training.classifier import Adversary, ClassifierSettings, train_classifier
 from absynth.workflow.devices import acquire
 
 
@@ -36,16 +36,15 @@ def main(
     x, y = map(torch.from_numpy, read_split(images))
     common = {key: settings[key] for key in ("epochs", "batch_size", "learning_rate", "shift")}
     adversarial = {key: value for key, value in settings.items() if key not in common}
+    adversary = Adversary(**adversarial) if adversarial else None
     torch.manual_seed(seed)
     model = NETWORKS[network]()
     rows = train_classifier(
         model,
         binarize(x) if network == "binary_cnn" else x,
         y,
-        **common,
-        seed=seed,
+        ClassifierSettings(**common, seed=seed, adversary=adversary),
         device=device,
-        adversary=Adversary(**adversarial) if adversarial else None,
         checkpoint=checkpoint,
     )
     save_weights(weights, model)

@@ -11,7 +11,7 @@ from absynth.data.splits import read_split
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.models.weights import save_weights
-from absynth.training.vae import train_vae
+from absynth.training.vae import VAESettings, train_vae
 from absynth.workflow.devices import acquire
 
 
@@ -33,7 +33,7 @@ def main(
     x, y = map(torch.from_numpy, read_split(images))
     chosen = x[y == label]
     LOGGER.info("class %d: %d images", label, len(chosen))
-    vae, rows = train_vae(chosen, **settings, seed=seed, device=device, checkpoint=checkpoint)
+    vae, rows = train_vae(chosen, VAESettings(**settings, seed=seed), device=device, checkpoint=checkpoint)
     save_weights(weights, vae)
     write_csv(curve, rows)
     Path(checkpoint).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""An interrupted training, resumed, equals an undisturbed one."""
+"""An interrupted training, resumed, equals an uninterrupted one."""
 
 import csv
 from functools import partial
@@ -13,8 +13,8 @@ from absynth.io.log import LOGGER
 from absynth.models.abs.vae import VAE
 from absynth.training import classifier, vae
 from absynth.training.checkpoint import Training, fit
-from absynth.training.classifier import Adversary, train_classifier
-from absynth.training.vae import refine_vae, train_vae
+from absynth.training.classifier import Adversary, ClassifierSettings, train_classifier
+from absynth.training.vae import RefinementSettings, VAESettings, refine_vae, train_vae
 
 CPU = torch.device("cpu")
 GENERATOR = torch.Generator().manual_seed(0)
@@ -38,17 +38,24 @@ def small(checkpoint=None, *, width=6, images=IMAGES, adversary=None, **changes)
     """Train a small classifier; returns its state and its curve."""
     torch.manual_seed(1)
     model = Small(width)
-    settings = {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "seed": 3, **changes}
-    curve = train_classifier(
-        model, images, LABELS, **settings, device=CPU, adversary=adversary, checkpoint=checkpoint
-    )
+    values = {
+        "epochs": 4,
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "seed": 3,
+        "adversary": adversary,
+        **changes,
+    }
+    settings = ClassifierSettings(**values)
+    curve = train_classifier(model, images, LABELS, settings, device=CPU, checkpoint=checkpoint)
     return model.state_dict(), curve
 
 
 def autoencoder(checkpoint=None, **changes):
     """Train a VAE; returns its state and its curve."""
     settings = dict(epochs=4, batch_size=8, learning_rate=2e-3, kl_start=10, kl_end=1, kl_epochs=3, seed=3)
-    made, curve = train_vae(IMAGES, **{**settings, **changes}, device=CPU, checkpoint=checkpoint)
+    changed = VAESettings(**{**settings, **changes})
+    made, curve = train_vae(IMAGES, changed, device=CPU, checkpoint=checkpoint)
     return made.state_dict(), curve
 
 
@@ -65,7 +72,8 @@ def refined(checkpoint=None, *, start=1, **changes):
         zoom=1.2,
         seed=3,
     )
-    made, curve = refine_vae(VAE(), IMAGES, **{**settings, **changes}, device=CPU, checkpoint=checkpoint)
+    changed = RefinementSettings(**{**settings, **changes})
+    made, curve = refine_vae(VAE(), IMAGES, changed, device=CPU, checkpoint=checkpoint)
     return made.state_dict(), curve
 
 
@@ -91,7 +99,7 @@ def interrupt(monkeypatch, module, last: int) -> None:
 
 @pytest.mark.parametrize("name", TRAININGS)
 @pytest.mark.parametrize("last", [1, 3])
-def test_resumed_training_equals_an_undisturbed_one(tmp_path, monkeypatch, name, last):
+def test_resumed_training_equals_an_uninterrupted_one(tmp_path, monkeypatch, name, last):
     """Bit for bit, curve included."""
     train, module = TRAININGS[name]
     whole_state, whole_curve = train()

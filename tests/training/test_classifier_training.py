@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from absynth.training.classifier import Adversary, projected_gradient, train_classifier
+from absynth.training.classifier import Adversary, ClassifierSettings, projected_gradient, train_classifier
 
 
 def linear() -> torch.nn.Sequential:
@@ -93,17 +93,14 @@ def train(adversary=None, epochs=8) -> tuple[torch.nn.Module, list[dict[str, flo
         model,
         x,
         y,
-        epochs=epochs,
-        batch_size=13,  # a last batch of one image joins its neighbour
-        learning_rate=0.01,
-        seed=0,
+        # A last batch of one image joins the one before it.
+        ClassifierSettings(epochs, batch_size=13, learning_rate=0.01, seed=0, adversary=adversary),
         device=torch.device("cpu"),
-        adversary=adversary,
     )
     return model, curve
 
 
-def test_training_lowers_the_loss_and_tells_its_curve():
+def test_training_lowers_the_loss_and_returns_its_curve():
     model, curve = train()
     assert [row["epoch"] for row in curve] == list(range(1, 9))
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
@@ -111,7 +108,7 @@ def test_training_lowers_the_loss_and_tells_its_curve():
     assert not model.training
 
 
-def test_shift_moves_what_is_trained_on():
+def test_shift_moves_the_training_images():
     seen = []
 
     class Watched(torch.nn.Module):
@@ -125,15 +122,15 @@ def test_shift_moves_what_is_trained_on():
 
     x = torch.zeros(6, 1, 28, 28)
     x[:, :, 14, 14] = 1
-    settings = dict(epochs=4, batch_size=6, learning_rate=0.01, shift=1, seed=0, device=torch.device("cpu"))
-    train_classifier(Watched(), x, torch.arange(6) % 2, **settings)
+    settings = ClassifierSettings(epochs=4, batch_size=6, learning_rate=0.01, shift=1, seed=0)
+    train_classifier(Watched(), x, torch.arange(6) % 2, settings, device=torch.device("cpu"))
     places = {tuple(place.tolist()) for image in torch.cat(seen) for place in image[0].nonzero()}
     assert len(places) > 4
     assert places <= {(row, column) for row in (13, 14, 15) for column in (13, 14, 15)}
 
 
-def test_adversarial_training_turns_from_faint_pixels_to_wide_ones():
-    """Pixels that differ by less than ε between the classes are worth nothing against the adversary."""
+def test_adversarial_training_relies_on_pixels_that_differ_by_more_than_epsilon():
+    """Pixels that differ by less than ε between the classes are useless against the adversary."""
 
     def share_of_wide(model) -> float:
         weight = (model[1].weight[1] - model[1].weight[0]).detach().view(28, 28).abs()

@@ -11,7 +11,7 @@ from torch.distributions import Normal, kl_divergence
 import absynth.training.vae as vae_training
 from absynth.models.abs.vae import LATENT, VAE, negative_elbo
 from absynth.training.schedule import batches, cosine_rate
-from absynth.training.vae import kl_weight, refine_vae, train_vae
+from absynth.training.vae import RefinementSettings, VAESettings, kl_weight, refine_vae, train_vae
 
 CPU = torch.device("cpu")
 SETTINGS = dict(epochs=3, batch_size=8, learning_rate=2e-3, kl_start=10.0, kl_end=1.0, kl_epochs=3, seed=4)
@@ -19,7 +19,7 @@ REFINEMENT = dict(batch_size=8, learning_rate=1e-3, kl_weight=0.7, shift=1, zoom
 
 
 class Fixed(torch.nn.Module):
-    """An encoder that says N(mean, variance) whatever it sees; a decoder that shows z₀ everywhere."""
+    """An encoder that returns N(mean, variance) for any image; a decoder whose every pixel is z₀."""
 
     def __init__(self, mean: torch.Tensor, variance: torch.Tensor):
         super().__init__()
@@ -48,8 +48,8 @@ def test_kl_is_that_of_gaussians():
         torch.rand(1, LATENT, generator=generator) + 0.1,
     )
     _, kl = negative_elbo(Fixed(mean, variance), torch.zeros(1, 1, 28, 28), 1.0, torch.zeros(1, LATENT))
-    closed = kl_divergence(Normal(mean, variance.sqrt()), Normal(0.0, 1.0)).sum()
-    torch.testing.assert_close(kl[0], closed)
+    expected = kl_divergence(Normal(mean, variance.sqrt()), Normal(0.0, 1.0)).sum()
+    torch.testing.assert_close(kl[0], expected)
 
 
 def test_samples_of_the_posterior_have_its_moments():
@@ -118,9 +118,9 @@ def images():
     return x
 
 
-def test_training_lowers_the_loss_and_tells_its_curve(images):
+def test_training_lowers_the_loss_and_returns_its_curve(images):
     settings = {**SETTINGS, "epochs": 6, "kl_start": 1.0}
-    vae, curve = train_vae(images, **settings, device=CPU)
+    vae, curve = train_vae(images, VAESettings(**settings), device=CPU)
     assert not vae.training
     assert [row["epoch"] for row in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
@@ -128,14 +128,14 @@ def test_training_lowers_the_loss_and_tells_its_curve(images):
     assert all(row["kl"] >= 0 for row in curve)
 
 
-def test_curve_tells_the_weight_of_the_kl_term(images):
-    _, curve = train_vae(images, **SETTINGS, device=CPU)
+def test_curve_has_the_weight_of_the_kl_term(images):
+    _, curve = train_vae(images, VAESettings(**SETTINGS), device=CPU)
     assert [row["beta"] for row in curve] == pytest.approx([10, 5.5, 1])
 
 
-def test_seed_decides(images):
+def test_weights_depend_on_the_seed(images):
     def weights(seed: int) -> torch.Tensor:
-        vae, _ = train_vae(images, **{**SETTINGS, "epochs": 1, "seed": seed}, device=CPU)
+        vae, _ = train_vae(images, VAESettings(**{**SETTINGS, "epochs": 1, "seed": seed}), device=CPU)
         return torch.cat([value.flatten().float() for value in vae.state_dict().values()])
 
     assert torch.equal(weights(4), weights(4))
@@ -146,7 +146,7 @@ def refined(images, epochs: int, averaged_epochs: int, **changes) -> tuple[dict[
     """State and curve of a VAE with random weights, refined."""
     torch.manual_seed(0)
     settings = {**REFINEMENT, "epochs": epochs, "averaged_epochs": averaged_epochs, **changes}
-    vae, curve = refine_vae(VAE(), images, **settings, device=CPU)
+    vae, curve = refine_vae(VAE(), images, RefinementSettings(**settings), device=CPU)
     assert not vae.training
     return vae.state_dict(), curve
 
@@ -163,7 +163,7 @@ def test_refinement_averages_its_last_epochs(images, averaged_epochs):
             torch.testing.assert_close(value, mean, msg=name)
 
 
-def test_refinement_tells_its_curve(images):
+def test_refinement_returns_its_curve(images):
     _, curve = refined(images, 3, 2)
     assert [row["epoch"] for row in curve] == [1, 2, 3]
     assert {row["beta"] for row in curve} == {0.7}
@@ -171,7 +171,7 @@ def test_refinement_tells_its_curve(images):
 
 
 @pytest.mark.parametrize(("moves", "moved"), [((0, 1.0), False), ((2, 1.0), True), ((0, 1.5), True)])
-def test_refinement_sees_moved_images(images, monkeypatch, moves, moved):
+def test_refinement_trains_on_moved_images(images, monkeypatch, moves, moved):
     seen = []
     monkeypatch.setattr(
         vae_training, "negative_elbo", lambda vae, x, *rest: seen.append(x) or negative_elbo(vae, x, *rest)

@@ -1,8 +1,9 @@
-"""Epoch-wise training that survives a kill, and the curve it leaves."""
+"""Training epoch by epoch, resumed after an interruption from checkpoints, and the curve that it returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -12,23 +13,26 @@ from absynth.errors import InputError
 from absynth.io.log import LOGGER, progress_bar
 from absynth.models.weights import check_zip, save_state
 
+Module = TypeVar("Module", bound=nn.Module)
+
 
 @dataclass
 class Training:
-    """What a training consists of and how far it has come.
+    """The state of a training: everything that the next epoch depends on.
 
-    settings identify it: a checkpoint of other settings is not continued.
+    settings: identify the training; a checkpoint of other settings is not resumed
+    epoch: the number of epochs done; curve: one row for each of them
     """
 
     module: nn.Module
     optimizer: Optimizer
     generator: torch.Generator
-    settings: dict
+    settings: dict[str, Any]
     epoch: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Write everything that the next epoch needs, atomically."""
+        """Write the state atomically."""
         state = {
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -40,9 +44,9 @@ class Training:
         save_state(path, state)
 
     def resume(self, path: Path) -> None:
-        """Continue from `path` if it holds a training with these settings.
+        """Resume from `path` if it holds a training with these settings; otherwise start from the beginning.
 
-        Raises InputError if the checkpoint claims the same settings but does not fit the module.
+        Raises InputError if the checkpoint has the same settings but does not fit the module.
         """
         if not path.is_file():
             return
@@ -50,7 +54,7 @@ class Training:
             check_zip(path)
             state = torch.load(path, weights_only=True, map_location="cpu")
             same = state["settings"] == self.settings
-        except Exception as error:  # whatever a damaged file makes the reader raise
+        except Exception as error:  # a damaged file can make the reader raise anything
             LOGGER.warning("%s: unreadable checkpoint ignored (%s)", path, " ".join(str(error).split()))
             return
         if not same:
@@ -69,6 +73,11 @@ class Training:
         LOGGER.info("resumed from %s after epoch %d", path, self.epoch)
 
 
+def to_device(module: Module, device: torch.device) -> Module:
+    """Move a module to a device, with its weights in channels-last order, in which convolutions are faster."""
+    return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's is untyped
+
+
 def fit(
     training: Training,
     run_epoch: Callable[[int], dict[str, float]],
@@ -76,10 +85,10 @@ def fit(
     epochs: int,
     checkpoint: str | Path | None,
 ) -> list[dict[str, float]]:
-    """Run the remaining epochs, logging and checkpointing each; return the curve, one row per epoch.
+    """Run the remaining epochs, log and checkpoint each, and return the curve, one row per epoch.
 
-    run_epoch: takes the epoch's number, trains it and returns its figures, loss among them
-    checkpoint: where the state after each epoch is kept (outside a rule's outputs), or None
+    run_epoch: trains the epoch of a given number, from 0, and returns its row of the curve
+    checkpoint: file of the state after the last epoch (outside a rule's outputs, which are deleted when a job fails)
     """
     if checkpoint:
         training.resume(Path(checkpoint))

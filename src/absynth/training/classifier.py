@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from absynth.training.augment import shifted
-from absynth.training.checkpoint import Training, fit
+from absynth.training.checkpoint import Training, fit, to_device
 from absynth.training.schedule import batches, cosine_rate
 
 
@@ -16,8 +16,8 @@ from absynth.training.schedule import batches, cosine_rate
 class Adversary:
     """Projected gradient ascent in an L∞ ball.
 
-    epsilon, step_size: in units of intensity, pixels in [0, 1]
-    warmup_epochs: epochs over which epsilon grows linearly to its value
+    epsilon, step_size: for pixels in [0, 1]
+    warmup_epochs: epochs over which epsilon and step size grow linearly to their values
     """
 
     epsilon: float
@@ -26,6 +26,7 @@ class Adversary:
     warmup_epochs: int = 0
 
     def at_epoch(self, epoch: int) -> "Adversary":
+        """The adversary of an epoch, counted from 0."""
         share = min(1.0, (epoch + 1) / (self.warmup_epochs + 1))
         return Adversary(self.epsilon * share, self.steps, self.step_size * share)
 
@@ -44,56 +45,73 @@ def projected_gradient(model: nn.Module, x: Tensor, y: Tensor, adversary: Advers
     return current
 
 
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """How a classifier is trained.
+
+    learning_rate: of Adam in the first epoch; it falls as half a cosine
+    shift: by how many pixels at most images are shifted at random
+    adversary: if there is one, the classifier is trained on its images instead of clean ones
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    shift: int = 0
+    adversary: Adversary | None = None
+
+
 def train_classifier(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
+    settings: ClassifierSettings,
     *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    shift: int = 0,
-    seed: int,
     device: torch.device,
-    adversary: Adversary | None = None,
     checkpoint: str | Path | None = None,
 ) -> list[dict[str, float]]:
-    """Fit `model` in place by cross entropy with Adam; with an adversary, on its images instead of clean ones.
+    """Fit `model` in place by cross entropy with Adam.
 
-    Takes   images (n, 1, 28, 28) float32 in [0, 1]; labels (n,) int64; shift, by how many pixels at most
-            images are moved at random
+    Takes   images (n, 1, 28, 28) float32 in [0, 1]; labels (n,) int64; checkpoint: see `fit`
     Returns the curve: epoch, loss and accuracy on the images trained on
     """
-    model.to(device, memory_format=torch.channels_last)
+    model = to_device(model, device)
     images, labels = images.to(device), labels.to(device)
     training = Training(
         module=model,
-        optimizer=torch.optim.Adam(model.parameters(), lr=learning_rate),
-        generator=torch.Generator().manual_seed(seed),
-        settings=dict(
-            n=len(images), epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, shift=shift,
-            seed=seed, adversary=asdict(adversary) if adversary else None,
-        ),
-    )  # fmt: skip
+        optimizer=torch.optim.Adam(model.parameters(), lr=settings.learning_rate),
+        generator=torch.Generator().manual_seed(settings.seed),
+        settings={"n": len(images), **asdict(settings)},
+    )
 
     def run_epoch(epoch: int) -> dict[str, float]:
-        cosine_rate(training.optimizer, learning_rate, epoch, epochs)
-        losses, hits = [], []
-        for rows in batches(len(images), batch_size, training.generator):
-            x, y = shifted(images[rows.to(device)], shift, training.generator), labels[rows.to(device)]
-            if adversary:
-                noise = 2 * torch.rand(x.shape, generator=training.generator).to(device) - 1
-                model.eval()
-                x = projected_gradient(model, x, y, adversary.at_epoch(epoch), noise)
-            model.train()
-            logits = model(x)
-            loss = functional.cross_entropy(logits, y)
-            training.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            training.optimizer.step()
-            losses.append(loss.detach() * len(rows))
-            hits.append((logits.detach().argmax(1) == y).sum())
-        n = len(images)
-        return {"loss": (sum(losses) / n).item(), "accuracy": (sum(hits) / n).item()}
+        cosine_rate(training.optimizer, settings.learning_rate, epoch, settings.epochs)
+        return _epoch(training, images, labels, settings, epoch)
 
-    return fit(training, run_epoch, epochs=epochs, checkpoint=checkpoint)
+    return fit(training, run_epoch, epochs=settings.epochs, checkpoint=checkpoint)
+
+
+def _epoch(
+    training: Training, images: Tensor, labels: Tensor, settings: ClassifierSettings, epoch: int
+) -> dict[str, float]:
+    """Take a step on each batch of the images; return mean loss and accuracy."""
+    model, adversary = training.module, settings.adversary
+    losses, correct = [], []
+    for rows in batches(len(images), settings.batch_size, training.generator):
+        rows_there = rows.to(images.device)
+        x, y = shifted(images[rows_there], settings.shift, training.generator), labels[rows_there]
+        if adversary:
+            noise = 2 * torch.rand(x.shape, generator=training.generator).to(images.device) - 1
+            model.eval()
+            x = projected_gradient(model, x, y, adversary.at_epoch(epoch), noise)
+        model.train()
+        logits = model(x)
+        loss = functional.cross_entropy(logits, y)
+        training.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        training.optimizer.step()
+        losses.append(loss.detach() * len(rows))
+        correct.append((logits.detach().argmax(1) == y).sum())
+    n = len(images)
+    return {"loss": float(sum(losses) / n), "accuracy": float(sum(correct) / n)}
