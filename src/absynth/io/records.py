@@ -53,14 +53,14 @@ MINIMAL = {
 }
 DISTAL = {
     "index": Column("int64", "number of the ascent"),
-    "label": Column("int64", "class whose confidence is climbed"),
+    "label": Column("int64", "class whose confidence is raised"),
     "seed": Column("int64", "seed of the noise that the ascent starts from"),
     "image": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
     "reached": Column("int64", "1 where the confidence that the reference gives the image is high enough"),
     "steps": Column("int64", "steps taken until then, or in all"),
     "final_confidence": Column("float64", "p(label|image) by the reference"),
     "confidence": Column(
-        "float64", "p(label|image) as climbed; NaN once the ascent has ended", (None,), "sample,step"
+        "float64", "p(label|image) during the ascent; NaN once that has ended", (None,), "sample,step"
     ),
     "moved": Column("float64", "Euclidean distance from the noise, pixels in [0, 1]"),
     "nearest": Column("float64", "Euclidean distance to the nearest training image, pixels in [0, 1]"),
