@@ -80,7 +80,9 @@ def _numbers(noun: str) -> Callable[[Mapping[str, Any]], str]:
         if low is not None and high is not None:
             return f"{noun}, {_plain(low)} to {_plain(high)}"
         words = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-        limits = [f"{word} {_plain(part[key])}" for key, word in words.items() if key in part]
+        limits = [
+            f"{word}\N{NO-BREAK SPACE}{_plain(part[key])}" for key, word in words.items() if key in part
+        ]
         return ", ".join([noun, *limits])
 
     return described

@@ -1,7 +1,7 @@
 """docs/tutorial.md and the code of docs/how-to/read-results-in-a-notebook.md: what a reader types works.
 
-The blocks are taken from the pages: those with a title are written to that file, shell blocks are run, and so are Python
-blocks without a title, as the cells of one notebook.
+The blocks are taken from the pages: those with a title are written to that file, shell blocks are run, and so are
+Python blocks without a title, as the cells of one notebook.
 """
 
 import os
@@ -78,7 +78,9 @@ def test_every_block_of_the_tutorial_is_run_or_written(finished):
 def test_the_tutorial_ends_with_the_table_that_it_shows(finished):
     folder, _ = finished
     made = (folder / "results" / "my-first-run" / "tables" / "table1.md").read_text(encoding="utf-8")
-    shown = re.search(r"^\|  \| My network.*?(?=\n\n)", (DOCS / "tutorial.md").read_text("utf-8"), re.M | re.S)
+    shown = re.search(
+        r"^\|  \| My network.*?(?=\n\n)", (DOCS / "tutorial.md").read_text("utf-8"), re.M | re.S
+    )
     assert titles(shown[0]) == titles(made)  # the numbers depend on the machine
 
 
@@ -101,7 +103,9 @@ def test_a_model_that_was_trained_survives_small_perturbations_only(finished):
 @pytest.mark.workflow
 def test_the_code_for_notebooks_reads_the_run(finished):
     folder, _ = finished
-    cells = [block.text for block in blocks("how-to/read-results-in-a-notebook.md") if block.language == "python"]
+    cells = [
+        block.text for block in blocks("how-to/read-results-in-a-notebook.md") if block.language == "python"
+    ]
     assert len(cells) >= 4
     program = "\n".join(cells)
     assert "results/my-first-run" in program

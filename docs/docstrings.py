@@ -1,0 +1,32 @@
+"""Docstrings as this project writes them, as Markdown: "name: meaning" and "Returns …" become the items of a list."""
+
+import re
+from typing import Any
+
+import griffe
+
+_ITEM = re.compile(r"^(?:[a-zα-ω_][\w, ]*(?: \([^)]*\))?(?: [a-z0-9]+)?:|Takes\b|Reads\b|Returns\b|Raises\b)")
+
+
+def as_markdown(text: str) -> str:
+    """Docstring text with its items as Markdown lists; paragraphs and code are left alone."""
+    return "\n\n".join(_paragraph(part) for part in text.split("\n\n"))
+
+
+def _paragraph(text: str) -> str:
+    lines = text.splitlines()
+    starts = [i for i, line in enumerate(lines) if _ITEM.match(line)]
+    if not starts or text.lstrip().startswith(("```", "- ")):
+        return text
+    prose, items = lines[: starts[0]], lines[starts[0] :]
+    listed = [f"- {line.strip()}" if _ITEM.match(line) else f"  {line.strip()}" for line in items]
+    return "\n".join([*prose, *([""] if prose else []), *listed])
+
+
+class ContractDocstrings(griffe.Extension):
+    """Rewrites the docstring of every object that the site shows."""
+
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Called by griffe for each object that it has read."""
+        if obj.docstring:
+            obj.docstring.value = as_markdown(obj.docstring.value)
