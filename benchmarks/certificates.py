@@ -1,13 +1,13 @@
-"""Lower bounds of the released models on MNIST: their means, what the starts disagree on, and what they cost.
+"""Lower bounds of the released models on MNIST: their means, disagreement between starts, and cost.
 
     python benchmarks/certificates.py --weights DIR --data DIR [--images 200] [--threads 1] [--only MODEL ...]
 
-DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's IDX files. Prints a line of
-JSON for each model (abs, binary_abs with the paper's γ, nearest_neighbor with all training images) and norm: mean
-and median of each bound (the paper's from --seeds draws of prior samples, with the standard error), the share of
-images on which the two halves of the starts differ by more than 1 %, and CPU seconds an image, all
-bounds together. A larger --radius lets the search leave the ball of latents in which the model looks, as the paper's
-formula does.
+DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's IDX files. Prints one line of
+JSON per model (abs, binary_abs with the paper's γ, nearest_neighbor with all training images) and norm: mean and
+median of each bound (the paper's from --seeds draws of prior samples, with the standard error), the share of images
+whose bounds from the two halves of the starts differ by more than 1 %, and CPU seconds per image for all bounds
+together. With a larger --radius the search leaves the ball of latents to which the model is restricted, as the
+paper's formula does.
 """
 
 import argparse
@@ -29,12 +29,11 @@ from absynth.certificates.lower_bounds import bound_rows, compute_lower_bounds
 from absynth.certificates.settings import SearchSettings
 from absynth.data.idx import read_idx
 from absynth.evaluation.lower_bounds import summarise_bounds
-from absynth.models.abs import gauss_newton
 from absynth.models.abs.model import ABS
 from absynth.models.nearest_neighbor import NearestNeighbor
+from absynth.norms import NORMS
 
 GAMMA = (1, 0.96, 1.001, 1.06, 0.98, 0.96, 1.03, 1, 1, 1)  # appendix A.5
-NORMS = ("l2", "linf", "l0")
 
 
 def read(folder: Path, stem: str) -> torch.Tensor:
@@ -60,7 +59,7 @@ def main() -> None:
     parser.add_argument("--norms", nargs="+", default=list(NORMS))
     parser.add_argument("--radius", type=float, default=search.RADIUS, help="of the latents searched")
     options = parser.parse_args()
-    search.RADIUS = gauss_newton.RADIUS = options.radius  # of restarts and of steps
+    search.RADIUS = options.radius
     torch.set_num_threads(options.threads)
     builders: dict[str, Callable[[], nn.Module]] = {
         "abs": lambda: ABS(load_vaes(options.weights)),
@@ -79,7 +78,7 @@ def main() -> None:
 
 
 def measure(model: nn.Module, x: torch.Tensor, y: torch.Tensor, norm: str, seeds: int) -> dict:
-    """What the docstring of this file says of one model and norm."""
+    """The values that this file's docstring lists, for one model and norm."""
     began = time.process_time()
     columns, found = compute_lower_bounds(model, x, y, norm, SearchSettings(seeds=seeds))
     result = {"images": len(x), "cpu_seconds_per_image": (time.process_time() - began) / len(x)}

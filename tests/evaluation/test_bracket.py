@@ -104,7 +104,7 @@ def test_standard_error_is_that_of_the_mean_over_seeds():
     assert len(summarise_bounds(bounds, draws[:0])) == 1
 
 
-def test_median_of_bounds_out_of_reach_is_infinite():
+def test_statistics_of_infinite_bounds_are_infinite():
     bounds = pd.DataFrame({"joint": [1.0, math.inf, math.inf], "disagreement": 0.0})
     (joint,) = summarise_bounds(bounds, pd.DataFrame())
     assert joint["median"] == joint["mean"] == math.inf

@@ -21,7 +21,7 @@ LOGITS = st.lists(st.floats(-300, 300), min_size=2, max_size=10).map(lambda row:
 
 
 def noisy(n: int = 400, scale: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits that are right four times in five, and sure of it to different degrees."""
+    """Logits of which four in five predict the label, with different confidence."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % 10
     logits = torch.randn(n, 10, generator=generator, dtype=torch.float64)
@@ -74,7 +74,7 @@ def test_alpha_on_paper():
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1 / 784, 1.0, 1e3])
-def test_alpha_takes_out_the_scale_of_the_logits(scale):
+def test_alpha_compensates_the_scale_of_the_logits(scale):
     alpha = fit_alpha(*noisy())
     assert fit_alpha(*noisy(scale=scale)) * scale == pytest.approx(alpha, rel=1e-3)
 
@@ -95,7 +95,7 @@ def test_eta_on_paper():
     assert fit_eta(logits, 1.0) == pytest.approx(12.375, rel=1e-6)
 
 
-def test_eta_is_zero_where_the_model_is_unsure():
+def test_eta_is_zero_where_confidence_is_low_without_it():
     assert fit_eta(torch.tensor([[0.1, 0.0]]), 1.0) == 0.0
 
 
@@ -122,7 +122,7 @@ def test_gamma_on_paper():
     assert fit_gamma(logits, labels) == [1.02, 1.0]
 
 
-def test_gamma_stays_where_nothing_is_gained():
+def test_gamma_stays_at_one_where_nothing_is_gained():
     logits, labels = noisy()
     logits[torch.arange(len(labels)), labels] = 10
     assert fit_gamma(logits - 20, labels) == [1.0] * 10
@@ -136,7 +136,7 @@ def test_gamma_never_loses_accuracy():
     assert after.sum() > before.sum()
 
 
-def test_calibration_says_what_it_leads_to():
+def test_calibration_reports_confidence_and_accuracy():
     logits, labels = noisy(scale=5)
     found = calibrate(logits, labels)
     assert found["n"] == 400
@@ -144,17 +144,17 @@ def test_calibration_says_what_it_leads_to():
     assert found["median_confidence"] == median_confidence(logits, found["alpha"], found["eta"])
 
 
-def test_prediction_batch_by_batch():
+def test_predictions_are_made_in_batches():
     images = torch.rand(7, 1, 28, 28)
     weight = torch.rand(784, 10)
-    seen = []
+    sizes = []
 
     class Model(torch.nn.Module):
         def forward(self, x):
-            seen.append(len(x))
+            sizes.append(len(x))
             assert not torch.is_grad_enabled()
             return x.flatten(1) @ weight
 
     logits = predict(Model(), images, 3, torch.device("cpu"))
     torch.testing.assert_close(logits, images.flatten(1) @ weight)
-    assert seen == [3, 3, 1]
+    assert sizes == [3, 3, 1]

@@ -30,7 +30,7 @@ def write(tmp_path):
     return write
 
 
-def test_the_nearest_of_all_attacks_is_kept(write):
+def test_the_best_of_all_attacks_is_kept(write):
     best = Minimum(RUN)
     best.add("fgm", write("fgm", [0, 2.0, INF, INF], shade=0.25))
     best.add("bim", write("bim", [0, 1.0, 3.0, INF], shade=0.75))
@@ -43,7 +43,7 @@ def test_the_nearest_of_all_attacks_is_kept(write):
     assert best.distances == {"fgm": [0, 2, INF, INF], "bim": [0, 1, 3, INF]}
 
 
-def test_of_equally_near_ones_the_first_attack_is_named(write):
+def test_of_equal_distances_the_first_attack_is_named(write):
     best = Minimum(RUN)
     for attack in ("fgm", "bim"):
         best.add(attack, write(attack, [1.0]))

@@ -1,4 +1,4 @@
-"""Samples for figures: random, but the same for every model, and of every class and quarter that there is."""
+"""Samples for figures: random, but the same for every model, and one of every class and quartile that occurs."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ DISTANCES = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.5, 7.0, np.inf]), max_siz
 
 
 @given(DISTANCES, st.integers(1, 5), st.integers(0, 3))
-def test_quarters_hold_different_samples_in_order(distance, n, seed):
+def test_quartiles_hold_different_samples_in_order(distance, n, seed):
     distance = np.array(distance)
     parts = by_quantile(distance, n, seed)
     assert len(parts) == 4
@@ -24,7 +24,7 @@ def test_quarters_hold_different_samples_in_order(distance, n, seed):
     assert all(min(n, usable // 4) <= len(part) <= n for part in parts)
 
 
-def test_a_quarter_shows_its_own_distances():
+def test_a_quartile_shows_its_own_distances():
     distance = np.arange(1.0, 101.0)
     for i, part in enumerate(by_quantile(distance, 4, seed=0)):
         assert len(part) == 4
@@ -32,24 +32,24 @@ def test_a_quarter_shows_its_own_distances():
         assert (distance[part] <= 25 * (i + 1)).all()
 
 
-def test_the_seed_decides_which():
+def test_the_seed_determines_the_samples():
     distance = np.arange(1.0, 101.0)
     assert by_quantile(distance, 4, seed=0) == by_quantile(distance, 4, seed=0)
     assert by_quantile(distance, 4, seed=0) != by_quantile(distance, 4, seed=1)
 
 
-def test_one_sample_of_each_class_there_is():
+def test_one_sample_of_each_class_that_occurs():
     label = np.array([3, 1, 1, 3, 1, 8])
     chosen = one_per_class(np.arange(6), label, {"cnn": np.ones(6)}, seed=0)
     assert label[chosen].tolist() == [1, 3, 8]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_samples_on_which_most_models_were_fooled_are_preferred(seed):
+def test_samples_on_which_attacks_on_most_models_succeeded_are_preferred(seed):
     label = np.zeros(4, int)
     distances = {"cnn": np.array([1.0, 0, np.inf, 1]), "abs": np.array([0, np.inf, 1.0, 1])}
     assert one_per_class(np.arange(4), label, distances, seed) == [3]
 
 
-def test_no_samples_give_none():
+def test_without_samples_none_is_selected():
     assert one_per_class(np.zeros(0, int), np.zeros(0, int), {}, seed=0) == []

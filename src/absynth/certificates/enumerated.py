@@ -134,6 +134,7 @@ class EnumeratedBounds:
         margin = (images - x).square().sum(dim=1) - (v - x).square().sum()
         w = images - v
         room = torch.where(w > 0, 1 - x, x)
-        gain = (w * room).norm(dim=1) if norm == "l0" else (w * (room > 0)).norm(p=NORMS[norm].dual, dim=1)
+        dual = NORMS[norm].dual
+        gain = (w * room).norm(dim=1) if dual is None else (w * (room > 0)).norm(p=dual, dim=1)
         least = torch.where(gain > 0, margin / (2 * gain), 0).clamp_min(0)
-        return least.square() if norm == "l0" else least
+        return least.square() if dual is None else least

@@ -43,8 +43,8 @@ def fill(margin: Tensor, weight: Tensor, room: Tensor, speed: Tensor) -> Tensor:
     return level
 
 
-def reachable(margin: Tensor, total: Tensor) -> Tensor:
-    """Whether all pixels together, which gain `total` (P,), gain the margin (P,), up to rounding."""
+def attainable(margin: Tensor, total: Tensor) -> Tensor:
+    """Whether (P,) all pixels together, which gain `total` (P,), gain the margin (P,), up to rounding."""
     return margin <= total * (1 + _ROUNDING)
 
 
@@ -69,6 +69,6 @@ def take_in_order(margin: Tensor, gain: Tensor, cost: Tensor | None = None) -> t
     before = total - sorted_gain
     part = torch.where(sorted_gain > 0, (margin[:, None] - before) / sorted_gain, 0).clamp_(0, 1)
     paid = part if cost is None else part * cost.gather(1, order)
-    enough = reachable(margin, total[:, -1])
+    enough = attainable(margin, total[:, -1])
     score = torch.where(enough, paid.sum(dim=1), torch.inf)
     return torch.zeros_like(gain).scatter_(1, order, part), score

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from absynth.certificates.minimal_perturbation import (
     MinimalPerturbation,
+    attainable,
     fill,
-    reachable,
     take_in_order,
     whole,
 )
@@ -129,7 +129,7 @@ def _flips_linf(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Ten
     """
     cost, order = cost.sort(dim=1)
     total = gain.gather(1, order).clamp_min(0).cumsum(dim=1)  # (P, 784)
-    enough = reachable(margin, total[:, -1])
+    enough = attainable(margin, total[:, -1])
     needed = torch.searchsorted(total, margin[:, None].minimum(total[:, -1:])).clamp_max(total.shape[1] - 1)
     costliest = cost.gather(1, needed)  # (P, 1)
     first = torch.searchsorted(cost, costliest)  # of the pixels of that cost

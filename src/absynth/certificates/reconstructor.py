@@ -7,7 +7,7 @@ from absynth.certificates.class_pair import Reconstruction
 from absynth.certificates.pairs import Pairs
 from absynth.certificates.search import descend
 from absynth.certificates.settings import SearchSettings
-from absynth.certificates.starts import nearest_samples
+from absynth.certificates.starts import best_samples
 from absynth.models.abs.energy import Inferred, energies
 from absynth.models.abs.model import ABS
 
@@ -29,7 +29,7 @@ class Reconstructor:
         """The latents (n, 8) of lowest energy for images (n, 1, 28, 28) under their own classes y (n,)."""
         preprocessed = self.model.preprocess(x)
         known = inferred.latents[torch.arange(len(y), device=y.device), y]
-        samples = nearest_samples(self.model.prototypes, preprocessed, y, self.settings.starts)
+        samples = best_samples(self.model.prototypes, preprocessed, y, self.settings.starts)
         return self.fit(preprocessed, y, torch.cat([known[:, None], samples], dim=1), self.settings.steps)
 
     def fit(self, target: Tensor, label: Tensor, starts: Tensor, steps: int) -> Tensor:

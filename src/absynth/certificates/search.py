@@ -62,7 +62,8 @@ def descend(
         chosen = pairs[rows].with_latents(z[rows])
         counts = chosen.counts(decoders.n_classes)
         image, jacobian = decoders.with_jacobian(chosen.z, counts)  # (P, 784), (P, 8, 784)
-        proposal, predicted = propose(chosen.z, jacobian, image - target[rows], damping[rows], prior)
+        residual = image - target[rows]
+        proposal, predicted = propose(chosen.z, jacobian, residual, damping[rows], prior=prior, radius=RADIUS)
         new_score, new_target = objective(chosen.with_latents(proposal), decoders(proposal, counts))
         better = new_score < score[rows]
         kept = rows[better]

@@ -25,7 +25,7 @@ from absynth.certificates.reconstructor import Reconstructor
 from absynth.certificates.rivals import RivalSearch, closest, largest, restarted
 from absynth.certificates.search import Search
 from absynth.certificates.settings import SearchSettings
-from absynth.certificates.starts import best_of_halves, joint_ratio, nearest_samples
+from absynth.certificates.starts import best_of_halves, best_samples, joint_ratio
 from absynth.errors import InputError
 from absynth.models.abs.energy import Inferred
 from absynth.models.abs.model import ABS
@@ -108,7 +108,7 @@ class SearchedBounds:
     @torch.no_grad()
     def _paper_bounds(self, norm: str, prototypes: Prototypes, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         preprocessed = self.model.preprocess(x)
-        samples = nearest_samples(prototypes, preprocessed, y, self.settings.starts)
+        samples = best_samples(prototypes, preprocessed, y, self.settings.starts)
         z = self.reconstructor.fit(preprocessed, y, samples, self.settings.steps)
         v = self.reconstructor.decode(z, y)
         own = Own(preprocessed, v.image, v.offset, v.factor)
@@ -124,7 +124,7 @@ class SearchedBounds:
         n_classes = self.decoders.n_classes
         own = self.reconstructor.own_latents(clean, y, self.reconstructor.infer(clean, y))
         samples = [
-            nearest_samples(self.model.prototypes, preprocessed, torch.full_like(y, c), self.settings.starts)
+            best_samples(self.model.prototypes, preprocessed, torch.full_like(y, c), self.settings.starts)
             for c in range(n_classes)
         ]
         known = torch.stack([inferred.latents, own[:, None].expand(-1, n_classes, -1)], dim=2)

@@ -9,7 +9,7 @@ from absynth.certificates.search import HALVES
 from absynth.models.abs.prior import Prototypes
 
 
-def nearest_samples(prototypes: Prototypes, x: Tensor, label: Tensor, count: int) -> Tensor:
+def best_samples(prototypes: Prototypes, x: Tensor, label: Tensor, count: int) -> Tensor:
     """The prior samples (n, S, 8) of lowest energy for preprocessed images x (n, 784) of one class (n,) each."""
     count = min(count, len(prototypes.latents))
     found = x.new_empty(len(x), count, prototypes.latents.shape[1])

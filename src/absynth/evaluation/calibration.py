@@ -41,8 +41,8 @@ def fit_alpha(logits: Tensor, labels: Tensor) -> float:
 
     largest = math.log(_LARGEST / max(logits.abs().max().item(), 1e-6))
     grid = torch.linspace(largest - 25, largest, 200, dtype=torch.float64).tolist()
-    nearest = min(range(len(grid)), key=lambda i: cross_entropy(grid[i]))
-    low, high = grid[max(0, nearest - 1)], grid[min(len(grid) - 1, nearest + 1)]
+    best = min(range(len(grid)), key=lambda i: cross_entropy(grid[i]))
+    low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
     return math.exp(minimize_scalar(cross_entropy, bounds=(low, high), method="bounded").x)
 
 

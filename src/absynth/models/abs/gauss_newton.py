@@ -55,15 +55,21 @@ class QuadraticModel:
 
 
 def propose(
-    z: Tensor, jacobian: Tensor, residual: Tensor, damping: Tensor, prior: float = 1.0
+    z: Tensor,
+    jacobian: Tensor,
+    residual: Tensor,
+    damping: Tensor,
+    *,
+    prior: float = 1.0,
+    radius: float = RADIUS,
 ) -> tuple[Tensor, Tensor]:
     """One step from latents z (P, 8), see `QuadraticModel.around`, with damping (P,).
 
-    Returns the proposed latents (P, 8), no longer than RADIUS, and the decrease of E predicted for each (P,).
+    Returns the proposed latents (P, 8), no longer than `radius`, and the decrease of E predicted for each (P,).
     """
     model = QuadraticModel.around(z, jacobian, residual, prior)
     move = model.damped_move(damping)
-    return clip_radius(z + move, RADIUS), model.decrease(move)
+    return clip_radius(z + move, radius), model.decrease(move)
 
 
 def initial_damping(energy: Tensor) -> Tensor:
