@@ -105,14 +105,13 @@ def _read_start(
 if "snakemake" in globals():
     task = globals()["snakemake"]
     start_log(task.log[0])
-    settings = dict(task.params.items())
     main(
         images=task.input.images,
         shard=task.output.shard,
-        folder=settings.pop("folder"),
-        checkpoint=settings.pop("checkpoint"),
-        job=Job(**{key: task.wildcards[key] for key in ("model", "norm", "attack")}, **settings),
+        folder=task.params.folder,
+        job=Job(run=task.params.run, seed=task.params.seed, **task.params.job),
         starts=task.input.starts,
         sources=[*task.input, __file__],  # which Snakemake sets to the script itself, not its copy
+        checkpoint=task.params.checkpoint,
         device=acquire(gpu=task.resources.gpu, threads=task.resources.torch_threads),
     )

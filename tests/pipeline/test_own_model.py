@@ -30,7 +30,7 @@ class Net(nn.Module):
     "workflow/blocks.py": "def flat(x):\n    return x.flatten(1)\n",
     "nets/layers.py": "from .parts import Linear as head\n",
     "nets/parts.py": "from torch.nn import Linear\n",
-    "unused.py": "",
+    "unused.py": "X = 1\n",
 }
 SMALL = {
     "run": "own",

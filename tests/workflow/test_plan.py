@@ -79,6 +79,18 @@ def test_options_are_what_the_builder_takes():
     assert made.config["attacks"]["bim"]["batch_size"] == 5
 
 
+def test_a_job_of_an_attack_is_fully_described():
+    made = plan(n_samples=10, shards=2, attacks={"transfer": {"batch_size": 5}})
+    job = made.attack_job(model="abs", norm="l2", attack="transfer", shard="1")
+    assert job["span"] == (5, 10)
+    assert job["batch_size"] == 5
+    assert job["options"] == made.options("transfer", "abs")
+    assert job["spec"] == made.model_spec("abs")
+    assert job["substitute"] == made.model_spec("substitute")
+    assert job["builder"] == made.attacks["transfer"].builder
+    assert (job["model"], job["norm"], job["attack"]) == ("abs", "l2", "transfer")
+
+
 def test_a_model_may_have_options_of_its_own():
     per_model = {"cnn": {"steps": 9}, "madry": {"restarts": 3}, "abs": None}
     made = plan(attacks={"bim": {"steps": 7, "restarts": 2, "per_model": per_model}})

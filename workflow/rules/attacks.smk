@@ -21,14 +21,9 @@ rule run_attack:
         runtime=scaled(240),
     params:
         run=config["run"],
-        folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
-        builder=lambda wildcards: PLAN.attacks[wildcards.attack].builder,
-        substitute=lambda wildcards: PLAN.substitute_spec(wildcards.attack),
-        options=lambda wildcards: PLAN.options(wildcards.attack, wildcards.model),
-        batch_size=lambda wildcards: config["attacks"][wildcards.attack]["batch_size"],
-        span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
         seed=config["seed"],
+        folder=lambda wildcards: run(""),
+        job=lambda wildcards: PLAN.attack_job(**wildcards),
         checkpoint=lambda wildcards: OUTPUTS.attack_checkpoint(**wildcards),
     script:
         "../../scripts/attacks/run_attack.py"

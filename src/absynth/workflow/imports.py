@@ -65,6 +65,7 @@ def imported_files(files: Iterable[Path], library: Path, folders: Sequence[Path]
     Imports inside functions count, what is named as a string does not. The packages on the way to a module count
     with their `__init__.py`, but for the library's root: it names public functions of all parts of the library, of
     which the library itself and its scripts use none. A user's module that imports the root depends on them all.
+    Files without a statement, as most `__init__.py` are, have no effect; leaving them out makes plans faster.
     Raises InputError naming the file and line of what is not valid Python.
     """
     seen: set[Path] = set()
@@ -74,7 +75,7 @@ def imported_files(files: Iterable[Path], library: Path, folders: Sequence[Path]
         if current not in seen:
             seen.add(current)
             waiting += _imports(current, library, tuple(folders))
-    return sorted(seen)
+    return sorted(path for path in seen if _has_effect(path))
 
 
 def module_files(module: str, library: Path, folders: Sequence[Path] = ()) -> list[Path]:
@@ -132,6 +133,13 @@ def _package(path: Path, folders: Sequence[Path], level: int) -> list[str]:
     return list(path.relative_to(folder).parts[:-level])
 
 
+def _has_effect(path: Path) -> bool:
+    """Whether a file holds any statement besides a docstring."""
+    body = _parsed(path).body
+    return bool(body[1:] if ast.get_docstring(_parsed(path), clean=False) is not None else body)
+
+
+@cache
 def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes())

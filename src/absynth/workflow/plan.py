@@ -37,6 +37,20 @@ class Plan(Matrix):
             options["class_path"] = options.pop("class")
         return options
 
+    def attack_job(self, *, model: str, norm: str, attack: str, shard: str) -> dict[str, Any]:
+        """What scripts/attacks/run_attack.py must know of one shard of an attack, besides run and seed."""
+        return {
+            "model": model,
+            "norm": norm,
+            "attack": attack,
+            "spec": self.model_spec(model),
+            "builder": self.attacks[attack].builder,
+            "options": self.options(attack, model),
+            "substitute": self.substitute_spec(attack),
+            "batch_size": self.config["attacks"][attack]["batch_size"],
+            "span": self.shard_range(int(shard)),
+        }
+
     def shard_range(self, shard: int) -> tuple[int, int]:
         """First and one past the last test image of a shard: contiguous, as even as can be."""
         n, shards = self.config["n_samples"], self.config["shards"]
