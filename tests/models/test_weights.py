@@ -181,3 +181,82 @@ def test_writing_is_atomic(path, monkeypatch):
         save_weights(path, net(seed=1))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def prefixed(prefix: str) -> dict:
+    return {prefix + name: value for name, value in net().state_dict().items()}
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."])
+def test_prefixes_of_wrappers_are_taken_off(tmp_path, prefix):
+    torch.save(prefixed(prefix), tmp_path / "net.pt")
+    module = net(seed=1)
+    load_weights(tmp_path / "net.pt", module)
+    assert same(module, net())
+
+
+def test_a_module_whose_own_names_begin_like_a_wrapper_s_keeps_them(tmp_path):
+    wrapped = torch.nn.Module()
+    wrapped.module = net()
+    save_weights(tmp_path / "net.pt", wrapped)
+    other = torch.nn.Module()
+    other.module = net(seed=1)
+    load_weights(tmp_path / "net.pt", other)
+    assert same(other.module, net())
+
+
+@pytest.mark.parametrize("prefix", ["net.", "backbone.module."])
+def test_other_prefixes_are_named(tmp_path, prefix):
+    torch.save(prefixed(prefix), tmp_path / "net.pt")
+    with pytest.raises(
+        InputError, match=rf"lacks '0\.bias'.* it has '{prefix}0\.bias', which the model does not know"
+    ):
+        load_weights(tmp_path / "net.pt", net())
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"epoch": 3, "state_dict": net().state_dict()}, "state_dict"),
+        ({"model": net().state_dict(), "args": {"lr": 0.1}}, "model"),
+        ({"model": {"ema": prefixed("module."), "step": 7}}, "model.ema"),
+    ],
+)
+def test_nested_state_dicts_are_read_by_their_key_and_suggested_without(tmp_path, content, key):
+    path = tmp_path / "checkpoint.pt"
+    torch.save(content, path)
+    module = net(seed=1)
+    load_weights(path, module, key=key)
+    assert same(module, net())
+    with pytest.raises(InputError, match=rf"found a dict with .*; write state_dict_key: {key}$"):
+        load_weights(path, module)
+    with pytest.raises(
+        InputError, match=rf"nothing under state_dict_key 'weights'; write state_dict_key: {key}$"
+    ):
+        load_weights(path, module, key="weights")
+
+
+def test_weights_in_double_precision_are_converted(tmp_path):
+    torch.save({name: value.double() for name, value in net().state_dict().items()}, tmp_path / "net.pt")
+    module = net(seed=1)
+    load_weights(tmp_path / "net.pt", module)
+    assert same(module, net())
+    assert module[0].weight.dtype == torch.float32
+
+
+def test_lazy_modules_take_the_shapes_of_their_weights(tmp_path):
+    torch.manual_seed(0)
+    trained = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(10))
+    x = torch.rand(2, 1, 28, 28)
+    expected = trained(x)
+    save_weights(tmp_path / "net.pt", trained)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(10))
+    load_weights(tmp_path / "net.pt", module)
+    assert torch.equal(module.eval().requires_grad_(False)(x), expected)
+
+
+def test_a_module_without_weights_has_an_empty_state_dict(tmp_path):
+    torch.save({}, tmp_path / "net.pt")
+    load_weights(tmp_path / "net.pt", torch.nn.Flatten())
+    with pytest.raises(InputError, match="lacks '0.bias'"):
+        load_weights(tmp_path / "net.pt", net())

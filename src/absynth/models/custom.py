@@ -33,9 +33,14 @@ class Custom(nn.Module):
 
 
 def build_custom(
-    files: ModelFiles, *, weights: str, arguments: Mapping[str, Any] | None = None, **rest: str
+    files: ModelFiles,
+    *,
+    weights: str,
+    state_dict_key: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    **rest: str,
 ) -> Custom:
-    """Import the class, construct it with `arguments` and load its state dict from `weights`.
+    """Import the class, construct it with `arguments` and load its state dict from `weights`, there under `state_dict_key`.
 
     Raises InputError if any of the three fails.
     """
@@ -44,5 +49,5 @@ def build_custom(
         model = resolve(name)(**arguments)
     except TypeError as error:
         raise InputError(f"{name}: cannot be made with arguments {arguments} ({error})") from error
-    load_weights(Path(weights), model)
+    load_weights(Path(weights), model, key=state_dict_key)
     return Custom(name, model)

@@ -2,16 +2,20 @@
 
 import io
 import pickle
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from absynth.errors import InputError
 from absynth.io.atomic import write_bytes
+
+_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and DistributedDataParallel, and of torch.compile
 
 
 def save_weights(path: str | Path, module: nn.Module) -> None:
@@ -27,12 +31,23 @@ def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     write_bytes(path, memory.getvalue())
 
 
-def read_state(path: str | Path) -> dict[str, Tensor]:
+def read_state(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
     """Read a state dict (.safetensors, or a file that torch.load(weights_only=True) accepts).
 
-    Raises InputError if the file is missing, damaged, holds pickled objects or anything but named tensors.
+    key: where the state dict lies within a file that holds more, "state_dict" or "ema.model" say
+    Raises InputError if the file is missing, damaged, holds pickled objects, or holds anything but named tensors
+    there; then with the keys under which it holds some.
     """
-    path = Path(path)
+    content = _read(Path(path))
+    state = _at_key(path, content, key) if key else content
+    if _is_state(state):
+        return dict(state)
+    where = f"{path}: {key!r}" if key else f"{path}:"
+    raise InputError(f"{where} expected a dict of named tensors, found {_shown(state)}{_hint(content, key)}")
+
+
+def _read(path: Path) -> Any:
+    """What a weights file holds."""
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
     try:
@@ -41,18 +56,61 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
             return load_file(path)
         check_zip(path)
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        return torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a plain state dict and therefore not read ({reason})") from None
+        raise InputError(
+            f"{path}: not a plain state dict and therefore not read: it holds {_pickled(error)}, "
+            "and loading those can run any code; save model.state_dict() alone, with torch.save"
+        ) from None
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: damaged weights file ({error})") from None
     except Exception as error:  # safetensors raises its own type, which must not be imported needlessly
         raise InputError(f"{path}: unreadable weights file ({type(error).__name__}: {error})") from None
-    named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
-    if not named or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path}: expected a dict of named tensors, found {type(state).__name__}")
-    return dict(state)
+
+
+def _pickled(error: pickle.UnpicklingError) -> str:
+    """What torch refused to unpickle, as far as its message tells."""
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    return f"pickled objects ({found[1]})" if found else "pickled objects"
+
+
+def _is_state(content: Any) -> bool:
+    named = isinstance(content, Mapping) and all(isinstance(name, str) for name in content)
+    return named and all(isinstance(value, Tensor) for value in content.values())
+
+
+def _at_key(path: str | Path, content: Any, key: str) -> Any:
+    """What a file holds under a dotted key. Raises InputError if it holds nothing there."""
+    for part in key.split("."):
+        if not isinstance(content, Mapping) or part not in content:
+            raise InputError(f"{path}: has nothing under state_dict_key {key!r}{_hint(content, None)}")
+        content = content[part]
+    return content
+
+
+def _shown(content: Any) -> str:
+    if isinstance(content, Mapping):
+        return "an empty dict" if not content else f"a dict with {', '.join(map(repr, list(content)[:8]))}"
+    return type(content).__name__
+
+
+def _hint(content: Any, key: str | None) -> str:
+    """Under which keys a file holds state dicts, in words; nothing if it was asked for one of them."""
+    keys = [] if key else _state_keys(content)
+    return f"; write state_dict_key: {' or '.join(keys)}" if keys else ""
+
+
+def _state_keys(content: Any, prefix: str = "", depth: int = 3) -> list[str]:
+    """The dotted keys at which nested dicts hold state dicts."""
+    if not isinstance(content, Mapping) or not depth:
+        return []
+    keys = []
+    for name, value in content.items():
+        if _is_state(value) and len(value):
+            keys.append(f"{prefix}{name}")
+        else:
+            keys += _state_keys(value, f"{prefix}{name}.", depth - 1)
+    return keys
 
 
 def check_zip(path: str | Path) -> None:
@@ -67,26 +125,45 @@ def check_zip(path: str | Path) -> None:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is another")
 
 
-def load_weights(path: str | Path, module: nn.Module) -> None:
-    """Load `path` into `module`.
+def load_weights(path: str | Path, module: nn.Module, *, key: str | None = None) -> None:
+    """Load the state dict in `path` into `module`.
 
+    Prefixes that wrappers add to all names ("module." by DataParallel, "_orig_mod." by torch.compile) are taken off.
+    Values are converted to the dtype of the module.
+
+    key: where the state dict lies within the file, as in `read_state`
     Raises InputError naming the first missing, unknown or misshapen tensor, or a non-finite one.
     """
-    state = read_state(path)
     expected = module.state_dict()
+    state = _without_prefixes(read_state(path, key), expected)
     optional = {name for name in expected if name.endswith("num_batches_tracked")}
     missing = sorted(set(expected) - set(state) - optional)
     unknown = sorted(set(state) - set(expected))
     if missing:
-        raise InputError(
-            f"{path}: lacks {missing[0]!r} (and {len(missing) - 1} more of {len(expected)} tensors)"
-        )
+        more = f" (and {len(missing) - 1} more of {len(expected)} tensors)"
+        raise InputError(f"{path}: lacks {missing[0]!r}{more}{_found_instead(unknown)}")
     if unknown:
         raise InputError(f"{path}: has {unknown[0]!r}, which {type(module).__name__} does not know")
     for name, value in state.items():
-        if value.shape != expected[name].shape:
-            found, wanted = tuple(value.shape), tuple(expected[name].shape)
-            raise InputError(f"{path}: {name!r} has shape {found}, expected {wanted}")
+        wanted = expected[name]
+        if not is_lazy(wanted) and value.shape != wanted.shape:
+            raise InputError(
+                f"{path}: {name!r} has shape {tuple(value.shape)}, expected {tuple(wanted.shape)}"
+            )
         if not torch.isfinite(value).all():
             raise InputError(f"{path}: {name!r} holds values that are not finite")
     module.load_state_dict(state, strict=False)
+
+
+def _without_prefixes(state: dict[str, Tensor], expected: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state dict as its module was named before wrappers prefixed every name."""
+    while not set(state) & set(expected):
+        prefix = next((p for p in _WRAPPERS if all(name.startswith(p) for name in state)), None)
+        if prefix is None:
+            break
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _found_instead(unknown: Sequence[str]) -> str:
+    return f"; it has {unknown[0]!r}, which the model does not know" if unknown else ""
