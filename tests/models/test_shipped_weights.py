@@ -1,4 +1,4 @@
-"""The weights under resources/weights: they load like those of a run, with the accuracy on MNIST that their calibration states."""
+"""The weights that ship load like those of a run, with the accuracy on MNIST that their calibration states."""
 
 from pathlib import Path
 

@@ -258,5 +258,5 @@ def test_lazy_modules_take_the_shapes_of_their_weights(tmp_path):
 def test_a_module_without_weights_has_an_empty_state_dict(tmp_path):
     torch.save({}, tmp_path / "net.pt")
     load_weights(tmp_path / "net.pt", torch.nn.Flatten())
-    with pytest.raises(InputError, match="lacks '0.bias'"):
+    with pytest.raises(InputError, match=r"lacks '0\.bias'"):
         load_weights(tmp_path / "net.pt", net())

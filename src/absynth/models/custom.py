@@ -40,7 +40,7 @@ def build_custom(
     arguments: Mapping[str, Any] | None = None,
     **rest: str,
 ) -> Custom:
-    """Import the class, construct it with `arguments` and load its state dict from `weights`, there under `state_dict_key`.
+    """Import the class, construct it with `arguments` and load its state dict from `weights` (`load_weights`).
 
     Raises InputError if any of the three fails.
     """

@@ -157,7 +157,7 @@ def load_weights(path: str | Path, module: nn.Module, *, key: str | None = None)
 
 def _without_prefixes(state: dict[str, Tensor], expected: Mapping[str, Any]) -> dict[str, Tensor]:
     """The state dict as its module was named before wrappers prefixed every name."""
-    while not set(state) & set(expected):
+    while state and not set(state) & set(expected):
         prefix = next((p for p in _WRAPPERS if all(name.startswith(p) for name in state)), None)
         if prefix is None:
             break
