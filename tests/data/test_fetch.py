@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from absynth.data.fetch import locate
+from absynth.data.fetch import Downloads, locate
 from absynth.data.idx import read_idx
 from absynth.data.sources import DATASETS, Dataset, IdxFile, IdxFiles
 from absynth.errors import InputError
@@ -103,6 +103,9 @@ def no_download(*_, **__):
     raise AssertionError("a download was started")
 
 
+NO_DOWNLOAD = Downloads(opener=no_download)
+
+
 def put(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -116,21 +119,21 @@ def put(path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize("content", [PUBLISHED, PAYLOAD], ids=["gzip", "plain"])
 def test_local_file_is_found(tmp_path, place, content):
     path = put(tmp_path / "data" / place, content)
-    assert locate(BY_SHA256, dataset(), tmp_path / "data", tmp_path / "cache", opener=no_download) == path
+    assert locate(BY_SHA256, dataset(), tmp_path / "data", tmp_path / "cache", NO_DOWNLOAD) == path
 
 
 def test_places_are_searched_in_order(tmp_path, monkeypatch):
     monkeypatch.setenv("ABSYNTH_DATA", str(tmp_path / "variable"))
     expected = [put(tmp_path / place / "labels.gz", PUBLISHED) for place in ("data", "variable", "cache/toy")]
     for path in expected:
-        assert locate(BY_SHA256, dataset(), tmp_path / "data", tmp_path / "cache", opener=no_download) == path
+        assert locate(BY_SHA256, dataset(), tmp_path / "data", tmp_path / "cache", NO_DOWNLOAD) == path
         path.unlink()
 
 
 def test_own_subfolder_comes_before_a_shared_name(tmp_path):
     put(tmp_path / "labels.gz", gzip.compress(OTHER))
     own = put(tmp_path / "toy" / "labels", PAYLOAD)
-    assert locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", opener=no_download) == own
+    assert locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD) == own
 
 
 @pytest.mark.parametrize("place", ["data", "cache"])
@@ -150,27 +153,27 @@ def test_wrong_local_file_is_refused(tmp_path, place, file, content, expected, f
     with pytest.raises(
         InputError, match=f"{path}: .* is {found}, expected {expected}; delete it, or set data_dir"
     ):
-        locate(file, dataset(), tmp_path / "data", tmp_path / "cache", opener=no_download)
+        locate(file, dataset(), tmp_path / "data", tmp_path / "cache", NO_DOWNLOAD)
     assert path.exists()
 
 
 def test_truncated_local_file_is_refused(tmp_path):
     path = put(tmp_path / "labels.gz", PUBLISHED[:-5])
     with pytest.raises(InputError, match=f"{path}: corrupt gzip .*; delete it"):
-        locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", opener=no_download)
+        locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD)
 
 
 def test_sha256_ignores_how_the_file_was_compressed_and_md5_does_not(tmp_path):
     put(tmp_path / "labels.gz", gzip.compress(PAYLOAD, mtime=1))
-    locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", opener=no_download)
+    locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD)
     with pytest.raises(InputError, match=r"md5 of the \.gz"):
-        locate(BY_MD5, dataset(), tmp_path, tmp_path / "cache", opener=no_download)
+        locate(BY_MD5, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD)
 
 
 @pytest.mark.parametrize(("file", "warnings"), [(BY_SHA256, 0), (BY_MD5, 1), (UNKNOWN, 1)])
 def test_unverified_plain_file_is_named_in_a_warning(tmp_path, caplog, file, warnings):
     path = put(tmp_path / "labels", PAYLOAD)
-    assert locate(file, dataset(), tmp_path, tmp_path / "cache", opener=no_download) == path
+    assert locate(file, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD) == path
     found = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert [str(path) in record.getMessage() for record in found] == [True] * warnings
 
@@ -178,7 +181,7 @@ def test_unverified_plain_file_is_named_in_a_warning(tmp_path, caplog, file, war
 def test_unverified_file_must_be_whole_idx(tmp_path):
     put(tmp_path / "labels", PAYLOAD[:-1])
     with pytest.raises(InputError, match="truncated IDX payload"):
-        locate(UNKNOWN, dataset(), tmp_path, tmp_path / "cache", opener=no_download)
+        locate(UNKNOWN, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD)
 
 
 def test_unverified_file_of_another_registered_data_set_is_refused(tmp_path, monkeypatch):
@@ -186,26 +189,27 @@ def test_unverified_file_of_another_registered_data_set_is_refused(tmp_path, mon
     monkeypatch.setitem(DATASETS, "mnist", owner)
     put(tmp_path / "labels", PAYLOAD)
     with pytest.raises(InputError, match=f"{BY_SHA256.sha256}, which is a file of mnist"):
-        locate(BY_MD5, DATASETS["kmnist"], tmp_path, tmp_path / "cache", opener=no_download)
+        locate(BY_MD5, DATASETS["kmnist"], tmp_path, tmp_path / "cache", NO_DOWNLOAD)
     described = replace(dataset(), name="kmnist")  # the config may say so
-    assert locate(UNKNOWN, described, tmp_path, tmp_path / "cache", opener=no_download).exists()
+    assert locate(UNKNOWN, described, tmp_path, tmp_path / "cache", NO_DOWNLOAD).exists()
 
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_data_dir_that_is_no_folder_is_refused(tmp_path, monkeypatch, exists):
     path = put(tmp_path / "labels.gz", PUBLISHED) if exists else tmp_path / "nowhere"
     with pytest.raises(InputError, match=f"data_dir: {path} is not a folder"):
-        locate(BY_SHA256, dataset(), path, tmp_path, opener=no_download)
+        locate(BY_SHA256, dataset(), path, tmp_path, NO_DOWNLOAD)
     monkeypatch.setenv("ABSYNTH_DATA", str(path))
     with pytest.raises(InputError, match=f"ABSYNTH_DATA: {path} is not a folder"):
-        locate(BY_SHA256, dataset(), None, tmp_path, opener=no_download)
+        locate(BY_SHA256, dataset(), None, tmp_path, NO_DOWNLOAD)
 
 
 # Mirrors
 
 
 def download(file: IdxFile, cache: Path, *mirrors: str, **options) -> Path:
-    return locate(file, dataset(*mirrors), None, cache, **{"sleep": lambda seconds: None, **options})
+    downloads = Downloads(**{"sleep": lambda seconds: None, **options})
+    return locate(file, dataset(*mirrors), None, cache, downloads)
 
 
 def cached(cache: Path) -> list[str]:

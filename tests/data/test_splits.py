@@ -183,7 +183,7 @@ def test_range_is_read(split_file, start, stop):
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 31), (-1, 5), (31, None), (6, 5)])
 def test_range_outside_the_file_is_refused(split_file, start, stop):
-    with pytest.raises(InputError, match=r"test\.h5: samples .* asked for, 0 to 30 are in the file"):
+    with pytest.raises(InputError, match=r"test\.h5: samples .* requested, the file has 0 to 30"):
         read_split(split_file, start, stop)
 
 
@@ -209,7 +209,7 @@ def test_interrupted_writing_leaves_no_file(tmp_path, monkeypatch):
 
 
 def test_missing_file_names_the_rule(tmp_path):
-    with pytest.raises(InputError, match=r"test\.h5: no such file; make it with the rule prepare_data"):
+    with pytest.raises(InputError, match=r"test\.h5: no such file; it is written by the rule prepare_data"):
         read_split(tmp_path / "test.h5")
 
 
@@ -217,7 +217,7 @@ def test_missing_file_names_the_rule(tmp_path):
 def test_truncated_file_is_refused(split_file, kept):
     whole = split_file.read_bytes()
     split_file.write_bytes(whole[: int(kept * len(whole)) if kept < 1 else kept])
-    with pytest.raises(InputError, match=r"test\.h5: not a whole HDF5 file .*; delete it and make it again"):
+    with pytest.raises(InputError, match=r"test\.h5: not a whole HDF5 file .*; delete it and rerun"):
         read_split(split_file)
 
 
@@ -247,7 +247,7 @@ def test_any_flipped_bit_is_refused_or_harmless(split_file):
         assert place < 512  # the user block, most of which nobody reads
         np.testing.assert_equal(found, read)
     assert len(messages) > 130
-    assert all("; delete it and make it again with the rule prepare_data" in message for message in messages)
+    assert all("; delete it and rerun the rule prepare_data" in message for message in messages)
 
 
 @pytest.mark.parametrize(

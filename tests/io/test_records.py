@@ -174,7 +174,7 @@ def test_a_column_of_any_length_still_needs_its_axes(tmp_path):
 
 
 def test_pixels_of_every_picture_are_checked(tmp_path):
-    columns = pictures.explained()
+    columns = pictures.reconstructed()
     columns["reconstruction"][1, 0, 1, 0, 3, 3] = 1.5
     write_record(tmp_path / "abs.h5", columns, {"run": "toy"}, RECONSTRUCTIONS)
     with pytest.raises(InputError, match="'reconstruction' has pixels that are not finite or outside"):

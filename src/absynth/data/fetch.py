@@ -1,4 +1,4 @@
-"""Find a data set's file on this machine, or download it; accept it only if its checksum is right."""
+"""Find a data set's file on this machine, or download it; accept it only if its checksum matches."""
 
 import hashlib
 import http.client
@@ -7,8 +7,9 @@ import shutil
 import time
 import urllib.request
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 from absynth import __version__
@@ -19,28 +20,39 @@ from absynth.io.atomic import replacing
 from absynth.io.log import LOGGER
 
 _TRANSFER_ERRORS = (OSError, http.client.HTTPException)  # URLError and timeouts are OSErrors
-_PASSING_STATUS = {408, 416, 425, 429}  # client errors that another attempt may cure
-_CURE = "set data_dir in the config, or the variable ABSYNTH_DATA, to a folder that holds it"
+_PASSING_STATUS = {408, 416, 425, 429}  # client errors that may not recur
+_REMEDY = "set data_dir in the config, or the variable ABSYNTH_DATA, to a folder that holds it"
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """How files are downloaded.
+
+    retries: attempts per mirror, at least 1; timeout: seconds without data after which an attempt fails
+    backoff: seconds before the second attempt, doubled before each further one
+    opener, sleep: `urlopen` and `time.sleep`, or what replaces them in tests
+    """
+
+    retries: int = 3
+    timeout: float = 30.0
+    backoff: float = 1.0
+    opener: Callable[..., Any] = urllib.request.urlopen
+    sleep: Callable[[float], None] = time.sleep
 
 
 def locate(
     file: IdxFile,
     dataset: Dataset,
-    data_dir: str | os.PathLike | None,
-    cache: str | os.PathLike,
-    retries: int = 3,
-    timeout: float = 30.0,
-    backoff: float = 1.0,
-    opener: Callable = urllib.request.urlopen,
-    sleep: Callable[[float], None] = time.sleep,
+    data_dir: str | os.PathLike[str] | None,
+    cache: str | os.PathLike[str],
+    downloads: Downloads | None = None,
 ) -> Path:
-    """Return the path of `file`, verified; plain or gzipped, whatever its name says.
+    """Return the path of `file`, verified; plain or gzipped, whatever its suffix.
 
-    Looks in `data_dir`, in the folder that ABSYNTH_DATA names, and in `cache`: in each the subfolder named after
-    the data set first, since several data sets share their file names. Then downloads into `cache`, trying each
-    mirror up to `retries` times (at least 1) with `timeout` seconds of silence allowed and pauses of `backoff`
-    seconds that double; an interrupted transfer resumes where the server can.
-    Raises  `InputError` if a folder is none, if a file found there is not the right one, or if no mirror has it.
+    Looks in `data_dir`, in the folder that ABSYNTH_DATA names, and in `cache`; in each, first in the subfolder named
+    after the data set, since several data sets share their file names. Then downloads into `cache`, from each mirror
+    in turn; an interrupted transfer is resumed if the server supports it.
+    Raises  `InputError` if a folder does not exist, a file found there does not match, or no mirror has it.
     """
     searched = []
     for folder in _local_folders(data_dir, cache):
@@ -50,14 +62,11 @@ def locate(
                 _check_local(path, file, dataset)
                 LOGGER.info("%s: %s from %s", dataset.name, file.name, path)
                 return path
-    transfer = partial(
-        _transfer, retries=retries, timeout=timeout, backoff=backoff, opener=opener, sleep=sleep
-    )
     target = Path(cache).expanduser() / dataset.name / file.name
-    return _download(file, dataset, target, transfer, searched)
+    return _download(file, dataset, target, downloads or Downloads(), searched)
 
 
-def _local_folders(data_dir: str | os.PathLike | None, cache: str | os.PathLike) -> list[Path]:
+def _local_folders(data_dir: str | os.PathLike[str] | None, cache: str | os.PathLike[str]) -> list[Path]:
     folders = []
     for source, folder in (("data_dir", data_dir), ("ABSYNTH_DATA", os.environ.get("ABSYNTH_DATA"))):
         if not folder:
@@ -75,24 +84,28 @@ def _candidates(folder: Path, dataset: Dataset, file: IdxFile) -> list[Path]:
 
 
 def _check_local(path: Path, file: IdxFile, dataset: Dataset) -> None:
-    cure = f"delete it, or set data_dir to a folder that holds {dataset.name}'s own file"
+    remedy = f"delete it, or set data_dir to a folder that holds {dataset.name}'s own file"
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {cure}") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     try:
         verified = _check(raw, file, dataset, str(path))
     except InputError as error:
-        raise InputError(f"{error}; {cure}") from error
+        raise InputError(f"{error}; {remedy}") from error
     if not verified:
-        LOGGER.warning("%s: taken as %s's unverified, no checksum is known for it", path, dataset.name)
+        LOGGER.warning(
+            "%s: used as a file of %s without verification, since no checksum is known for it",
+            path,
+            dataset.name,
+        )
 
 
 def _check(raw: bytes, file: IdxFile, dataset: Dataset, name: str) -> bool:
-    """Check the bytes of a plain or gzipped file; return whether a checksum vouches for them.
+    """Check the bytes of a plain or gzipped file; return whether a checksum verified them.
 
-    Without one that applies (`md5` is only of the .gz) they must be whole IDX, and for a registered data set not
-    the file of another one.
+    Without a checksum that applies (`md5` applies only to the .gz) they must be whole IDX and, for a registered data
+    set, not a file of another one.
     Raises `InputError`, naming `name`, with the sum expected and the sum found.
     """
     payload = decompress(raw, name)
@@ -114,65 +127,67 @@ def _check(raw: bytes, file: IdxFile, dataset: Dataset, name: str) -> bool:
 
 
 def _known_payloads() -> dict[str, str]:
-    """Return {sha256: data set} of all registered payloads with a known sum."""
+    """The data set of each registered payload with a known checksum, by its sha256."""
     registered = [dataset for dataset in DATASETS.values() if dataset.files]
     return {getattr(dataset.files, role).sha256: dataset.name for dataset in registered for role in ROLES}
 
 
-def _download(file: IdxFile, dataset: Dataset, target: Path, transfer: Callable, searched: list[str]) -> Path:
+def _download(
+    file: IdxFile, dataset: Dataset, target: Path, downloads: Downloads, searched: list[str]
+) -> Path:
+    """Download a file from the first mirror that has it; returns `target`."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cache: {target.parent} cannot be made ({error.strerror}); {_CURE}") from error
+        raise InputError(f"cache: {target.parent} cannot be made ({error.strerror}); {_REMEDY}") from error
     failures = []
     for mirror in dataset.mirrors:
         url = f"{mirror.rstrip('/')}/{file.name}"
         try:
             with replacing(target) as part:
-                transfer(url, part)
+                _transfer(url, part, downloads)
                 verified = _check(part.read_bytes(), file, dataset, url)
                 if file.md5 and not verified:
                     raise InputError(f"{url}: not gzipped, so that its md5 {file.md5} cannot be checked")
         except (InputError, *_TRANSFER_ERRORS) as error:
             failures.append(f"{url} ({_one_line(error)})")
-            LOGGER.warning("%s: %s could not be had from %s", dataset.name, file.name, failures[-1])
+            LOGGER.warning("%s: %s could not be downloaded from %s", dataset.name, file.name, failures[-1])
             continue
         LOGGER.info("%s: %s from %s", dataset.name, file.name, url)
         return target
     raise InputError(
         f"{dataset.name}: {file.name} not found; looked for {', '.join(searched)}; "
-        f"mirrors tried: {', '.join(failures) or 'none is listed'}; {_CURE}"
+        f"mirrors tried: {', '.join(failures) or 'none is listed'}; {_REMEDY}"
     )
 
 
-def _transfer(
-    url: str, part: Path, *, retries: int, timeout: float, backoff: float, opener: Callable, sleep: Callable
-) -> None:
+def _transfer(url: str, part: Path, downloads: Downloads) -> None:
     """Copy `url` into `part`; raises the last attempt's error, one of `_TRANSFER_ERRORS`."""
-    for attempt in range(1, retries + 1):
+    for attempt in range(1, downloads.retries + 1):
         try:
-            _stream(url, part, timeout, opener)
+            _stream(url, part, downloads)
             return
         except _TRANSFER_ERRORS as error:
             if isinstance(error, HTTPError):
                 error.close()
-                if error.code == 416:  # nothing follows what `part` holds, or it is not this file's start
+                if error.code == 416:  # `part` is complete, or not the start of this file
                     part.write_bytes(b"")
-            if attempt == retries or _is_permanent(error):
+            if attempt == downloads.retries or _is_permanent(error):
                 raise
-            LOGGER.warning("%s: attempt %d of %d: %s", url, attempt, retries, _one_line(error))
-        sleep(backoff * 2 ** (attempt - 1))
+            LOGGER.warning("%s: attempt %d of %d: %s", url, attempt, downloads.retries, _one_line(error))
+        downloads.sleep(downloads.backoff * 2 ** (attempt - 1))
 
 
 def _is_permanent(error: Exception) -> bool:
     return isinstance(error, HTTPError) and 400 <= error.code < 500 and error.code not in _PASSING_STATUS
 
 
-def _stream(url: str, part: Path, timeout: float, opener: Callable) -> None:
-    """Make one request, for the bytes that `part` lacks; a server that cannot resume sends all of them."""
+def _stream(url: str, part: Path, downloads: Downloads) -> None:
+    """Request once the bytes that `part` lacks; a server that cannot resume sends all of them."""
     offset = part.stat().st_size
     headers = {"User-Agent": f"absynth/{__version__}"} | ({"Range": f"bytes={offset}-"} if offset else {})
-    with opener(urllib.request.Request(url, headers=headers), timeout=timeout) as response:
+    request = urllib.request.Request(url, headers=headers)
+    with downloads.opener(request, timeout=downloads.timeout) as response:
         resumes = response.status == 206  # None for file://
         with part.open("ab" if resumes else "wb") as stream:
             shutil.copyfileobj(response, stream)

@@ -11,9 +11,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from absynth.errors import InputError
 
+Bytes = npt.NDArray[np.uint8]
 N_CLASSES = 10
 IMAGE_SHAPE = (28, 28)
 _UINT8 = 0x08
@@ -22,7 +24,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def is_gzip(raw: bytes) -> bool:
-    """Tell gzipped bytes from plain ones by their first two bytes; an IDX payload starts with zeros."""
+    """Whether bytes are gzipped, by the first two; an IDX payload starts with zeros."""
     return raw[:2] == _GZIP_MAGIC
 
 
@@ -38,7 +40,7 @@ def decompress(raw: bytes, name: str) -> bytes:
         ) from error
 
 
-def parse_idx(payload: bytes, name: str) -> np.ndarray:
+def parse_idx(payload: bytes, name: str) -> Bytes:
     """Parse the decompressed bytes of one IDX file of uint8 values.
 
     Returns a writable uint8 array in the shape the header states, 1 to 3 dimensions.
@@ -73,7 +75,7 @@ def _parse_magic(payload: bytes, name: str) -> tuple[int, int]:
     return dtype, n_dimensions
 
 
-def read_idx(path: str | os.PathLike) -> np.ndarray:
+def read_idx(path: str | os.PathLike[str]) -> Bytes:
     """Read one IDX file, gzipped or plain; returns and raises as `parse_idx`, and if it cannot be read."""
     try:
         raw = Path(path).read_bytes()
@@ -84,7 +86,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     return parse_idx(decompress(raw, str(path)), str(path))
 
 
-def check_pair(images: np.ndarray, labels: np.ndarray, name: str) -> None:
+def check_pair(images: Bytes, labels: Bytes, name: str) -> None:
     """Check that `images` (n, 28, 28) and `labels` (n,) in 0..9 belong together, n >= 1.
 
     Raises `InputError`, naming `name`, with what was found and what is allowed.
@@ -95,7 +97,7 @@ def check_pair(images: np.ndarray, labels: np.ndarray, name: str) -> None:
         raise InputError(f"{name}: labels of shape {labels.shape}; (n,) is allowed")
     if len(images) != len(labels):
         raise InputError(
-            f"{name}: {len(images)} images but {len(labels)} labels; one label an image is allowed"
+            f"{name}: {len(images)} images but {len(labels)} labels; one label per image is allowed"
         )
     if len(images) == 0:
         raise InputError(f"{name}: no images; at least one is needed")

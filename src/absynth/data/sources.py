@@ -1,11 +1,12 @@
-"""The data sets there are: their files, checksums, mirrors and sizes. A data set is one entry here or in a config.
+"""The registered data sets: their files, checksums, mirrors and sizes. A data set is one entry here or in a config.
 
-Imported when a workflow starts, so it stays free of numpy, torch and scikit-learn.
+Imported when a workflow starts, so it does without numpy, torch and scikit-learn.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields
+from typing import Any
 
 from absynth.errors import InputError
 
@@ -18,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 class IdxFile:
     """One published file. `sha256` is of the decompressed payload, `md5` of the .gz, each hex or None.
 
-    `sha256` decides where it is known: recompressing leaves the payload alone but changes the .gz.
+    `sha256` is preferred where it is known: recompressing keeps the payload but changes the .gz.
     """
 
     name: str
@@ -44,8 +45,8 @@ class IdxFiles:
 class Dataset:
     """A data set of 28x28 grey images in ten classes.
 
-    `reader` names the entry of `absynth.data.splits.READERS` that reads it; `files` is None where they come with
-    a library. `n_train` (before calibration is split off) and `n_test` are image counts, None where not stated.
+    `reader` names the entry of `absynth.data.splits.READERS` that reads it; `files` is None if a library ships them.
+    `n_train` (before calibration is split off) and `n_test` are numbers of images, None if not stated.
     A mirror is a URL prefix, to which "/" and the file's name are added.
     """
 
@@ -119,7 +120,7 @@ DATASETS = {
 }
 
 
-def find_dataset(name: str, description: Mapping | None = None) -> Dataset:
+def find_dataset(name: str, description: Mapping[str, Any] | None = None) -> Dataset:
     """Return the data set `name`: as the config describes it, else as registered.
 
     Raises `InputError` if it is neither, or the description is malformed.
@@ -133,7 +134,7 @@ def find_dataset(name: str, description: Mapping | None = None) -> Dataset:
     return DATASETS[name]
 
 
-def dataset_from_config(name: str, entry: Mapping) -> Dataset:
+def dataset_from_config(name: str, entry: Mapping[str, Any]) -> Dataset:
     """Make a data set of four IDX files from a config entry.
 
     Reads   {files: {train_images: {name, sha256 or md5}, train_labels: …, test_images: …, test_labels: …},
@@ -154,7 +155,7 @@ def dataset_from_config(name: str, entry: Mapping) -> Dataset:
     return Dataset(name, "idx", n_train=None, n_test=n_test, files=files, mirrors=mirrors)
 
 
-def _file_from_config(key: str, entry: Mapping) -> IdxFile:
+def _file_from_config(key: str, entry: Mapping[str, Any]) -> IdxFile:
     _check_keys(key, entry, required={"name"}, optional=set(_HEX_DIGITS))
     name = entry["name"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -177,7 +178,7 @@ def _mirrors_from_config(key: str, mirrors: object) -> tuple[str, ...]:
     return tuple(mirrors)
 
 
-def _check_keys(key: str, entry: object, required: set[str], optional: frozenset | set = frozenset()) -> None:
+def _check_keys(key: str, entry: object, required: Set[str], optional: Set[str] = frozenset()) -> None:
     if not isinstance(entry, Mapping):
         raise InputError(
             f"{key}: {entry!r}; a mapping with the keys {', '.join(sorted(required))} is allowed"

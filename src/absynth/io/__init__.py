@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, with checksums, layouts and logs."""
+"""Files: atomic writes, checksums, layouts, tables and logs."""

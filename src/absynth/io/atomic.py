@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and CSV tables."""
+"""Atomic writes: a file appears whole or not at all. And CSV tables."""
 
 import csv
 import errno
@@ -14,7 +14,7 @@ from typing import Any
 
 from absynth.errors import InputError
 
-_UNWRITABLE = {
+_REMEDIES = {
     errno.ENOSPC: "make space",
     errno.EDQUOT: "make space within your quota",
     errno.EROFS: "use a folder that can be written to",
@@ -26,15 +26,15 @@ _UNWRITABLE = {
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed into place, on failure removed.
 
-    The temporary name keeps the suffix of `path`, since writers such as matplotlib choose a format by it, and
-    tells host and process: what a killed process of this host left behind is removed by the next writer.
-    Raises InputError where there is no space or no permission to write.
+    The temporary name keeps the suffix of `path`, by which writers such as matplotlib choose a format, and contains
+    host and process: what a killed process of this host left behind is removed by the next writer.
+    Raises InputError if there is no space or no permission to write.
     """
     path = Path(path)
-    with _unwritable_named(path):
+    with _explained_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
         prefix = f".{path.stem}-{socket.gethostname()}-{os.getpid()}-"
@@ -50,32 +50,33 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def _unwritable_named(path: Path) -> Iterator[None]:
+def _explained_errors(path: Path) -> Iterator[None]:
+    """Turn errors of a full or read-only place into InputError, with the path and a remedy."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        if error.errno not in _REMEDIES:
             raise
-        reason, cure = os.strerror(error.errno), _UNWRITABLE[error.errno]
-        raise InputError(f"{path}: cannot be written ({reason}); {cure} and run again") from error
+        reason, remedy = os.strerror(error.errno), _REMEDIES[error.errno]
+        raise InputError(f"{path}: cannot be written ({reason}); {remedy} and run again") from error
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write bytes atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_csv(
-    path: str | os.PathLike, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None
+    path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None
 ) -> None:
-    """Write rows as CSV with a header, atomically; `columns` are those kept, by default the first row's."""
+    """Write rows as CSV with a header, atomically; `columns` are those written, by default the first row's."""
     rows = list(rows)
     text = io.StringIO()
     names = columns or list(rows[0])
@@ -85,8 +86,8 @@ def write_csv(
     write_text(path, text.getvalue())
 
 
-def read_rows(paths: Iterable[str | os.PathLike]) -> list[dict[str, str]]:
-    """The rows of all CSV files, in their order, as written."""
+def read_rows(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, str]]:
+    """The rows of all CSV files in order, as text."""
     rows: list[dict[str, str]] = []
     for path in paths:
         with Path(path).open(newline="", encoding="utf-8") as file:
@@ -95,7 +96,7 @@ def read_rows(paths: Iterable[str | os.PathLike]) -> list[dict[str, str]]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove temporary files of `path` whose process, of this host, is no more."""
+    """Remove temporary files of `path` whose process, on this host, has ended."""
     start, end = re.escape(f".{path.stem}-{socket.gethostname()}-"), re.escape(path.suffix)
     ours = re.compile(rf"{start}(\d+)-\w+{end}")
     for entry in path.parent.iterdir():

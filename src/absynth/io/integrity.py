@@ -1,11 +1,12 @@
-"""A checksum over a whole HDF5 file, in its user block, by which damage is noticed before anything is read.
+"""A checksum over a whole HDF5 file, in its user block, so that damage is noticed before anything is read.
 
-HDF5 guards chunks of data alone (with the filter fletcher32), not text, attributes or its own structures: a
-flipped bit there can change a value in silence, or send the HDF5 library into an endless loop.
+HDF5 itself protects only chunks of data (filter fletcher32), not text, attributes or its own structures: a flipped
+bit there can change a value silently, or send the HDF5 library into an endless loop.
 """
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +15,15 @@ import h5py
 
 from absynth.io.atomic import write_bytes
 
-_BLOCK = 512  # bytes before the HDF5 content, the least that HDF5 allows; readers of HDF5 skip them
+_BLOCK = 512  # bytes before the HDF5 content, the fewest that HDF5 allows; readers of HDF5 skip them
 _TITLE = b"absynth sha256 "
 
 
 @contextmanager
-def sealed_hdf5(path: str | Path) -> Iterator[h5py.File]:
+def sealed_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Yield an HDF5 file to write into; it appears at `path` whole and with its checksum, or not at all.
 
-    It is made in memory: the HDF5 library does not survive a full disk.
+    It is built in memory, since the HDF5 library crashes on a full disk.
     """
     memory = io.BytesIO()
     with h5py.File(memory, "w", userblock_size=_BLOCK) as file:
@@ -31,17 +32,17 @@ def sealed_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 
 def sealed(content: bytes) -> bytes:
-    """An HDF5 file that has a user block, with its checksum there."""
+    """The bytes of an HDF5 file with a user block, with the checksum written there."""
     body = content[_BLOCK:]
     line = _TITLE + hashlib.sha256(body).hexdigest().encode() + b"\n"
     return line.ljust(_BLOCK, b"\0") + body
 
 
-def check_seal(path: str | Path) -> None:
-    """Raise OSError if the file has a checksum and it is another; files of other programs have none."""
+def check_seal(path: str | os.PathLike[str]) -> None:
+    """Raise OSError if the file's checksum does not match; files of other programs have none and pass."""
     with Path(path).open("rb") as file:
         line = file.readline(_BLOCK)
         file.seek(_BLOCK)
         body = hashlib.file_digest(file, "sha256").hexdigest().encode()
     if line.startswith(_TITLE) and line.strip() != _TITLE + body:
-        raise OSError("its checksum is another")
+        raise OSError("its checksum does not match")

@@ -1,29 +1,32 @@
-"""One log a job: a file and stderr, uncaught exceptions included."""
+"""One log per job: a file and stderr, uncaught exceptions included."""
 
 import logging
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
 
 from absynth.errors import InputError
 
 LOGGER = logging.getLogger("absynth")
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
+Item = TypeVar("Item")
 
 
 def start_log(path: str | Path | None) -> logging.Logger:
-    """Log to `path` (appending: a resumed job keeps its history) and to stderr; return the logger.
+    """Log to `path` (appended to: a resumed job keeps its earlier log) and to stderr; return the logger.
 
-    An uncaught `InputError` is logged as its one line, anything else with its traceback.
+    An uncaught `InputError` is logged as one line, any other exception with its traceback.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             handlers.append(_File(path, encoding="utf-8"))
-        except OSError as error:  # stderr still says what happens, and the outputs decide whether it matters
-            handlers[0].stream.write(f"{path}: cannot be written ({error.strerror})\n")
+        except OSError as error:  # the log continues on stderr, and outputs fail by themselves if they must
+            sys.stderr.write(f"{path}: cannot be written ({error.strerror})\n")
     for handler in LOGGER.handlers[:]:
         LOGGER.removeHandler(handler)
         handler.close()
@@ -37,7 +40,7 @@ def start_log(path: str | Path | None) -> logging.Logger:
 
 
 class _File(logging.FileHandler):
-    """A log that may fail to grow, on a full disk, without a traceback for each line: stderr has them too."""
+    """A log whose writes may fail, say on a full disk, without a traceback for each line: stderr has them too."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         pass
@@ -47,8 +50,8 @@ class _File(logging.FileHandler):
             super().close()
 
 
-def progress_bar(steps: Iterable, name: str) -> Iterable:
-    """Wrap `steps` in a bar with rate and remaining time if a person watches; logs get none."""
+def progress_bar(steps: Iterable[Item], name: str) -> Iterable[Item]:
+    """Wrap `steps` in a bar with rate and remaining time if stderr is a terminal."""
     if not sys.stderr.isatty():
         return steps
     from tqdm import tqdm
@@ -56,7 +59,7 @@ def progress_bar(steps: Iterable, name: str) -> Iterable:
     return tqdm(steps, desc=name, leave=False)
 
 
-def _log_uncaught(kind, error, trace) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, InputError):
         LOGGER.error("%s", error)
     elif issubclass(kind, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The HDF5 files of a run: what is in them, writing them whole, and refusing what is not one."""
+"""The HDF5 files of a run: their layouts, writing them atomically, and reading them with checks."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -6,22 +6,20 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from absynth.errors import InputError
 from absynth.io.integrity import check_seal, sealed_hdf5
+from absynth.norms import NORMS
 
+Arrays = dict[str, npt.NDArray[Any]]  # by the name of the dataset
 FORMAT = 1
 _IMAGE = (1, 28, 28)
 _PIXELS = "intensity in [0, 1]"
-_DISTANCE = {
-    "l0": "changed pixels",
-    "l2": "Euclidean norm of the change, pixels in [0, 1]",
-    "linf": "largest change of a pixel in [0, 1]",
-}
 
 
 class Column:
-    """One dataset: its type, the shape of a row (None where any length will do), its axes and its unit."""
+    """One dataset: its type, unit, the shape of one row (None where any length is allowed), and its axes."""
 
     def __init__(self, dtype: str, unit: str, row: tuple[int | None, ...] = (), axes: str = "sample"):
         self.dtype, self.unit, self.row, self.axes = dtype, unit, row, axes
@@ -40,8 +38,8 @@ SHARD = {
     "adversarial_prediction": Column("int64", "class"),
     "adversarial": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
     "distance": Column("float64", "distance"),
-    "queries": Column("int64", "images the model was asked for"),
-    "gradients": Column("int64", "images the model was asked for with a gradient"),
+    "queries": Column("int64", "images evaluated by the model"),
+    "gradients": Column("int64", "images evaluated by the model with a gradient"),
 }
 MINIMAL = {
     "index": SHARD["index"],
@@ -56,7 +54,7 @@ DISTAL = {
     "label": Column("int64", "class whose confidence is raised"),
     "seed": Column("int64", "seed of the noise that the ascent starts from"),
     "image": Column("float32", _PIXELS, _IMAGE, "sample,channel,row,column"),
-    "reached": Column("int64", "1 where the confidence that the reference gives the image is high enough"),
+    "reached": Column("int64", "1 where the confidence by the reference is high enough"),
     "steps": Column("int64", "steps taken until then, or in all"),
     "final_confidence": Column("float64", "p(label|image) by the reference"),
     "confidence": Column(
@@ -75,7 +73,7 @@ _SIDES = "sample,image (clean; adversarial),class (label; rival)"
 RECONSTRUCTIONS = {
     "index": SHARD["index"],
     "label": SHARD["label"],
-    "rival": Column("int64", "class that the adversarial is taken for"),
+    "rival": Column("int64", "class predicted for the adversarial"),
     "clean": SHARD["adversarial"],
     "adversarial": SHARD["adversarial"],
     "reconstruction": Column("float32", _PIXELS, (2, 2, *_IMAGE), f"{_SIDES},channel,row,column"),
@@ -86,9 +84,9 @@ RECONSTRUCTIONS = {
 def write_record(
     path: str | Path, columns: Mapping[str, Any], attributes: Mapping[str, Any], layout: Mapping[str, Column]
 ) -> None:
-    """Write columns of equal length as `layout` says, with file attributes; whole or not at all.
+    """Write columns of equal length in the order of `layout`, and file attributes, atomically.
 
-    attributes: among them norm, which gives the unit of `distance`, if there is one
+    attributes: norm among them if the layout has `distance`, whose unit it determines
     """
     with sealed_hdf5(path) as file:
         for key, value in {"format": FORMAT, **attributes}.items():
@@ -102,16 +100,16 @@ def write_record(
                 packed = dict(compression="gzip", compression_opts=1, fletcher32=True) if column.row else {}
                 dataset = file.create_dataset(name, data=data, track_times=False, **packed)
             dataset.attrs["axes"] = column.axes
-            dataset.attrs["unit"] = _DISTANCE[attributes["norm"]] if name == "distance" else column.unit
+            dataset.attrs["unit"] = NORMS[attributes["norm"]].unit if name == "distance" else column.unit
 
 
 def read_record(
     path: str | Path, layout: Mapping[str, Column], expected: Mapping[str, Any] | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+) -> tuple[Arrays, dict[str, Any]]:
     """Read the columns and attributes of a file written by `write_record`.
 
     expected: attributes the file must have, say {"run": "mnist"}
-    Raises InputError with the path, what was found and the cure; a flipped bit is noticed.
+    Raises InputError with the path, what was found and a remedy; a flipped bit is noticed.
     """
     try:
         check_seal(path)
@@ -135,8 +133,8 @@ def read_record(
 
 def read_by_model(
     paths: Iterable[str | Path], layout: Mapping[str, Column], expected: Mapping[str, Any]
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, Any]]]:
-    """Read files of one layout, one a model: their columns and their attributes, by model."""
+) -> tuple[dict[str, Arrays], dict[str, dict[str, Any]]]:
+    """Read files of one layout, one per model: their columns and their attributes, by model."""
     columns, attributes = {}, {}
     for path in paths:
         found, about = read_record(path, layout, expected)
@@ -144,8 +142,13 @@ def read_by_model(
     return columns, attributes
 
 
-def _problem(columns: dict, attributes: dict, layout: Mapping[str, Column], expected: Mapping) -> str | None:
-    """What is wrong with a file's content, or None."""
+def _problem(
+    columns: Arrays,
+    attributes: Mapping[str, Any],
+    layout: Mapping[str, Column],
+    expected: Mapping[str, Any],
+) -> str | None:
+    """What is wrong with a file's content; None if nothing is."""
     if attributes.get("format") != FORMAT:
         return f"has format {attributes.get('format')}, expected {FORMAT}"
     for key, value in expected.items():
