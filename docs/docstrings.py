@@ -9,7 +9,12 @@ _ITEM = re.compile(r"^(?:[a-zα-ω_][\w, ]*(?: \([^)]*\))?(?: [a-z0-9]+)?:|Takes
 
 
 def as_markdown(text: str) -> str:
-    """Docstring text with its items as Markdown lists; paragraphs and code are left alone."""
+    """Docstring text with its items as Markdown lists and literal asterisks; code is left alone."""
+    text = (
+        text
+        if "```" in text
+        else re.sub(r"\*\*(?=\w)|\*(?=_)", lambda found: found[0].replace("*", r"\*"), text)
+    )
     return "\n\n".join(_paragraph(part) for part in text.split("\n\n"))
 
 

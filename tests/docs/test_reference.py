@@ -194,6 +194,7 @@ def test_the_attack_in_the_how_to_page_attacks():
             "First.\n\n- rows (m,): active ones\n  and more\n- Returns (n,)",
         ),
         ("A sentence: with a colon inside.", "A sentence: with a colon inside."),
+        ("builder(norm, **options) at E*_c, over *all*", r"builder(norm, \*\*options) at E\*_c, over *all*"),
         ("Prose first.\nRaises InputError", "Prose first.\n\n- Raises InputError"),
     ],
 )
