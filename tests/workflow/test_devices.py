@@ -12,7 +12,7 @@ import torch
 from absynth.errors import InputError
 from absynth.workflow import devices
 
-SCRIPTS = Path(devices.__file__).parents[2]
+LIBRARY = Path(devices.__file__).parents[2]
 # Without torch, which a lease does not need, a holder starts in a tenth of a second.
 HOLDER = """if True:
     import sys, types
@@ -34,7 +34,7 @@ def start(tmp_path):
     def start(*identities: str) -> tuple[subprocess.Popen, str]:
         process = subprocess.Popen(
             [sys.executable, "-c", HOLDER, tmp_path / "locks", *identities],
-            cwd=SCRIPTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=LIBRARY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         started.append(process)
         return process, process.stdout.readline().strip()
@@ -101,7 +101,7 @@ CHILD = """if True:
     import sys, time, types
     sys.modules["torch"] = types.SimpleNamespace(device=None)
     from absynth.workflow import devices
-    devices._LOOK = 0.02
+    devices._INTERVAL = 0.02
     devices.end_with_parent()
     devices.lease(["A"], sys.argv[1])
     print("ready", flush=True)
@@ -116,7 +116,7 @@ PARENT = """if True:
 def test_a_job_does_not_outlive_its_workflow(start, tmp_path):
     command = [sys.executable, "-c", PARENT, CHILD, tmp_path / "locks"]
     with subprocess.Popen(
-        command, cwd=SCRIPTS, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=LIBRARY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as parent:
         assert parent.stdout.readline() == "ready\n"
         assert start("A")[1].startswith("InputError")
@@ -185,6 +185,6 @@ def test_torch_keeps_to_the_threads_granted():
         print(torch.get_num_threads())
     """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=LIBRARY, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "3"

@@ -1,4 +1,4 @@
-"""Check a config against its schema, fill in defaults, and say in one line what is wrong."""
+"""Check a config against its schema, fill in defaults, and report in one line what is wrong."""
 
 import difflib
 import math

@@ -13,18 +13,20 @@ from absynth.errors import InputError
 from absynth.io.log import LOGGER
 
 _LOCKS = Path(tempfile.gettempdir()) / f"absynth-{os.getuid()}"  # shared by the jobs of a machine
-_LEASES: list[FileLock] = []  # held for the life of the process, and freed by the system when it ends
-_PATIENCE = 60.0  # seconds that a job waits for a GPU: one that was just killed takes a moment to let go
-_LOOK = 1.0  # seconds between two looks at a lock, or at the parent process
+_LEASES: list[FileLock] = []  # held as long as the process lives; the system frees them when it ends
+_PATIENCE = (
+    60.0  # seconds that a job waits for a GPU: a job that was just killed takes a moment to release its own
+)
+_INTERVAL = 1.0  # seconds between two checks of a lock, or of the parent process
 
 
 def acquire(*, gpu: int, threads: int) -> torch.device:
-    """The device for this job, which ends if its workflow is killed; torch is set to `threads` threads.
+    """Choose the device of this job and set torch to `threads` threads; the job ends if its workflow is killed.
 
     gpu: how many GPUs the scheduler granted, 0 or 1; without a GPU in the machine the job runs on the CPU
-    threads: those of the config. Snakemake's own number is smaller where there are fewer cores, and sums over
-        another number of threads are rounded otherwise: after a training, to other weights
-    Raises InputError if a GPU was granted but all of them stay taken by other jobs.
+    threads: those of the config. Snakemake grants fewer where there are fewer cores, and sums over a different number
+        of threads are rounded differently, which changes trained weights
+    Raises InputError if a GPU was granted but all of them are held by other jobs.
     """
     end_with_parent()
     torch.set_num_threads(max(1, threads))
@@ -38,7 +40,7 @@ def acquire(*, gpu: int, threads: int) -> torch.device:
 
 
 def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0) -> int:
-    """Take the first free one of the devices named; returns its position.
+    """Lease the first free one of the devices named; returns its position.
 
     patience: seconds to wait for one to become free
     Raises InputError if none does.
@@ -56,7 +58,7 @@ def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0)
             return position
         if time.monotonic() >= deadline:
             break
-        time.sleep(_LOOK)
+        time.sleep(_INTERVAL)
     raise InputError(
         f"no free GPU among {', '.join(identities)}: give snakemake --resources gpu={len(identities)} at most, "
         "and end what is left of a killed run"
@@ -64,16 +66,16 @@ def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0)
 
 
 def end_with_parent() -> None:
-    """End this process soon after the one that started it, which may be killed without a chance to say so.
+    """End this process soon after the one that started it, which may be killed without notice.
 
-    An orphan would hold its GPU while the resumed workflow starts its job again.
+    Otherwise an orphan would hold its GPU while the resumed workflow starts the same job again.
     """
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOK)
-        LOGGER.error("the workflow has ended: so does this job")
+            time.sleep(_INTERVAL)
+        LOGGER.error("the workflow has ended, and so does this job")
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()

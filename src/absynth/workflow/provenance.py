@@ -1,4 +1,4 @@
-"""What a run was made with: settings, versions, machine and dates."""
+"""What a run was made with: settings, versions, hardware and dates."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
-    """Of absynth, Python and the packages that are installed here."""
+    """The versions of absynth, Python and `packages` that are installed here."""
     return {
         "absynth": __version__,
         "Python": platform.python_version(),
@@ -57,9 +57,9 @@ def provenance(
 ) -> dict[str, Any]:
     """What tables/provenance.json holds.
 
-    attributes: of all attack shards, one at a time; the versions in them come before those installed here
+    attributes: those of all attack shards; the versions recorded in them replace those installed here
     times: when the run's records were written, seconds since 1970
-    hardware: of the machine on which this runs; devices: those that the attacks had
+    The hardware is that of the machine on which this runs, the devices are those that the attacks ran on.
     """
     found: dict[str, set[str]] = {name: set() for name in ("device", *_RECORDED)}
     for shard in attributes:

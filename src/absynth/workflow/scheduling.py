@@ -2,15 +2,15 @@
 
 from typing import Any
 
-DEFAULT_LIMIT = (100, 1)  # job starts in so many seconds
+DEFAULT_LIMIT = (100, 1)  # number of job starts, and in how many seconds
 
 
 def drop_default_rate_limit(scheduler: Any) -> None:
-    """Take Snakemake's default limit of 100 job starts a second away; one that is asked for stays.
+    """Remove Snakemake's default limit of 100 job starts per second; a limit that the user asked for stays.
 
-    For jobs that the limit holds back the scheduler sets a timer whenever it looks at the open jobs, whether it
-    holds one back or not, and looks at them again when the time is up. So each finished job adds a look a second for
-    the rest of the run, and a long run keeps a core busy with looking (Snakemake 9.27).
+    With a limit, the scheduler sets a timer each time it goes through the open jobs, whether it delays any or not,
+    and goes through them again when the timer ends. So each finished job adds one pass per second for the rest of the
+    run, and a long run keeps a core busy with them (Snakemake 9.27).
     """
     limiter = scheduler.job_rate_limiter
     if limiter and (limiter.max_jobs, limiter.timespan) == DEFAULT_LIMIT:
