@@ -5,7 +5,10 @@ from typing import Any
 
 import griffe
 
-_ITEM = re.compile(r"^(?:[a-zα-ω_][\w, ]*(?: \([^)]*\))?(?: [a-z0-9]+)?:|Takes\b|Reads\b|Returns\b|Raises\b)")
+# A name, or several, with shape and type up to the colon; or one of the words that begin a part of a contract.
+_ITEM = re.compile(
+    r"^(?P<name>[a-zα-ω_][\w, ]*(?: \([^)]*\))?(?: [a-z0-9]+)?(?=:)|(?:Takes|Reads|Returns|Raises)\b)"
+)
 
 
 def as_markdown(text: str) -> str:
@@ -24,7 +27,9 @@ def _paragraph(text: str) -> str:
     if not starts or text.lstrip().startswith(("```", "- ")):
         return text
     prose, items = lines[: starts[0]], lines[starts[0] :]
-    listed = [f"- {line.strip()}" if _ITEM.match(line) else f"  {line.strip()}" for line in items]
+    listed = [
+        _ITEM.sub(r"- **\g<name>**", line) if _ITEM.match(line) else f"  {line.strip()}" for line in items
+    ]
     return "\n".join([*prose, *([""] if prose else []), *listed])
 
 
