@@ -36,7 +36,10 @@ class Own:
 def l2_bound(own: Own, pairs: Pairs, images: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     """The ε at which γ_c (d - ε)² falls to γ_y ((r + ε)² + ½‖z_y‖²), d = ‖u - x‖ and r = ‖v - x‖ (equation 8).
 
-    Unscaled it is (d² - r² - ½‖z_y‖²) / 2(d + r). It rises with d, so the rival's best u is the one nearest to x.
+    Without γ it is (d² - r² - ½‖z_y‖²) / 2(d + r). It rises with d, so the rival's best u is the one nearest to x.
+
+    Takes   pairs and their decoded images u (P, 784); factor γ_c (P,)
+    Returns ε (P,), and the target x (P, 784) of the next step
     """
     x = own.x[pairs.sample]
     d = (images - x).norm(dim=1)
@@ -52,8 +55,10 @@ def l2_bound(own: Own, pairs: Pairs, images: Tensor, factor: Tensor) -> tuple[Te
 def linf_bound(own: Own, pairs: Pairs, images: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     """The ε at which γ_c Σ max(|b_i| - ε, 0)² falls to γ_y (Σ (|a_i| + ε)² + ½‖z_y‖²), by bisection.
 
-    a = v - x, b = u - x (equations 13 and 14, the cases of the first corrected). The target is x moved towards u
-    by up to that ε.
+    Here a = v - x and b = u - x (equations 13 and 14, the cases of the first corrected).
+
+    Takes   pairs and their decoded images u (P, 784); factor γ_c (P,)
+    Returns ε (P,), and as the target (P, 784) of the next step x, each pixel moved towards u by up to ε
     """
     x = own.x[pairs.sample]
     a, b = (own.image - own.x).abs()[pairs.sample], images - x

@@ -46,7 +46,7 @@ class Box:
         return _IN_BOX[self.norm](margin, w, room)
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Images (P, 784) as the model's decoders are compared with."""
+        """Images (P, 784) as the model compares them with reconstructions."""
         return images
 
     def apply(self, sample: Tensor, delta: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Flips:
     preprocessed: Tensor
 
     def __call__(self, sample: Tensor, margin: Tensor, w: Tensor, bonus: Tensor) -> MinimalPerturbation:
-        """As `Box`. A flip changes the pixel by |x_i - ½| at least."""
+        """As `Box`, for any bonus. A flip changes pixel i by |x_i - ½| at least."""
         direction = 1 - 2 * self.preprocessed[sample]  # δ_i of a flip
         gain = 2 * w * direction + bonus[:, None]
         cost = (self.x[sample] - THRESHOLD).abs()
@@ -112,17 +112,19 @@ class Flips:
 
 
 def _flips_l2(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For gains and costs (P, 784) of flips: the share of each flip (P, 784), the score and the size (P,)."""
     share, squared = take_in_order(margin, gain, cost.square())
     return share, squared.sqrt(), squared.sqrt()
 
 
 def _flips_l0(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_flips_l2`; the flips that gain most, whatever they cost."""
     share, score = take_in_order(margin, gain)
     return share, score, whole(score)
 
 
 def _flips_linf(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """All pixels up to some cost flip; of those of the largest cost that is needed, only a share.
+    """As `_flips_l2`; all pixels up to some cost flip, and of those of the largest cost needed only a share.
 
     Costs take few values (most pixels are black or white), so the size is a step function of the latent. The score
     interpolates: it rises from one cost to the next in proportion to the share.

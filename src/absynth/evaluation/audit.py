@@ -16,10 +16,8 @@ import numpy.typing as npt
 from absynth.errors import InputError
 from absynth.io.records import SHARD, read_record
 
-WITH, WITHOUT = (
-    "with gradients",
-    "without gradients",
-)  # in the place of an attack's name: all attacks of that kind
+# In the place of an attack's name: all attacks that use gradients, and all that do not.
+WITH, WITHOUT = "with gradients", "without gradients"
 
 
 @dataclass(frozen=True)

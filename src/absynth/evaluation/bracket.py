@@ -13,10 +13,8 @@ SLACK = 1e-3  # by which rounding may put an adversarial below its image's lower
 INTERVALS = ("model", "norm", "index", "lower", "upper", "attack")
 VIOLATIONS = (*INTERVALS, "margin", "attributed_to_inference")
 MEDIANS = ("model", "norm", "lower", "upper", "gap", "tight", "loose", "n")
-TIGHT, LOOSE = (
-    0.01,
-    0.1,
-)  # shares of the lower bound: brackets are tight up to the first gap, loose beyond the second
+TIGHT = 0.01  # share of the lower bound; up to such a gap a bracket is tight
+LOOSE = 0.1  # and beyond such a gap it is loose
 CURVES = ("model", "norm", "side", "distance", "accuracy")
 
 

@@ -13,11 +13,9 @@ from absynth.models.abs.prior import clip_radius
 from absynth.models.abs.reference import RADIUS
 
 _INITIAL_DAMPING = 0.01
-_AFTER_SUCCESS, _AFTER_FAILURE = (
-    0.3,
-    8.0,
-)  # factors of the damping after a step that lowered E and one that did not
-_LEAST_RIDGE = 1e-3  # added to the diagonal of 2JJᵀ where the prior has no weight, lest it be singular
+_AFTER_SUCCESS = 0.3  # factor of the damping after a step that was accepted
+_AFTER_FAILURE = 8.0  # and after one that was not
+_LEAST_RIDGE = 1e-3  # added to the diagonal of 2JJᵀ where the prior has no weight, which may be singular
 
 
 @dataclass(frozen=True)
