@@ -1,1 +1,1 @@
-"""Certificates: lower bounds on each image's distance to the decision boundary (docs/derivations/certificates.md)."""
+"""Lower bounds on the distance of images to the decision boundary (docs/derivations/certificates.md)."""

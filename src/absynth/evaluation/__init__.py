@@ -1,1 +1,1 @@
-"""What attacks and bounds say together, and whether it can be believed."""
+"""What runs amount to: minima over attacks, brackets, calibration, statistics, audit and verification."""
