@@ -1,12 +1,12 @@
-"""How often fast and reference inference decide alike: on clean images, and near the decision boundary.
+"""How often fast and reference inference predict the same class: on clean images, and near the decision boundary.
 
-Near the boundary: adversarials that DeepFool finds under fast inference, bisected to the boundary, then moved
-0, 0.5, 1 and 2 % further away from the clean image.
+Near the boundary: adversarials found by DeepFool with fast inference, by bisection at the boundary, then moved 0,
+0.5, 1 and 2 % further away from the clean image.
 
     python benchmarks/agreement.py --weights DIR --data DIR [--images 1000] [--adversarials 100] [--seed 3]
 
 Prints one line of JSON: accuracy of both on clean images, the share on which they agree, and for each push
-the share of adversarials that both inferences misclassified.
+the share of adversarials on which they agree and the share that the reference misclassifies.
 """
 
 import argparse
@@ -58,7 +58,9 @@ def main() -> None:
     result["median_l2"] = target.best_distance.median().item()
     for push in PUSHES:
         pushed = (x[rows] + (1 + push) * (adversarials - x[rows])).clamp(0, 1)
-        fooled = [predict_labels(model.with_inference(name), pushed) != y[rows] for name in ("fast", "reference")]
+        fooled = [
+            predict_labels(model.with_inference(name), pushed) != y[rows] for name in ("fast", "reference")
+        ]
         result[f"agreement_{100 * push:g}%"] = (fooled[0] == fooled[1]).float().mean().item()
         result[f"reference_fooled_{100 * push:g}%"] = fooled[1].float().mean().item()
     print(json.dumps({key: round(value, 5) for key, value in result.items()}))

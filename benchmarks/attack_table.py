@@ -1,4 +1,4 @@
-"""What attacks found and what they cost, as a Markdown table."""
+"""Distances and costs of attacks as a Markdown table."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _COSTS = ("seconds", "cpu_seconds", "queries", "gradients")
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Results by "attack/norm" as a Markdown table, a norm's minimum over all attacks at its end."""
+    """Results by "attack/norm" as a Markdown table, with the minimum over all attacks after each norm."""
     lines = [COLUMNS, (":--", ":--", *["--:"] * (len(COLUMNS) - 2))]
     for norm in dict.fromkeys(key.rpartition("/")[2] for key in results):
         chosen = {key.rpartition("/")[0]: value for key, value in results.items() if key.endswith(f"/{norm}")}
@@ -29,12 +29,12 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def distances_of(result: Mapping[str, Any]) -> np.ndarray:
-    """Of every image (n,), inf where the attack failed."""
+    """The distances (n,), inf where the attack failed."""
     return np.array([math.inf if value is None else value for value in result["distance"]])
 
 
 def _total(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The costs of several attacks together."""
+    """The summed costs of several attacks."""
     sums = {key: np.sum([result[key] for result in results.values()], axis=0) for key in _COSTS}
     return {**sums, "distance": next(iter(results.values()))["distance"]}
 

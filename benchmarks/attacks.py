@@ -3,11 +3,11 @@
     python benchmarks/attacks.py --weights DIR --data DIR [--model cnn] [--images 10]
         [--config config/mnist-small.yaml] [--norms l2 l0] [--attacks ddn fmn] [--out results.json]
 
-Prints a Markdown table. The attacks run as in the workflow on the first test images, with the budgets and the seed
-of the config (laid over config/config.yaml), in one process. Time includes the confirmation of the reference and, for
-Brendel & Bethge, numba's compilation. Queries and gradients are means over the images that the model classifies correctly;
-an attack holds a minimum where no other found a nearer adversarial. With --out, what is finished is written after
-each attack and not run again.
+Prints a Markdown table. The attacks run as in the workflow on the first test images, with the options and the seed
+of the config (laid over config/config.yaml), in one process. Time includes the confirmation by the reference and, for
+Brendel & Bethge, numba's compilation. Queries and gradients are means over the images that the model classifies
+correctly; an attack holds a minimum where no other attack found a closer adversarial. With --out, results are written
+after each attack, and finished attacks are not run again.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from absynth.models.building import ModelFiles, resolve
 from absynth.models.registry import KINDS
 from absynth.workflow.plan import Plan
 
-# Those whose weights were released and that need nothing besides.
+# Those whose weights were released and that need no other files.
 MODELS = ("cnn", "binary_cnn", "abs")
 
 
@@ -80,7 +80,7 @@ def in_order(plan: Plan) -> Iterator[str]:
     ).static_order()
 
 
-class Session:
+class AttackRuns:
     """Attacks on one model and its images, and the results of those that are finished.
 
     results: by "attack/norm", as `measure` makes them; skipped: why others have none
@@ -112,7 +112,7 @@ class Session:
         self._found: dict[str, Tensor] = {}  # adversarials, for attacks that start from them
 
     def run(self, norms: Sequence[str], attacks: Sequence[str]) -> None:
-        """Run the attacks chosen in the norms chosen; one that fails is skipped, and the others go on."""
+        """Run the given attacks in the given norms; one that fails is skipped, and the others go on."""
         for norm in norms:
             for attack in in_order(self.plan):
                 if attack in attacks and norm in self.plan.attacks[attack].norms:
@@ -136,8 +136,8 @@ class Session:
                 self._save()
 
     def measure(self, attack: str, norm: str) -> dict[str, Any]:
-        """One attack in one norm: its budget, seconds and CPU seconds, and distance (null where it failed),
-        queries and gradients of every image."""
+        """One attack in one norm: its options, seconds and CPU seconds; for every image distance (null where it
+        failed), queries and gradients."""
         starts = [self._adversarials(start, norm) for start in self.plan.starts(attack, self.name, norm)]
         entry = self.plan.attacks[attack]
         needs = {"substitute": self.substitute} if entry.substitute else {}
@@ -159,14 +159,14 @@ class Session:
         return result
 
     def _adversarials(self, attack: str, norm: str) -> Tensor:
-        """What an attack found; it runs anew if only its numbers are known."""
+        """The adversarials of an attack; it runs again if only its numbers were stored."""
         key = f"{attack}/{norm}"
         if key not in self._found:
             self.measure(attack, norm)
         return self._found[key]
 
     def _options(self, attack: str) -> dict[str, Any]:
-        """All that decides what an attack finds, starts included."""
+        """Everything that an attack's result depends on, its starts included."""
         entry = self.plan.config["attacks"][attack]
         starts = {start: self._options(start) for start in entry["start_from"]}
         return {
@@ -200,12 +200,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--weights", type=Path, required=True, help="folder of the released weights")
-    parser.add_argument("--data", type=Path, help="folder of the data set; ABSYNTH_DATA if left out")
+    parser.add_argument("--data", type=Path, help="folder of the data set (default: ABSYNTH_DATA)")
     parser.add_argument("--model", choices=MODELS, default="cnn")
     parser.add_argument("--images", type=int, default=10)
     parser.add_argument("--config", type=Path, default=ROOT / "config" / "mnist-small.yaml")
-    parser.add_argument("--norms", nargs="+", help="all of the config if left out")
-    parser.add_argument("--attacks", nargs="+", help="all of the config if left out")
+    parser.add_argument("--norms", nargs="+", help="default: all of the config")
+    parser.add_argument("--attacks", nargs="+", help="default: all of the config")
     parser.add_argument("--out", type=Path, help="JSON file of results, resumed if it is there")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -220,7 +220,7 @@ def chosen(names: Sequence[str] | None, known: Sequence[str], option: str) -> li
     return list(names or known)
 
 
-def main(options: argparse.Namespace) -> Session:
+def main(options: argparse.Namespace) -> AttackRuns:
     torch.set_num_threads(options.threads)
     plan = read_plan(options.config, options.model, options.images)
     norms = chosen(options.norms, plan.norms, "--norms")
@@ -230,10 +230,12 @@ def main(options: argparse.Namespace) -> Session:
     substitute = None
     if any(plan.attacks[name].substitute for name in attacks):
         substitute = released_model(plan, "substitute", options.weights).to(options.device)
-    session = Session(plan, options.model, model, substitute, x, y, options.out)
-    predict_labels(with_inference(model, "reference"), x[:1])  # what a first call sets up is no attack's cost
-    session.run(norms, attacks)
-    return session
+    runs = AttackRuns(plan, options.model, model, substitute, x, y, options.out)
+    predict_labels(
+        with_inference(model, "reference"), x[:1]
+    )  # set-up by the first call is not a cost of the attacks
+    runs.run(norms, attacks)
+    return runs
 
 
 if __name__ == "__main__":

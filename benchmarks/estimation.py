@@ -1,10 +1,10 @@
-"""What estimated gradients add to exact ones on ABS: FGSM, DeepFool and BIM by both, judged by the reference.
+"""What estimated gradients add to exact ones on ABS: FGSM, DeepFool and BIM with both, confirmed by the reference.
 
     python benchmarks/estimation.py --weights DIR --data DIR [--images 5] [--differences 0.1 0.6] [--threads 1]
 
-DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints a line of
-JSON an attack: medians, queries an image and CPU seconds by exact gradients and by estimates, and on how many
-images estimates are nearer by more than a hundredth. Some minutes of one core.
+DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints one
+line of JSON per attack: medians, queries per image and CPU seconds with exact gradients and with estimates, and for
+how many images estimates find an adversarial closer by more than 1 %. Takes some minutes on one core.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from absynth.attacks.api import Attack
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.models.abs.model import ABS
 
-BUDGETS = {
+OPTIONS = {
     ("fgsm", "linf"): {},
     ("deepfool", "l2"): {"steps": 10},
     ("bim", "l2"): {"steps": 5, "step_sizes": [0.4], "doublings": 4, "bisections": 2},
@@ -31,7 +31,7 @@ BUDGETS = {
 
 
 def measure(attack: Attack, model: ABS, x: torch.Tensor, y: torch.Tensor, norm: str) -> dict:
-    """Distances (n,), queries an image and CPU seconds of an attack."""
+    """Distances (n,), queries per image and CPU seconds of an attack."""
     began = time.process_time()
     settings = AttackSettings(attack, "estimation", norm, seed=0, batch_size=len(x))
     found = attack_images(settings, model, Samples(x, y, torch.arange(len(x))))
@@ -56,9 +56,9 @@ def main() -> None:
     model = ABS(load_vaes(options.weights))
     x = load_images(options.data, options.images)
     y = load_labels(options.data, options.images)
-    for (name, norm), budget in BUDGETS.items():
-        exact = getattr(gradient, name)(norm, **budget)
-        by_estimate = getattr(estimation, f"{name}_ge")(norm, differences=options.differences, **budget)
+    for (name, norm), chosen in OPTIONS.items():
+        exact = getattr(gradient, name)(norm, **chosen)
+        by_estimate = getattr(estimation, f"{name}_ge")(norm, differences=options.differences, **chosen)
         found = {
             "exact": measure(exact, model, x, y, norm),
             "estimated": measure(by_estimate, model, x, y, norm),
@@ -66,8 +66,8 @@ def main() -> None:
         distances = [result.pop("distance") for result in found.values()]
         for result, distance in zip(found.values(), distances, strict=True):
             result["median"] = round(distance.median().item(), 4)
-        nearer = int((distances[1] < 0.99 * distances[0]).sum())
-        line = {"attack": name, "norm": norm, "images": len(x), **found, "estimated_nearer": nearer}
+        closer = int((distances[1] < 0.99 * distances[0]).sum())
+        line = {"attack": name, "norm": norm, "images": len(x), **found, "estimated_closer": closer}
         print(json.dumps(line), flush=True)
 
 

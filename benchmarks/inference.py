@@ -2,14 +2,14 @@
 
 (a) paper: the paper's procedure, class by class as in the released code's structure
 (b) reference: the same definition, all classes batched, batch norm folded
-(c) fast, from nothing, and (d) fast, from what was inferred before every pixel changed by ±0.02
+(c) fast, from a cold start, and (d) fast, from the latents inferred before every pixel changed by ±0.02
 
     python benchmarks/inference.py --weights DIR --data DIR [--images 100] [--device cpu] [--threads 2] [--profile]
 
 DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's t10k files. Prints one line
-of JSON: queries per second (*_qps), their ratios to (a), the share of images on which fast and reference
-decide alike, the energy of the reference's class under fast minus that under the reference, and peak memory.
-With --profile it prints instead where (b) to (d) spend their time, operator by operator.
+of JSON: queries per second (*_qps), their ratios to (a), the share of images for which fast and reference
+predict the same class, the energy of the class predicted by the reference under fast minus that under the reference,
+and peak memory. With --profile it prints instead the share of each operator in the time of (b) to (d).
 """
 
 import argparse
@@ -79,7 +79,7 @@ def class_energy(vae: VAE, z: Tensor, x: Tensor) -> Tensor:
 
 
 def timed(run: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, float]:
-    """The result of `run`, and the seconds of its last of two calls' time or of its only one if long."""
+    """The result of `run`, and the seconds of the faster of two calls, or of the only one if it is long."""
     seconds = float("inf")
     for _ in range(2):
         began = time.perf_counter()
@@ -99,7 +99,7 @@ def change(x: Tensor) -> Tensor:
 
 
 def profiles(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, dict[str, float]]:
-    """For each procedure of ours the operators that take most of its time, with their share."""
+    """For (b) to (d), the operators that take most time, with their shares."""
     model, changed = ABS(vaes).to(device), change(x)
     start = model.infer(x)
     procedures = {
@@ -111,7 +111,7 @@ def profiles(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, dict
 
 
 def operators(run: Callable[[], Tensor], device: torch.device, n: int = 10) -> dict[str, float]:
-    """The n operators in which `run` spends most time of its own, and their shares of its time."""
+    """The n operators with most time of their own in `run`, and their shares of its time."""
     kinds = {torch.profiler.ProfilerActivity.CPU}
     if device.type == "cuda":
         kinds.add(torch.profiler.ProfilerActivity.CUDA)
@@ -131,18 +131,17 @@ def measure(vaes: list[VAE], x: Tensor, device: torch.device) -> dict[str, float
     latents = model.prototypes.latents
     images = list(model.prototypes.images)
     changed = change(x)
-    for use in ("reference", "fast"):
-        model.with_inference(use)(x[:4])  # warm up
+    by_reference, by_fast = model.with_inference("reference"), model.with_inference("fast")
+    for view in (by_reference, by_fast):
+        view(x[:4])  # warm up
     start = model.infer(x)
 
     parts = flat.split(50)
     paper, paper_s = timed(
         lambda: torch.cat([paper_energies(vaes, latents, images, p) for p in parts]), device
     )
-    model.with_inference("reference")
-    reference, reference_s = timed(lambda: model(x), device)
-    model.with_inference("fast")
-    fast, fast_s = timed(lambda: model(x), device)
+    reference, reference_s = timed(lambda: by_reference(x), device)
+    fast, fast_s = timed(lambda: by_fast(x), device)
     _, warm_s = timed(lambda: model.logits_at(changed, model.infer_near(changed, start)), device)
 
     chosen = reference.argmax(dim=1, keepdim=True)

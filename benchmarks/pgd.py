@@ -3,8 +3,8 @@
     python benchmarks/pgd.py results/mnist-small [--model madry] [--images 10000] [--epsilon 0.3] [--steps 40]
         [--step-size 0.01] [--restarts 1] [--seed 0] [--device cpu]
 
-Foolbox's PGD with a random start, on the run's first test images; an image counts as correctly classified only if clean and
-after every restart. Prints one line of JSON.
+Foolbox's PGD with a random start, on the run's first test images; an image counts as correctly classified only if
+it is so clean and after every restart. Prints one line of JSON.
 """
 
 import argparse
@@ -55,12 +55,12 @@ def main() -> None:
     for first in range(0, len(images), BATCH):
         rows = slice(first, first + BATCH)
         x, y = (torch.from_numpy(array[rows]).to(options.device) for array in (images, labels))
-        right = model(x).argmax(dim=1) == y
-        clean += right.sum().item()
+        correct = model(x).argmax(dim=1) == y
+        clean += correct.sum().item()
         for _ in range(options.restarts):
             *_, fooled = attack(attacked, x, y, epsilons=options.epsilon)
-            right &= ~fooled
-        robust += right.sum().item()
+            correct &= ~fooled
+        robust += correct.sum().item()
     settings = {key: getattr(options, key) for key in ("model", "epsilon", "steps", "step_size", "restarts")}
     result = {"images": len(images), "clean_accuracy": clean / len(images), "accuracy": robust / len(images)}
     print(json.dumps({**settings, **result, "cpu_seconds": round(time.process_time() - began, 1)}))

@@ -1,14 +1,18 @@
 """The Pointwise attack (l0, one repetition) beside Foolbox's, on a CNN: calls, evaluations, seconds, medians.
 
-PYTHONPATH=scripts python benchmarks/pointwise.py --weights cnn.pt --data mnist --images 20
-prints one line of JSON within ten seconds on one core.
+    python benchmarks/pointwise.py --weights cnn.pt --data mnist [--images 20]
+
+Prints one line of JSON within ten seconds on one core.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import foolbox
 import numpy as np
@@ -56,7 +60,7 @@ def attack_foolbox(model: nn.Module, x: Tensor, y: Tensor, seed: int) -> Tensor:
 def measure(
     attack: Callable[[nn.Module], Tensor], model: nn.Module, x: Tensor, y: Tensor
 ) -> dict[str, float]:
-    """What one attack costs and finds; its adversarials are checked by the model."""
+    """Costs and distances of one attack; its adversarials are confirmed by the model."""
     counted = Counted(model).eval()
     begin = time.perf_counter()
     with torch.no_grad():
@@ -74,7 +78,7 @@ def measure(
 
 
 def load_images(folder: Path, model: nn.Module, count: int) -> tuple[Tensor, Tensor]:
-    """The first `count` test images that the model reads correctly, (n, 1, 28, 28), and their labels (n,)."""
+    """The first `count` test images that the model classifies correctly, (n, 1, 28, 28), and their labels (n,)."""
     images = read_idx(folder / "t10k-images-idx3-ubyte.gz")[: 2 * count]
     x = torch.from_numpy(images).float().div(255)[:, None]
     y = torch.from_numpy(read_idx(folder / "t10k-labels-idx1-ubyte.gz")[: 2 * count]).long()
@@ -97,7 +101,9 @@ def main(weights: Path, data: Path, images: int, threads: int, seed: int, block:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--weights", type=Path, required=True, help="state dict of absynth.models.cnn.CNN")
     parser.add_argument("--data", type=Path, required=True, help="folder with the t10k IDX files, gzipped")
     parser.add_argument("--images", type=int, default=20)

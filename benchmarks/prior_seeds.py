@@ -1,10 +1,9 @@
-"""Which draw of prior samples explains images best: mean energies under fast inference, seed by seed.
+"""Which draw of prior samples gives the lowest energies: means under fast inference, seed by seed.
 
     python benchmarks/prior_seeds.py --weights DIR --data DIR [--seeds 7] [--images 5000]
 
-Looks at the last training images, which no VAE of a run is trained on. Prints a line of JSON for each seed: the
-mean energy of the image's own class, that of the class decided for, and the share correctly classified. DIR is what
-inference.py takes.
+Uses the last training images, on which no VAE of a run is trained. Prints one line of JSON per seed: the mean energy
+of the true class, that of the predicted class, and the accuracy. DIR is as for inference.py.
 """
 
 import argparse

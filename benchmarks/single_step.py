@@ -1,4 +1,4 @@
-"""How much of what FGM and FGSM find is the loss that they climb: three losses, on a model of a run.
+"""How FGM and FGSM depend on the loss whose gradient they follow: three losses, on a model of a run.
 
     python benchmarks/single_step.py results/mnist-small [--model cnn] [--images 500] [--alpha A] [--eta E]
         [--device cpu] [--threads 1]
@@ -6,7 +6,7 @@
 The losses: `attack`, that of the attacks themselves (log Σ_{c≠y} exp(l_c) − l_y, on one scale for all images);
 `cross_entropy` of the model's logits as they are; `confidence`, −log p(y|x) of the paper's equation 4, with α and η
 as the run calibrated them unless they are given. All with the line search of the attacks, on the run's first test
-images. Prints a line of JSON for each norm and loss: median distance, and accuracy at the paper's threshold.
+images. Prints one line of JSON per norm and loss: median distance, and accuracy at the paper's epsilon.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from laid_over import ROOT, read_config
 from torch import Tensor
 
 from absynth import load_model
-from absynth.attacks.epsilon_search import search_line
 from absynth.attacks.gradient import fgm, fgsm, steepest, steepest_direction
+from absynth.attacks.line_search import search_line
 from absynth.attacks.target import Target
 from absynth.data.splits import read_split
 from absynth.errors import InputError

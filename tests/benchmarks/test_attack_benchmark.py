@@ -1,4 +1,4 @@
-"""The program that measures attacks on released weights: its table, and what it does not run twice."""
+"""The program that measures attacks on released weights: its table, and which attacks it does not run twice."""
 
 import json
 
@@ -57,14 +57,18 @@ def test_table_of_images_that_are_all_misclassified():
 
 @pytest.fixture
 def run(tmp_path):
-    """Run the program on digits with an untrained CNN; attacks as given."""
+    """Run the program on digits with an untrained CNN and the given attacks."""
     torch.manual_seed(0)
     save_weights(tmp_path / "vanilla_cnn.net", CNN())
     known = yaml.safe_load((attacks.ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))["attacks"]
 
-    def run(budgets, *options):
+    def run(attacks_entry, *options):
         config = tmp_path / "config.yaml"
-        content = {"dataset": "digits", "n_calibration": 100, "attacks": {**dict.fromkeys(known), **budgets}}
+        content = {
+            "dataset": "digits",
+            "n_calibration": 100,
+            "attacks": {**dict.fromkeys(known), **attacks_entry},
+        }
         config.write_text(yaml.safe_dump(content), encoding="utf-8")
         arguments = ["--weights", str(tmp_path), "--images", "20", "--config", str(config), *options]
         return attacks.main(attacks.parse(arguments))
@@ -72,29 +76,29 @@ def run(tmp_path):
     return run
 
 
-BUDGETS = {
+ATTACKS = {
     "salt_pepper": {"repetitions": 2},
     "gaussian_noise": {"repetitions": 2},
     "boundary": {"steps": 5, "trials": 1, "start_from": ["gaussian_noise"]},
 }
 
 
-def test_attacks_run_with_the_budgets_of_the_config_and_after_their_starts(run):
-    session = run(BUDGETS)
-    assert list(session.results) == ["gaussian_noise/l2", "boundary/l2", "salt_pepper/l0"]
-    assert session.results["salt_pepper/l0"]["options"]["repetitions"] == 2
-    assert session.skipped == {}
-    led, start = (session.results[f"{name}/l2"]["distance"] for name in ("boundary", "gaussian_noise"))
+def test_attacks_run_with_the_options_of_the_config_and_after_their_starts(run):
+    runs = run(ATTACKS)
+    assert list(runs.results) == ["gaussian_noise/l2", "boundary/l2", "salt_pepper/l0"]
+    assert runs.results["salt_pepper/l0"]["options"]["repetitions"] == 2
+    assert runs.skipped == {}
+    led, start = (runs.results[f"{name}/l2"]["distance"] for name in ("boundary", "gaussian_noise"))
     pairs = [(a, b) for a, b in zip(led, start, strict=True) if b]
     assert pairs
     assert all(a <= b for a, b in pairs)
 
 
 def test_norms_and_attacks_may_be_chosen(run):
-    assert list(run(BUDGETS, "--norms", "l0").results) == ["salt_pepper/l0"]
-    assert list(run(BUDGETS, "--attacks", "boundary").results) == ["boundary/l2"]
+    assert list(run(ATTACKS, "--norms", "l0").results) == ["salt_pepper/l0"]
+    assert list(run(ATTACKS, "--attacks", "boundary").results) == ["boundary/l2"]
     with pytest.raises(InputError, match="--attacks: found fgm, the config has gaussian_noise, boundary"):
-        run(BUDGETS, "--attacks", "fgm")
+        run(ATTACKS, "--attacks", "fgm")
 
 
 def test_finished_attacks_are_not_run_again(run, tmp_path):
@@ -104,7 +108,7 @@ def test_finished_attacks_are_not_run_again(run, tmp_path):
     for value in content["results"].values():
         value["seconds"] = -1.0  # marks what was not measured anew
     out.write_text(json.dumps(content))
-    again = run({**BUDGETS, "salt_pepper": {"repetitions": 3}}, "--out", str(out)).results
+    again = run({**ATTACKS, "salt_pepper": {"repetitions": 3}}, "--out", str(out)).results
     assert {key: value["seconds"] < 0 for key, value in again.items()} == {
         "gaussian_noise/l2": True,
         "boundary/l2": False,
@@ -118,7 +122,7 @@ def test_file_of_something_else_is_left_alone(run, tmp_path, content, message):
     out = tmp_path / "results.json"
     out.write_text(content)
     with pytest.raises(InputError, match=f"results.json: {message}.*; give another --out"):
-        run(BUDGETS, "--out", str(out))
+        run(ATTACKS, "--out", str(out))
     assert out.read_text() == content
 
 
@@ -138,9 +142,9 @@ def test_an_attack_that_cannot_run_is_skipped_with_the_reason(run, monkeypatch):
 
     monkeypatch.setattr("absynth.attacks.noise.gaussian_noise", missing)
     monkeypatch.setattr("absynth.attacks.noise.salt_pepper", broken)
-    session = run({**BUDGETS, "fgm": {"models": ["abs"]}, "fgsm": {"doublings": 3}})
-    assert list(session.results) == ["fgsm/linf"]
-    assert session.skipped == {
+    runs = run({**ATTACKS, "fgm": {"models": ["abs"]}, "fgsm": {"doublings": 3}})
+    assert list(runs.results) == ["fgsm/linf"]
+    assert runs.skipped == {
         "fgm/l2": "the config or its need of gradients keeps it from cnn",
         "gaussian_noise/l2": "needs a substitute",
         "boundary/l2": "needs a substitute",

@@ -1,4 +1,4 @@
-"""The program that tells how much the loss decides of FGM and FGSM: its directions, on linear models."""
+"""The program that measures how FGM and FGSM depend on the loss: its directions, on linear models."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from absynth.evaluation.calibration import log_confidence
 UNIT = {"l2": lambda d: d.norm(dim=1), "linf": lambda d: d.abs().amax(dim=1)}
 
 
-def sure(n_classes: int, norm: str) -> Target:
+def far_target(n_classes: int, norm: str) -> Target:
     """Four images of as many of the classes, far from the others."""
     model = Linear(n_classes)
     y = torch.arange(4) % n_classes
@@ -22,16 +22,16 @@ def sure(n_classes: int, norm: str) -> Target:
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
-def test_of_two_classes_every_loss_leads_straight_to_the_other(norm):
-    target = sure(2, norm)
+def test_with_two_classes_every_loss_leads_to_the_other(norm):
+    target = far_target(2, norm)
     direction = downhill(target, lambda logits: logits.double().log_softmax(dim=1))
     torch.testing.assert_close(direction, steepest_direction(target), atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(UNIT[norm](direction.flatten(1)), torch.ones(4))
 
 
 def test_below_a_large_offset_the_confidence_falls_with_the_label_s_logit_alone():
-    """The rivals' evidence drowns in η: what is left is −w_y."""
-    target = sure(10, "l2")
+    """η outweighs the rivals' evidence: what is left is −w_y."""
+    target = far_target(10, "l2")
     direction = downhill(target, lambda logits: log_confidence(logits.double(), 4.0, 1e6))
     expected = -nn.functional.normalize(target.model.weight[target.y].detach()).view_as(target.x)
     torch.testing.assert_close(direction, expected, atol=1e-4, rtol=1e-3)

@@ -1,13 +1,13 @@
-"""How well ten VAEs explain MNIST's test images, and what ABS with them reads wrongly.
+"""How well ten VAEs reconstruct MNIST's test images, and which of them ABS misclassifies.
 
-    python benchmarks/explanations.py --weights DIR [DIR ...] --data DIR [--images 10000] [--moved 0]
+    python benchmarks/energies.py --weights DIR [DIR ...] --data DIR [--images 10000] [--moved 0]
 
-Prints a line of JSON for each DIR of weights. Energies are of fast inference: the images' own class, mean and 99 %
-quantile within each class, averaged over classes, and the median margin to the nearest rival. `elbo` and `kl`: the
-loss of the VAEs at KL factor 1 by their own encoders, and the KL term in it. `moved`: own_mean and accuracy on the
-first --moved images as they are, moved two pixels to the right or down, and enlarged. For several DIRs a last line:
-how many images both of a pair read wrongly, and the accuracy of all together, each class explained by the best of
-its VAEs. DIR is what inference.py takes.
+Prints one line of JSON per DIR of weights. Energies are those of fast inference: that of the true class, its mean
+and 99 % quantile within each class, averaged over classes, and the median margin to the best other class. `elbo`
+and `kl`: the loss of the VAEs at KL factor 1 with their own encoders, and the KL term in it. `moved`: own_mean and
+accuracy on the first --moved images as they are, shifted two pixels to the right or down, and enlarged. For several
+DIRs one more line: how many images both of a pair misclassify, and the accuracy of all combined, where each class
+has the lowest energy of its VAEs. DIR is as for inference.py.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from absynth.models.abs.model import ABS
 from absynth.models.abs.vae import LATENT, VAE, negative_elbo
 
 BATCH = 500
-MOVES = {  # scale and shift (right, down; in half widths) of the map from places in the result to the image's
+MOVES = {  # scale and shift (right, down; in half widths) of the map from places in the result to those in the image
     "none": (1.0, 0.0, 0.0),
     "right 2": (1.0, -4 / 28, 0.0),
     "down 2": (1.0, 0.0, -4 / 28),
@@ -57,16 +57,20 @@ def main() -> None:
         vaes = load_vaes(folder)
         model = ABS(vaes)
         energies[str(folder)] = energies_of(model, x)
-        result = {"weights": str(folder), "images": len(x), **explain(vaes, energies[str(folder)], x, y)}
+        result = {
+            "weights": str(folder),
+            "images": len(x),
+            **energy_statistics(vaes, energies[str(folder)], x, y),
+        }
         if options.moved:
-            result["moved"] = explain_moved(model, x[: options.moved], y[: options.moved])
+            result["moved"] = moved_energies(model, x[: options.moved], y[: options.moved])
         print(json.dumps(result), flush=True)
     if len(energies) > 1:
         print(json.dumps(together(energies, y)))
 
 
-def explain(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
-    """What the docstring of this file says of one set of VAEs, whose energies are (n, C)."""
+def energy_statistics(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
+    """The line of one set of VAEs, whose energies are (n, C), but for `moved`."""
     own = own_energies(energies, y)
     rival = energies.scatter(1, y[:, None], torch.inf).min(dim=1).values
     wrong = energies.argmin(dim=1) != y
@@ -88,8 +92,8 @@ def explain(vaes: list[VAE], energies: Tensor, x: Tensor, y: Tensor) -> dict:
     return {**rounded, "errors": [int(wrong[y == label].sum()) for label in range(len(vaes))]}
 
 
-def explain_moved(model: ABS, x: Tensor, y: Tensor) -> dict:
-    """How the VAEs explain digits that are moved or enlarged, bilinearly."""
+def moved_energies(model: ABS, x: Tensor, y: Tensor) -> dict:
+    """own_mean and accuracy on digits that are shifted or enlarged, bilinearly."""
     result = {}
     for name, (scale, right, down) in MOVES.items():
         theta = torch.tensor([[scale, 0.0, right], [0.0, scale, down]]).expand(len(x), 2, 3)
@@ -101,7 +105,7 @@ def explain_moved(model: ABS, x: Tensor, y: Tensor) -> dict:
 
 
 def together(energies: dict[str, Tensor], y: Tensor) -> dict:
-    """What the docstring of this file says of several."""
+    """The last line, for several sets of VAEs."""
     wrong = {name: values.argmin(dim=1) != y for name, values in energies.items()}
     both = {f"{a} and {b}": int((wrong[a] & wrong[b]).sum()) for a, b in combinations(wrong, 2)}
     best = torch.stack(list(energies.values())).amin(dim=0)
