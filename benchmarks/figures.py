@@ -87,12 +87,12 @@ def grids(columns: dict[tuple[str, str], dict[str, Any]], n: int) -> Drawings:
     first = next(iter(found.values()))
     chosen = one_per_class(first["index"], first["label"], {m: c["distance"] for m, c in found.items()}, 0)
     reached = pd.DataFrame([{"model": m, "n": 50, "reached": 25, "distal": 2} for m in MODELS])
-    climbs = {m: ascents(labels=range(10), seeds=range(5), steps=100) for m in MODELS}
+    found_distal = {m: ascents(labels=range(10), seeds=range(5), steps=100) for m in MODELS}
     shown = {m: reconstructed(9) for m in BOUNDED}
     return {
         "adversarials": partial(adversarials_grid, found, images(n), chosen, models=MODELS, norm="l2"),
         **{f"quantiles_{norm}": quantiles_of(by_norm[norm], norm) for norm in NORMS},
-        "distal": partial(distal_grid, climbs, reached, models=MODELS),
+        "distal": partial(distal_grid, found_distal, reached, models=MODELS),
         "samples": partial(samples_grid, {"label": np.repeat(range(10), 8), "image": images(80)}),
         "reconstructions": partial(reconstructions_grid, shown, dict.fromkeys(BOUNDED, "l2"), models=MODELS),
     }

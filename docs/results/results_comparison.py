@@ -1,4 +1,4 @@
-"""How measured numbers compare with the paper's: cells of Table 1, differences, what chance explains, orderings."""
+"""How measured numbers compare with the paper's: cells of Table 1, differences, chance, orderings."""
 
 import math
 from collections.abc import Callable, Mapping

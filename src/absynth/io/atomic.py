@@ -34,7 +34,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises InputError if there is no space or no permission to write.
     """
     path = Path(path)
-    with _explained_errors(path):
+    with _input_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
         prefix = f".{path.stem}-{socket.gethostname()}-{os.getpid()}-"
@@ -50,7 +50,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def _explained_errors(path: Path) -> Iterator[None]:
+def _input_errors(path: Path) -> Iterator[None]:
     """Turn errors of a full or read-only place into InputError, with the path and a remedy."""
     try:
         yield
