@@ -143,10 +143,12 @@ class Notes:
     """Prose: `sections` by key, and `cells`, the reasons for differences by run/norm/attack/model.
 
     Names in a key of `cells` may contain * and ?; the first key that matches counts.
+    older: cells that older code made, as such patterns
     """
 
     sections: Mapping[str, str]
     cells: Mapping[str, str]
+    older: Sequence[str] = ()
     used: set[str] = field(default_factory=set)
 
     @classmethod
@@ -155,13 +157,13 @@ class Notes:
         content = {
             key: value or {} for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()
         }
-        unknown = [key for key in content if key not in ("sections", "cells")]
+        unknown = [key for key in content if key not in ("sections", "cells", "older")]
         unknown += [f"sections.{key}" for key in content.get("sections", {}) if key not in sections]
         unknown += [f"cells.{key}" for key in content.get("cells", {}) if key.count("/") != 3]
         if unknown:
-            allowed = f"sections.({'|'.join(sections)}) and cells.run/norm/attack/model"
+            allowed = f"sections.({'|'.join(sections)}), cells.run/norm/attack/model and older"
             raise InputError(f"{path}: unknown key {unknown[0]}; allowed are {allowed}")
-        return cls(content.get("sections", {}), content.get("cells", {}))
+        return cls(*(content.get(key, {}) for key in ("sections", "cells", "older")))
 
     def reason(self, run: str, key: Key) -> str:
         pattern = next(
@@ -171,6 +173,10 @@ class Notes:
             return OPEN
         self.used.add(pattern)
         return " ".join(self.cells[pattern].split())
+
+    def mark(self, run: str, key: Key) -> str:
+        """The mark of a cell that older code made; empty for others."""
+        return " †" if any(fnmatchcase("/".join((run, *key)), pattern) for pattern in self.older) else ""
 
     def unused(self, runs: Iterable[str]) -> list[str]:
         """The keys of reasons for these runs that no difference needed."""

@@ -45,7 +45,7 @@ SECTIONS = {
         "Table 1, cell by cell",
         "Median distance / accuracy at ε: ours, with the paper's in brackets. **Bold**: "
         f"the median differs by more than {MEDIAN_LIMIT} % of the paper's, or the accuracy by more than "
-        f"{ACCURACY_LIMIT} points. –: not run.",
+        f"{ACCURACY_LIMIT} points. –: not run. †: older code, see [What was run](#what-was-run).",
     ),
     "differences": (
         "Differences",
@@ -89,7 +89,7 @@ def runs_section(found: Sequence[Run], *_: object) -> list[str]:
     return markdown(["", *(run.name for run in found)], rows)
 
 
-def table1_section(run: Run, paper: Paper, _: Notes) -> list[str]:
+def table1_section(run: Run, paper: Paper, notes: Notes) -> list[str]:
     """Every cell of Table 1, in either table."""
     models, rows, section = models_of(run, paper), [], "clean"
     for norm, attack in rows_of(run, paper):
@@ -97,9 +97,9 @@ def table1_section(run: Run, paper: Paper, _: Notes) -> list[str]:
             epsilon = number(run.config.get("epsilons", {}).get(norm), "{:g}")
             rows.append([f"**{NORMS[norm].title}** (ε = {epsilon})", *[""] * len(models)])
             section = norm
-        rows.append(
-            [attack_title(attack, norm), *(cell(run, paper, (norm, attack, model)) for model in models)]
-        )
+        keys = [(norm, attack, model) for model in models]
+        cells = [cell(run, paper, key, notes.mark(run.name, key)) for key in keys]
+        rows.append([attack_title(attack, norm), *cells])
     return markdown(["", *map(model_label, models)], rows, caption(run))
 
 
@@ -119,7 +119,7 @@ def _difference_row(run: Run, paper: Paper, key: Key, differs: Difference, notes
     beyond = None if distances is None else Beyond.of(distances, theirs.median)
     if within_chance(ours, theirs, beyond):
         limit = f"{CHANCE} standard errors"
-        reason = f"None needed: within {limit}, which {ours.n} images cannot distinguish from chance."
+        reason = f"None needed: within {limit}, too small to tell from chance with {ours.n} images."
     else:
         reason = notes.reason(run.name, key)
     if attack == "all":
@@ -134,7 +134,7 @@ def _difference_row(run: Run, paper: Paper, key: Key, differs: Difference, notes
     if points:
         points += f", s.e. {theirs.standard_error(ours.n):.1f}"
     changes = [text.replace("-", "−") for text in (median, points)]
-    return [*titles, cell(run, paper, key), *changes, reason]
+    return [*titles, cell(run, paper, key, notes.mark(run.name, key)), *changes, reason]
 
 
 def bracket_section(run: Run, paper: Paper, _: Notes) -> list[str]:

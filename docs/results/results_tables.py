@@ -92,8 +92,10 @@ def beside(ours: str, theirs: str) -> str:
     return ours if theirs == "–" else f"{ours} ({theirs})"
 
 
-def cell(run: Run, paper: Paper, key: Key) -> str:
-    """Both entries, ours in bold where they differ beyond the limits."""
-    text = run.cells[key].text(key[0]) if key in run.cells else "–"
-    differs = difference(run.cells.get(key), paper.cells.get(key))
-    return beside(f"**{text}**" if differs else text, paper.text(key))
+def cell(run: Run, paper: Paper, key: Key, mark: str = "") -> str:
+    """Both entries, ours in bold where they differ beyond the limits, and with a mark."""
+    if key not in run.cells:
+        return beside("–", paper.text(key))
+    text = run.cells[key].text(key[0])
+    differs = difference(run.cells[key], paper.cells.get(key))
+    return beside((f"**{text}**" if differs else text) + mark, paper.text(key))

@@ -195,6 +195,10 @@ def test_differences_have_a_reason_or_are_open(run, write):
     assert both[:6] == ["L2", "All L2 attacks", "CNN", "**0.90 / 5%** (1.1 / 8%)", "−18 %", ""]
     assert both[6] == f"Best adversarials, of 99: DDN 90, FGM 9. {OPEN}"
 
+    marked = section(write(run, older=["trial/l2/*/cnn"]), "differences")
+    assert marked[2][3] == "**0.90 / 5%** † (1.1 / 8%)"
+    assert marked[1] == clean
+
     cells = {"trial/l2/*/cnn": "DDN is\nstronger.", "*/*/*/*": "Something."}
     _, clean, both = section(write(run, cells=cells), "differences")
     assert clean[6] == "Something."
@@ -447,7 +451,7 @@ def test_differences_within_chance_need_no_reason(run, write):
 
     median, points, reason = row_of(np.linspace(0.1, 2.2, 100))  # the paper's median is 1.1
     assert (median, points) == ("−18 %; 52 % beyond, s.e. 5", "")
-    assert "cannot distinguish from chance" in reason
+    assert "too small to tell from chance" in reason
     median, _, reason = row_of(np.linspace(0.1, 1.2, 100))
     assert median == "−18 %; 9 % beyond, s.e. 5"
     assert reason.endswith(OPEN)
