@@ -28,7 +28,7 @@ from laid_over import ROOT, SCHEMAS
 from snakemake.utils import update_config
 
 from absynth import load_model
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.errors import InputError
 from absynth.evaluation.minima import summarise
 from absynth.models.building import build

@@ -20,7 +20,7 @@ from foolbox import PyTorchModel
 from foolbox.attacks import LinfProjectedGradientDescentAttack
 
 from absynth import load_model
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.errors import InputError
 
 BATCH = 500

@@ -27,7 +27,7 @@ from absynth import load_model
 from absynth.attacks.gradient import fgm, fgsm, steepest, steepest_direction
 from absynth.attacks.line_search import search_line
 from absynth.attacks.target import Target
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.errors import InputError
 from absynth.evaluation.calibration import log_confidence
 from absynth.evaluation.minima import summarise

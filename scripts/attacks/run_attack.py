@@ -13,7 +13,7 @@ import torch
 from absynth import __version__
 from absynth.attacks.checkpoint import Progress, fingerprint
 from absynth.attacks.run import AttackSettings, Samples, attack_images
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.errors import InputError
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import SHARD, read_record, write_record

@@ -9,7 +9,7 @@ import torch
 
 from absynth.certificates.lower_bounds import lower_bounds
 from absynth.certificates.settings import SearchSettings
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.evaluation.bracket import (
     CURVES,
     INTERVALS,

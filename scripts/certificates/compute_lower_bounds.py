@@ -7,7 +7,7 @@ import torch
 
 from absynth.certificates.lower_bounds import bound_rows, compute_lower_bounds
 from absynth.certificates.settings import SearchSettings
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.evaluation.lower_bounds import COLUMNS, DRAWS
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log

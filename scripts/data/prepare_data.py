@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from absynth.data.sources import find_dataset
-from absynth.data.splits import load_dataset, split_calibration, write_split
+from absynth.data.split_files import write_split
+from absynth.data.splits import load_dataset, split_calibration
 from absynth.io.log import LOGGER, start_log
 
 

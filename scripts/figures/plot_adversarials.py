@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.evaluation.selection import one_per_class
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, read_by_model

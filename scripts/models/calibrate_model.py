@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from absynth import __version__
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.evaluation.calibration import calibrate, fit_gamma, predict
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log

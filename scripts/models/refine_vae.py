@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.models.abs.vae import VAE

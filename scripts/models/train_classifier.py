@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.io.atomic import write_csv
 from absynth.io.log import start_log
 from absynth.models.binarize import binarize

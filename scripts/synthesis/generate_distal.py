@@ -7,7 +7,7 @@ from importlib.metadata import version
 import torch
 
 from absynth import __version__
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.evaluation.distal import Goal, ascend, nearest_distance, noise_images
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import DISTAL, write_record

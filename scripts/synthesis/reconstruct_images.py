@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from absynth import __version__
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.evaluation.selection import one_per_class
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record, write_record

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.errors import InputError
 from absynth.evaluation.verification import Clean, Findings, MinimumCheck, check_shard, unreadable
 from absynth.io.atomic import write_csv

@@ -14,7 +14,7 @@ from scripts.attacks import run_attack as script
 from absynth.attacks import run
 from absynth.attacks.checkpoint import Progress, fingerprint
 from absynth.attacks.run import AttackSettings, Samples, attack_images
-from absynth.data.splits import write_split
+from absynth.data.split_files import write_split
 from absynth.io.log import LOGGER
 from absynth.io.records import SHARD, read_record
 

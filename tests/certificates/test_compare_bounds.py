@@ -6,7 +6,7 @@ import pytest
 import torch
 from scripts.certificates import compare_bounds
 
-from absynth.data.splits import write_split
+from absynth.data.split_files import write_split
 from absynth.io.records import MINIMAL, write_record
 
 RUN = {"run": "toy", "model": "nearest_neighbor", "norm": "l2"}

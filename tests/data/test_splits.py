@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from scripts.data import prepare_data
 
 from absynth import __version__
-from absynth.data import splits
+from absynth.data import split_files
 from absynth.data.sources import DATASETS, ROLES, find_dataset
-from absynth.data.splits import load_dataset, read_split, resize_digits, split_calibration, write_split
+from absynth.data.split_files import read_split, write_split
+from absynth.data.splits import load_dataset, resize_digits, split_calibration
 from absynth.errors import InputError
 
 RNG_SEED = 1
@@ -202,7 +203,7 @@ def test_written_pair_must_match(tmp_path):
 
 
 def test_interrupted_writing_leaves_no_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(splits, "_UNITS", {"images": "intensity / 255"})  # fails at the second dataset
+    monkeypatch.setattr(split_files, "_UNITS", {"images": "intensity / 255"})  # fails at the second dataset
     with pytest.raises(KeyError):
         write_split(tmp_path / "test.h5", *random_pair(30), "toy", "test")
     assert not list(tmp_path.iterdir())

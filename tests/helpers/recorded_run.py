@@ -7,7 +7,7 @@ import torch
 from linear_models import Linear, images
 from scripts.verification import summarize_verification, verify_records
 
-from absynth.data.splits import read_split, write_split
+from absynth.data.split_files import read_split, write_split
 from absynth.evaluation.minima import Minimum
 from absynth.io.records import MINIMAL, SHARD, write_record
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from absynth.data.splits import write_split
+from absynth.data.split_files import write_split
 from absynth.errors import InputError
 from absynth.models.building import ModelFiles
 from absynth.models.nearest_neighbor import NearestNeighbor, build_nearest_neighbor

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.errors import InputError
 from absynth.models.building import ModelFiles
 from absynth.models.checks import check_images
