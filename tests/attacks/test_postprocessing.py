@@ -104,7 +104,7 @@ def test_other_models_have_one_record():
 
 
 @pytest.mark.parametrize(("norm", "expected"), [("l0", 12), ("l2", 0.3 * 12**0.5), ("linf", 0.3)])
-def test_verdict_pushes_what_was_asked_for_and_shortens_what_it_records(norm, expected):
+def test_confirmation_pushes_what_was_asked_for_and_shortens_what_it_records(norm, expected):
     """The reference wants 12 white pixels where the attacked inference was fooled by 10: a push finds two more."""
     values = [0.9] * 10 + [0.499 - 0.0005 * i for i in range(5)]
     x, y = dark(1)

@@ -94,10 +94,10 @@ class Boundary:
     def _leave(self, target: Target, random: SampleRandom, stuck: Tensor) -> Tensor:
         """Recheck the adversarials at positions (k,) within the active rows; returns which were left (k,) bool."""
         with target.only(stuck):
-            refuted = target.recheck()
-            with target.only(refuted):
+            left = target.recheck()
+            with target.only(left):
                 self._begin(target, random)
-        return refuted
+        return left
 
     def _factor(self, rate: Tensor, low: float, high: float) -> Tensor:
         """By how much (m,) a step size changes: up above the success rate `high`, down below `low`."""

@@ -1,8 +1,9 @@
 """The certificate attack: what bounds the distance from below also says where to go.
 
-The bound's minimiser is a rival explanation and the smallest perturbation δ with which it catches up with the own
-one. At x + δ both classes may find better explanations; fitted there, they call for another δ from x, and so on
-until δ stands still: on the decision boundary, at a point locally nearest to x.
+The bound's minimiser is a reconstruction of the image by a rival class, with the smallest perturbation δ of the image x
+for which its energy falls to that of the label's reconstruction. At x + δ both classes may have reconstructions of lower
+energy; refitted there, they call for another δ from x, and so on until δ no longer changes: then x + δ lies on the
+decision boundary, at a point that is locally closest to x.
 """
 
 from dataclasses import dataclass
@@ -17,11 +18,9 @@ from absynth.certificates.class_pair import ClassPair, minimal_perturbation
 from absynth.certificates.lower_bounds import LowerBounds, lower_bounds
 from absynth.certificates.settings import SearchSettings
 
-_SURPLUS = 0.02  # energy by which the rival is to be preferred, at first and at least after a failure
-_MORE, _LESS = (
-    2.0,
-    0.5,
-)  # factors of it after an image that is correctly classified, and after one that is misclassified
+_SURPLUS = 0.02  # energy by which the rival shall win, at first and at least after a failure
+# Its factors after a query that is correctly classified, and after one that is misclassified.
+_MORE, _LESS = 2.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ class CertificateAttack:
 def certificate_attack(
     norm: str, *, class_pairs: int = 3, steps: int = 30, starts: int = 2, refine_steps: int = 10
 ) -> CertificateAttack:
-    """The certificate's minimiser, l2, linf or l0; for models that offer a certificate.
+    """The certificate attack, l2, linf or l0; for models with lower bounds.
 
     class_pairs: rival classes pursued, those of the smallest bounds first
-    steps: queries for each; between them explanations are fitted anew, which counts as no query
+    steps: queries for each; between them reconstructions are refitted, which counts as no query
     starts: prior samples a half from which the bound's minimiser is searched (see docs/reference/config.md)
     refine_steps: queries of a final bisection to the clean image; none in l0
     """

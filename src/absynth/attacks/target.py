@@ -135,13 +135,13 @@ class Target(nn.Module):
 
         Returns which are rolled back (m,) bool; the best one in the history takes its place, if there is one.
         """
-        refuted = ~self.adversarial(self.best[self.rows])
-        rows = self.rows[refuted]
+        rolled_back = ~self.adversarial(self.best[self.rows])
+        rows = self.rows[rolled_back]
         if len(rows):
             for tracker in self.findings.trackers:
                 tracker.roll_back(rows)
             self.session.drop_adversarials(rows)
-        return refuted
+        return rolled_back
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
         """Keep those queries (k · m, 1, 28, 28) that are misclassified and improve on the best so far."""
