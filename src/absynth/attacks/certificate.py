@@ -1,7 +1,7 @@
 """The certificate attack: what bounds the distance from below also says where to go.
 
-The bound's minimiser is a reconstruction of the image by a rival class, with the smallest perturbation δ of the image x
-for which its energy falls to that of the label's reconstruction. At x + δ both classes may have reconstructions of lower
+The bound's minimiser is a reconstruction of the image x by a rival class, with the smallest perturbation δ of x for
+which its energy falls to that of the label's reconstruction. At x + δ both classes may have reconstructions of lower
 energy; refitted there, they call for another δ from x, and so on until δ no longer changes: then x + δ lies on the
 decision boundary, at a point that is locally closest to x.
 """
