@@ -87,7 +87,9 @@ def test_packages_import_in_one_direction():
 
 
 def test_packages_have_no_cycle():
-    TopologicalSorter(package_graph()).prepare()  # raises CycleError, which names the packages
+    graph = package_graph()
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the packages
+    assert set(order) >= graph.keys()
 
 
 @pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=names([*MODULES, *SCRIPTS]))

@@ -7,7 +7,9 @@ from absynth.io.atomic import read_rows, write_csv
 from absynth.io.log import start_log
 
 
-def main(*, parts: Sequence[str | os.PathLike], table: str | os.PathLike, columns: Sequence[str]) -> None:
+def main(
+    *, parts: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str], columns: Sequence[str]
+) -> None:
     """Write `columns` of all rows of the CSV files `parts`; only the header where there are none."""
     write_csv(table, read_rows(parts), columns)
 

@@ -91,8 +91,7 @@ class StatelessSession:
         return self.model(queries)
 
     def predict(self, queries: Tensor, rows: Tensor) -> Tensor:
-        with torch.no_grad():
-            return self.model(queries).argmax(dim=1)
+        return predict_labels(self.model, queries)
 
     def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
         return lambda neighbours, _: self.model(neighbours)
