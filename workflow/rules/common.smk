@@ -45,6 +45,11 @@ def lower_bound_files(wildcards):
         raise WorkflowError(str(error)) from None
 
 
+def probed(wildcards):
+    """The probe that a model must pass before anything asks it; no result depends on what it says."""
+    return ancient(OUTPUTS.probe(wildcards.model))
+
+
 def scaled(amount):
     """A resource of which each further attempt at a job gets as much again."""
     return lambda wildcards, attempt: amount * attempt
