@@ -27,7 +27,7 @@ def main(
     n: int,
     device: torch.device,
 ) -> None:
-    """Write the accuracy on the first `n` test images and the warnings of the probe; no times, so that it stays as is.
+    """Write the accuracy on the first `n` test images and the warnings of the probe; no times, so it stays as it is.
 
     spec: what the model is built from, paths relative to `folder` (see absynth.models.building.build); it is probed
         without γ, which its calibration is yet to find

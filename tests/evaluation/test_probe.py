@@ -90,7 +90,9 @@ def test_division_by_the_deviation_of_a_uniform_image():
 
 @pytest.mark.parametrize("kind", NONFINITE_GRADIENTS)
 def test_gradients_that_are_not_finite(kind):
-    refused(kind, "its gradients are not finite for (test image 0|the black image).* such gradients count as 0")
+    refused(
+        kind, "its gradients are not finite for (test image 0|the black image).* such gradients count as 0"
+    )
 
 
 @pytest.mark.parametrize("kind", RANDOM)
@@ -137,8 +139,14 @@ def test_a_gradient_that_is_zero_for_most_images_is_warned_of():
     [
         ("Fails", r"its forward pass fails \(KeyError: 'scale', users_models\.py line \d+\)"),
         ("FailsOnSmallBatches", r"its forward pass fails \(IndexError: .*, users_models\.py line \d+\)"),
-        ("TakesGradientsItself", r"its forward pass fails \(RuntimeError: element 0 of tensors does not require grad"),
-        ("AnswersOtherwiseWithGradients", r"answers otherwise under torch\.enable_grad\(\) than under torch\.no_grad"),
+        (
+            "TakesGradientsItself",
+            r"its forward pass fails \(RuntimeError: element 0 of tensors does not require grad",
+        ),
+        (
+            "AnswersOtherwiseWithGradients",
+            r"answers otherwise under torch\.enable_grad\(\) than under torch\.no_grad",
+        ),
     ],
 )
 def test_a_forward_pass_that_fails_or_differs_in_some_mode(name, message):
@@ -149,7 +157,9 @@ def test_a_forward_pass_that_fails_or_differs_in_some_mode(name, message):
 def test_images_as_the_model_expects_them_are_hinted_at(kind):
     warnings = probed(kind).warnings
     assert any("near chance" in warning for warning in warnings)
-    assert re.search(rf"classifies \d+% of the images correctly {PREPARED[kind]}, but \d+% as they are: ", warnings[-1])
+    assert re.search(
+        rf"classifies \d+% of the images correctly {PREPARED[kind]}, but \d+% as they are: ", warnings[-1]
+    )
 
 
 def test_models_of_the_library_pass():
@@ -165,7 +175,11 @@ def test_models_of_the_library_pass():
 def test_the_file_of_a_probe_stays_as_it_is(tmp_path):
     x, y = drawn(40)
     write_split(
-        tmp_path / "test.h5", (x[:, 0] * 255).round().to(torch.uint8).numpy(), y.numpy().astype(np.uint8), "toy", "test"
+        tmp_path / "test.h5",
+        (x[:, 0] * 255).round().to(torch.uint8).numpy(),
+        y.numpy().astype(np.uint8),
+        "toy",
+        "test",
     )
     torch.save(users_models.MasksInPlace().state_dict(), tmp_path / "net.pt")
     options = {"class": "users_models.MasksInPlace", "weights": str(tmp_path / "net.pt")}
@@ -181,4 +195,9 @@ def test_the_file_of_a_probe_stays_as_it_is(tmp_path):
         written.append((tmp_path / "probe.json").read_bytes())
     assert written[0] == written[1]
     content = json.loads(written[0])
-    assert (content["model"], content["accuracy"], content["n"], len(content["warnings"])) == ("mine", 1, 40, 1)
+    assert (content["model"], content["accuracy"], content["n"], len(content["warnings"])) == (
+        "mine",
+        1,
+        40,
+        1,
+    )

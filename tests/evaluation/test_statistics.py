@@ -69,7 +69,9 @@ def test_statistics_of_an_attack_are_over_the_images_that_it_attacked():
 
 def test_answers_that_are_not_finite_are_counted():
     total = AttackTotals("fgm")
-    total.add(shard([0, 1], [1.0, 2.0], [9, 10]) | {"nonfinite": np.array([3, 4])}, 1.0, "cpu", {0: "", 1: ""})
+    total.add(
+        shard([0, 1], [1.0, 2.0], [9, 10]) | {"nonfinite": np.array([3, 4])}, 1.0, "cpu", {0: "", 1: ""}
+    )
     total.add(shard([2], [1.0], [9]), 1.0, "cpu", {2: ""})  # of a model that may not answer so
     assert total.row()["nonfinite"] == 7
 

@@ -180,7 +180,10 @@ WRONG_ANSWERS = {
     "transposed": (lambda z: z.T, r"returns \(10, 2\), expected logits \(2, 10\)"),
     "integers": (lambda z: z.round().long(), "returns torch.int64, expected logits .* floating dtype"),
     "booleans": (lambda z: z > 0, "returns torch.bool, expected logits .* floating dtype"),
-    "complex": (lambda z: z.to(torch.complex64), "returns torch.complex64, expected logits .* floating dtype"),
+    "complex": (
+        lambda z: z.to(torch.complex64),
+        "returns torch.complex64, expected logits .* floating dtype",
+    ),
     "elsewhere": (lambda z: z.to("meta"), "returns logits on meta for images on cpu"),
 }
 
@@ -352,7 +355,9 @@ class Compiled(Plain):
 
     def __init__(self):
         super().__init__()
-        self.part = torch.compile(nn.Sequential(nn.Linear(10, 10), nn.ELU(), nn.Linear(10, 10)), backend="aot_eager")
+        self.part = torch.compile(
+            nn.Sequential(nn.Linear(10, 10), nn.ELU(), nn.Linear(10, 10)), backend="aot_eager"
+        )
 
     def finish(self, logits, x):
         return logits + 0.01 * self.part(logits)

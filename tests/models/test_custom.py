@@ -138,7 +138,9 @@ def test_an_answer_that_is_no_tensor_of_logits_is_named(name):
 def test_answers_that_are_not_finite_are_refused_or_neither_class(kind):
     x, y = drawn()
     x[7] = 1
-    with pytest.raises(InputError, match=r"mine \(a\.Net\): its logits are not finite for 1 of 30 images; .*nonfinite"):
+    with pytest.raises(
+        InputError, match=r"mine \(a\.Net\): its logits are not finite for 1 of 30 images; .*nonfinite"
+    ):
         guarded(kind())(x)
     predicted = predict_labels(guarded(kind(), nonfinite=True), x)
     assert predicted[7] == -1
@@ -151,7 +153,9 @@ def test_gradients_that_are_not_finite_are_refused_or_zero(kind):
     x, _ = drawn()
     x[7] = 0
     leaf = x.requires_grad_()
-    with pytest.raises(InputError, match=r"mine \(a\.Net\): its gradients are not finite for \d+ of 30 images"):
+    with pytest.raises(
+        InputError, match=r"mine \(a\.Net\): its gradients are not finite for \d+ of 30 images"
+    ):
         guarded(kind())(leaf).sum().backward()
     guarded(kind(), nonfinite=True)(leaf).sum().backward()
     assert leaf.grad.isfinite().all()
@@ -174,7 +178,9 @@ def test_no_images_have_no_logits():
 
 
 def test_what_a_users_code_raises_is_one_line_with_its_place():
-    with pytest.raises(InputError, match=r"mine \(a\.Net\): its forward pass fails \(KeyError: 'scale', users_models"):
+    with pytest.raises(
+        InputError, match=r"mine \(a\.Net\): its forward pass fails \(KeyError: 'scale', users_models"
+    ):
         guarded(Fails())(drawn(2)[0])
 
 
@@ -204,7 +210,10 @@ def test_a_compiled_part_gives_several_gradients_of_one_pass():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("raise RuntimeError('no licence')", r"users_model\.Net: cannot be imported \(RuntimeError: no licence\)"),
+        (
+            "raise RuntimeError('no licence')",
+            r"users_model\.Net: cannot be imported \(RuntimeError: no licence\)",
+        ),
         ("undefined", r"users_model\.Net: cannot be imported \(NameError: "),
         ("1 / 0", r"users_model\.Net: cannot be imported \(ZeroDivisionError: "),
     ],
@@ -220,9 +229,15 @@ def test_a_module_that_fails_when_imported_is_named(tmp_path, monkeypatch, line,
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("collections.OrderedDict", r"mine \(collections\.OrderedDict\): makes a OrderedDict, expected a torch\.nn"),
+        (
+            "collections.OrderedDict",
+            r"mine \(collections\.OrderedDict\): makes a OrderedDict, expected a torch\.nn",
+        ),
         ("torch.eye", r"torch\.eye: cannot be made with arguments \{\}"),
-        ("users_models.Unbuilt", r"mine \(users_models\.Unbuilt\): cannot be made with .*ValueError: no such width"),
+        (
+            "users_models.Unbuilt",
+            r"mine \(users_models\.Unbuilt\): cannot be made with .*ValueError: no such width",
+        ),
     ],
 )
 def test_a_class_that_makes_no_module_is_named(named, message):

@@ -131,10 +131,10 @@ rule probe_model:
         probe=run("models/{model}/probe.json"),
     log:
         run("logs/probe_model/{model}.log"),
+    priority: 100  # a fault should stop the run before it has spent anything
     conda:
         "../../envs/absynth.yaml"
     threads: config["threads"]["calibrate"]
-    priority: 100  # a fault should stop the run before it has spent anything
     resources:
         gpu=1,
         torch_threads=config["threads"]["calibrate"],

@@ -122,9 +122,9 @@ def check_batches(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
     largest = max(_differ(logits[chosen], alone), _differ(logits[: n // 2], half))
     if largest > SAME_IN_BATCH[logits.device.type]:
         raise subject.fault(
-            f"answers otherwise for an image alone than for the same image in a batch (logits differ by {largest:.2g} "
-            "of their range); make each image's answer its own: batch norm must use its running statistics "
-            "(track_running_stats=True), and nothing may be averaged over the batch"
+            "answers otherwise for an image alone than for the same image in a batch "
+            f"(logits differ by {largest:.2g} of their range); make each image's answer its own: batch norm must "
+            "use its running statistics (track_running_stats=True), and nothing may be averaged over the batch"
         )
 
 

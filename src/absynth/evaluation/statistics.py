@@ -40,7 +40,8 @@ class AttackTotals:
     n: images attacked, those already misclassified left out; found: adversarials of them
     minima: how many of the adversarials are their image's best over all attacks
     queries, gradients: summed over the images attacked
-    nonfinite: queries answered with logits that are not finite; seconds: summed over jobs, on whatever devices they ran
+    nonfinite: queries answered with logits that are not finite
+    seconds: summed over jobs, on whatever devices they ran
     """
 
     attack: str

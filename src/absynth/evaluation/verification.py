@@ -220,7 +220,7 @@ def _check_index(index: Array, clean: Clean) -> Fault | None:
 
 def _tied(claimed: Array, logits: Array) -> Array:
     """Where (n,) bool the logit of the claimed class (n,) is not the highest (n, C) but practically equal."""
-    finite = np.isfinite(logits).all(axis=1)
+    finite = np.asarray(np.isfinite(logits).all(axis=1))
     logits = np.where(finite[:, None], logits, 0)
     highest, lowest = logits.max(axis=1), logits.min(axis=1)
     known = (claimed >= 0) & (claimed < logits.shape[1])

@@ -24,7 +24,9 @@ class NonFiniteError(InputError):
     """
 
     def __init__(self, name: str, what: str, rows: Sequence[int], images: str):
-        count = {"logits": "such answers count as neither class", "gradients": "such gradients count as 0"}[what]
+        count = {"logits": "such answers count as neither class", "gradients": "such gradients count as 0"}[
+            what
+        ]
         super().__init__(
             f"{name}: its {what} are not finite for {images}; make them finite, "
             f"or write nonfinite: true in its config entry, and {count}"

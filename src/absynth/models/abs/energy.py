@@ -36,7 +36,9 @@ class Inferred:
     @staticmethod
     def none(inputs: Tensor, n_classes: int, latent: int) -> "Inferred":
         """What is inferred for no image: inputs (0, 784)."""
-        return Inferred(inputs.new_zeros(0, n_classes, latent), inputs.new_zeros(0, n_classes, inputs.shape[1]))
+        return Inferred(
+            inputs.new_zeros(0, n_classes, latent), inputs.new_zeros(0, n_classes, inputs.shape[1])
+        )
 
     @staticmethod
     def cat(parts: Sequence["Inferred"]) -> "Inferred":
