@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from absynth.data.splits import read_split
+from absynth.data.split_files import read_split
 from absynth.evaluation.probe import probe
 from absynth.evaluation.probe_checks import Subject
 from absynth.io.atomic import write_text

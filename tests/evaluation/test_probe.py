@@ -24,7 +24,7 @@ from users_models import (
     returning,
 )
 
-from absynth.data.splits import write_split
+from absynth.data.split_files import write_split
 from absynth.errors import InputError
 from absynth.evaluation.probe import Probe, probe
 from absynth.evaluation.probe_checks import Subject
