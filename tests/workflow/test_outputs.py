@@ -46,13 +46,6 @@ def test_a_model_is_built_from_its_weights_the_training_split_and_its_constants(
         outputs.lower_bound_files("cnn")
 
 
-def test_users_own_models_are_probed_first():
-    outputs = Outputs(plan(run="trial", models={"mine": OWN, "yours": OWN}))
-    assert outputs.probe("cnn") == "results/trial/models/cnn/probe.json"
-    assert outputs.own_probes("cnn") == [outputs.probe("mine"), outputs.probe("yours")]
-    assert outputs.own_probes("mine") == []
-
-
 def test_the_substitute_is_read_by_the_attacks_that_need_it():
     outputs = Outputs(small())
     assert outputs.substitute_files("transfer") == ["results/trial/models/substitute/weights.pt"]

@@ -126,7 +126,6 @@ rule probe_model:
     input:
         images=run("data/test.h5"),
         model=lambda wildcards: OUTPUTS.uncalibrated_model_files(wildcards.model),
-        own=lambda wildcards: [ancient(path) for path in OUTPUTS.own_probes(wildcards.model)],
         code=lambda wildcards: code("models/probe_model", model=wildcards.model),
     output:
         probe=run("models/{model}/probe.json"),

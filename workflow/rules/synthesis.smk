@@ -49,7 +49,7 @@ rule summarize_distal:
 
 rule sample_prior:
     input:
-        probe=lambda wildcards: ancient(OUTPUTS.probe(PLAN.generative[0])),
+        probe=lambda wildcards: OUTPUTS.probe(PLAN.generative[0]),
         model=lambda wildcards: OUTPUTS.model_files(PLAN.generative[0]),
         code=lambda wildcards: code("synthesis/sample_prior", model=PLAN.generative[0]),
     output:

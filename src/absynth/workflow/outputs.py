@@ -53,12 +53,6 @@ class Outputs:
         """What the probe of a model found."""
         return self.path(f"models/{model}/probe.json")
 
-    def own_probes(self, model: str) -> list[str]:
-        """The probes of users' own models, which go before that of any other, and so before all attacks on those."""
-        if self.plan.planned(model).user_class:
-            return []
-        return [self.probe(name) for name, other in self.plan.models.items() if other.user_class]
-
     @property
     def trained_vaes(self) -> str:
         """The folder, within the run, into which VAEs are trained; refined ones lie in models/abs."""
