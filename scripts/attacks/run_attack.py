@@ -82,6 +82,8 @@ def main(
         Samples(x, y, index, known),
         progress,
     )
+    if not job.spec.get("options", {}).get("nonfinite"):
+        del found["nonfinite"]  # all 0: other models' answers are finite
     seconds, median = progress.seconds, found["distance"].median()
     LOGGER.info("%s on %s in %s: median %.4g, %.1f s", job.attack, job.model, job.norm, median, seconds)
     attributes = {**job.identity, "seed": job.seed, "seconds": seconds, "device": str(device), **VERSIONS}
@@ -111,7 +113,8 @@ if "snakemake" in globals():
         folder=task.params.folder,
         job=Job(run=task.params.run, seed=task.params.seed, **task.params.job),
         starts=task.input.starts,
-        sources=[*task.input, __file__],  # which Snakemake sets to the script itself, not its copy
+        # No result depends on what the probe says; Snakemake sets __file__ to the script itself, not its copy.
+        sources=[*(path for path in task.input if path != task.input.probe), __file__],
         checkpoint=task.params.checkpoint,
         device=acquire(gpu=task.resources.gpu, threads=task.resources.torch_threads),
     )

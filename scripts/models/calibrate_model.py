@@ -10,7 +10,7 @@ from torch import Tensor
 
 from absynth import __version__
 from absynth.data.split_files import read_split
-from absynth.evaluation.calibration import calibrate, fit_gamma, predict
+from absynth.evaluation.calibration import accuracy, calibrate, fit_gamma, predict
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
 from absynth.models.building import build
@@ -47,8 +47,13 @@ def main(
     logits, labels = logits_of(calibration)
     result = calibrate(logits * scale, labels)
     test_logits, test_labels = logits_of(test)
-    result["test_accuracy"] = ((test_logits * scale).argmax(dim=1) == test_labels).double().mean().item()
+    result["test_accuracy"] = accuracy(test_logits * scale, test_labels)
     result["n_test"] = len(test_labels)
+    if "nonfinite" in result:
+        LOGGER.warning(
+            "%d of %d calibration images left out: their logits are not finite",
+            *(result["nonfinite"], result["n"]),
+        )
     LOGGER.info(", ".join(f"{key} {value:.6g}" for key, value in result.items()))
     content = {**result, "gamma": gamma, "model": dict(spec), "absynth": __version__}
     write_text(output, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,5 +1,6 @@
-"""Gather the models' calibration constants and clean accuracies in one table."""
+"""Gather the models' calibration constants, clean accuracies and warnings of their probes in one table."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,16 +9,28 @@ from absynth.io.atomic import write_csv
 from absynth.io.log import start_log
 from absynth.models.calibration_file import read_calibration
 
-COLUMNS = ("model", "alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test")
+COLUMNS = ("model", "alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test", "probe")
 
 
-def main(*, calibrations: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str]) -> None:
-    """Write one row per model: constants and accuracy on the calibration split, accuracy on all test images."""
+def main(
+    *,
+    calibrations: Sequence[str | os.PathLike[str]],
+    probes: Sequence[str | os.PathLike[str]],
+    table: str | os.PathLike[str],
+) -> None:
+    """Write one row per model: constants and accuracy on the calibration split, accuracy on all test images.
+
+    probe: the warnings of its probe, empty if there are none
+    """
+    warnings = {}
+    for path in probes:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        warnings[content["model"]] = "; ".join(content["warnings"])
     rows = [{**read_calibration(path), "model": Path(path).parent.name} for path in calibrations]
-    write_csv(table, rows, COLUMNS)
+    write_csv(table, [row | {"probe": warnings[row["model"]]} for row in rows], COLUMNS)
 
 
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    main(calibrations=job.input.calibrations, table=job.output.table)
+    main(calibrations=job.input.calibrations, probes=job.input.probes, table=job.output.table)

@@ -10,7 +10,7 @@ from absynth.io.records import MINIMAL, SHARD, read_record
 
 KEY = ("model", "norm", "attack")
 COLUMNS = (*KEY, *AttackTotals("").row())
-LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients")}
+LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients", "nonfinite")}
 
 
 def main(

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from absynth.errors import InputError
 from absynth.evaluation.calibration import (
     calibrate,
     fit_alpha,
@@ -158,3 +159,22 @@ def test_predictions_are_made_in_batches():
     logits = predict(Model(), images, 3, torch.device("cpu"))
     torch.testing.assert_close(logits, images.flatten(1) @ weight)
     assert sizes == [3, 3, 1]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_images_without_finite_logits_are_left_out(value):
+    logits, labels = noisy()
+    whole = calibrate(logits, labels)
+    broken = torch.cat([logits, logits[:5].index_fill(1, torch.tensor([3]), value)])
+    found = calibrate(broken, torch.cat([labels, labels[:5]]))
+    assert {name: found[name] for name in ("alpha", "eta", "median_confidence")} == {
+        name: whole[name] for name in ("alpha", "eta", "median_confidence")
+    }
+    assert (found["n"], found["nonfinite"]) == (405, 5)
+    assert found["accuracy"] == pytest.approx(whole["accuracy"] * 400 / 405)
+    assert "nonfinite" not in whole
+
+
+def test_a_model_without_any_finite_logits_is_refused():
+    with pytest.raises(InputError, match="none of 20 calibration images has finite logits"):
+        calibrate(torch.full((20, 10), math.nan), torch.zeros(20, dtype=torch.int64))

@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linear_models import Linear
 from torch import nn
+from users_models import IN_PLACE, NONFINITE, NONFINITE_GRADIENTS
 
 from absynth.evaluation.calibration import calibrate, log_confidence, predict
 from absynth.evaluation.distal import Goal, ascend, nearest_distance, noise_images
 from absynth.models.abs.model import build_abs
+from absynth.models.base import predict_labels
 from absynth.models.building import ModelFiles
 from absynth.models.cnn import build_cnn
+from absynth.models.custom import Custom
 
 LOGITS = st.lists(st.floats(-300, 300), min_size=10, max_size=10)
 OPTIONS = {"steps": 30, "step_size": 0.1, "momentum": 0.9}
@@ -151,3 +154,25 @@ def test_the_cnn_has_high_confidence_in_noise_and_abs_only_in_digits(published, 
     assert of_noise["cnn"].all()
     assert not of_noise["abs"].any()
     assert found["cnn"].steps.max() < found["abs"].steps.min()
+
+
+@pytest.mark.parametrize("kind", [*NONFINITE, *NONFINITE_GRADIENTS])
+def test_an_ascent_of_a_model_that_may_not_answer_in_numbers_ends_without_it(kind):
+    model = Custom("mine", kind(), nonfinite=True).eval().requires_grad_(False)
+    start = noise_images([1]).repeat(10, 1, 1, 1)
+    found = ascend(model, start, torch.arange(10), Goal(8.0, 0.5, 0.9), steps=10, step_size=2.0, momentum=0.9)
+    assert found.final_confidence.isfinite().all()
+    assert found.image.isfinite().all()
+    silent = predict_labels(model, found.image) < 0
+    assert not found.reached[silent].any()
+
+
+@pytest.mark.parametrize(("in_place", "pure"), IN_PLACE)
+def test_an_ascent_is_that_of_the_pure_twin_of_a_model_that_writes_into_its_input(in_place, pure):
+    start, labels, goal = noise_images([1]).repeat(3, 1, 1, 1), torch.arange(3), Goal(8.0, 0.5, 0.9)
+    found, expected = (
+        ascend(Custom("mine", kind()).eval().requires_grad_(False), start, labels, goal, **OPTIONS)
+        for kind in (in_place, pure)
+    )
+    torch.testing.assert_close(found.image, expected.image)
+    torch.testing.assert_close(found.confidence, expected.confidence, equal_nan=True)

@@ -61,9 +61,19 @@ def test_statistics_of_an_attack_are_over_the_images_that_it_attacked():
         "minima": 1,
         "queries": 20,
         "gradients": 10,
+        "nonfinite": 0,
         "seconds": 3.5,
         "device": "cpu cuda:0",
     }
+
+
+def test_answers_that_are_not_finite_are_counted():
+    total = AttackTotals("fgm")
+    total.add(
+        shard([0, 1], [1.0, 2.0], [9, 10]) | {"nonfinite": np.array([3, 4])}, 1.0, "cpu", {0: "", 1: ""}
+    )
+    total.add(shard([2], [1.0], [9]), 1.0, "cpu", {2: ""})  # of a model that may not answer so
+    assert total.row()["nonfinite"] == 7
 
 
 def test_where_every_image_is_misclassified_nothing_is_attacked():

@@ -1,5 +1,7 @@
 """Records are checked against model and test split; whatever is changed in one is found and named."""
 
+import re
+
 import numpy as np
 import pytest
 from recorded_run import FAILED, MISCLASSIFIED, RUN, RecordedRun
@@ -106,6 +108,43 @@ def test_an_adversarial_that_is_correctly_classified_is_found(made):
     row = made.verified(written=False)["far", "0"]
     assert row["first_row"] == "2"
     assert row["reason"] == f"the adversarial is classified as {made.labels[2]}, which is its label"
+
+
+def test_a_model_that_overwrites_images_hides_nothing(tmp_path):
+    """What records are compared with is out of its reach."""
+    made = RecordedRun(tmp_path, kind="Overwriting")
+    rows = made.verified()
+    assert {row["disagreements"] for row in rows.values()} == {"0"}
+    for name in ("distance", "image", "0 where correctly classified", "not 0 where misclassified"):
+        corrupt, row, reason = CORRUPTIONS[name]
+        columns = dict(made.shards["far", 0])
+        corrupt(columns)
+        write_record(made.path("far", 0), columns, {**RUN, "attack": "far"}, SHARD)
+        found = made.verified(written=False)["far", "0"]
+        assert (found["disagreements"], found["first_row"]) == ("1", str(row)), name
+        assert re.search(reason, found["reason"])
+
+
+def test_an_answer_that_is_not_finite_is_neither_class():
+    """Recorded as -1 for a clean image; never an adversarial, whatever class is recorded."""
+    images = np.zeros((4, 1, 28, 28), np.float32)
+    changed = np.full_like(images, 0.5)
+    clean = Clean(0, images, np.zeros(4, int), np.array([[1, 0], [1, 0], [np.nan, 0], [-np.inf, 0]], float))
+    columns = {
+        "index": np.arange(4),
+        "label": np.zeros(4, int),
+        "clean_prediction": np.array([0, 0, -1, 1]),
+        "adversarial_prediction": np.array([1, -1, -1, -1]),
+        "adversarial": np.concatenate([changed[:2], images[2:]]),
+        "distance": np.array([14.0, 14.0, 0, 0]),
+    }
+    found = check_shard(columns, "l2", clean, lambda x: np.full((len(x), 2), np.nan))
+    assert found.faults == (
+        (0, "adversarial_prediction 1, the model says -1"),
+        (1, "the adversarial is classified as neither class: its logits are not finite"),
+        (3, "clean_prediction 1, the model says -1"),
+    )
+    assert found.ties == 0
 
 
 @pytest.mark.parametrize("key", ["run", "model", "norm", "attack"])

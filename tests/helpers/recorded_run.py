@@ -18,10 +18,13 @@ MISCLASSIFIED, FAILED = 0, 1  # samples; `far` succeeds on all others, `near` on
 
 
 class RecordedRun:
-    """A run of two attacks in two shards on a linear model with two classes."""
+    """A run of two attacks in two shards on a linear model with two classes.
 
-    def __init__(self, folder):
-        self.folder = folder
+    kind: the class in `linear_models` that verification asks
+    """
+
+    def __init__(self, folder, kind="Linear"):
+        self.folder, self.kind = folder, kind
         self.model = Linear(n_classes=2)
         torch.save(self.model.state_dict(), folder / "mine.pt")
         x = (images(self.model)[0] * 255).round().to(torch.uint8)
@@ -84,7 +87,7 @@ class RecordedRun:
             spec={
                 "builder": "absynth.models.custom:build_custom",
                 "options": {
-                    "class": "linear_models.Linear",
+                    "class": f"linear_models.{self.kind}",
                     "arguments": {"n_classes": 2},
                     "weights": self.folder / "mine.pt",
                 },

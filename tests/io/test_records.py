@@ -44,6 +44,17 @@ def test_what_is_written_is_read(path):
     assert attributes["format"] == 1
 
 
+def test_a_file_may_lack_an_optional_dataset_and_no_other(tmp_path):
+    columns = shard()
+    del columns["nonfinite"]
+    write_record(tmp_path / "0.h5", columns, ATTRIBUTES, SHARD)
+    read, _ = read_record(tmp_path / "0.h5", SHARD)
+    assert list(read) == list(columns)
+    del columns["queries"]
+    with pytest.raises(KeyError, match="queries"):
+        write_record(tmp_path / "1.h5", columns, ATTRIBUTES, SHARD)
+
+
 def test_names_of_attacks_are_read_as_text(tmp_path):
     columns = {**shard(2), "attack": np.array(["", "L∞ BIM"], dtype=object)}
     write_record(tmp_path / "l2.h5", columns, ATTRIBUTES, MINIMAL)

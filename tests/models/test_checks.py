@@ -33,6 +33,9 @@ def pixel(value: float) -> torch.Tensor:
         (pixel(torch.inf), r"pixels from 0\.5 to inf, allowed is \[0, 1\]"),
         (pixel(-1e-6), r"pixels from -1e-06 to 0\.5, allowed is \[0, 1\]"),
         (pixel(255), "pixels from 0.5 to 255"),
+        (pixel(1 + 2**-23), r"pixels from 0\.5 to 1\.0000001192092896, allowed is"),
+        (pixel(-(2.0**-149)), r"pixels from -1\.4013e-45 to 0\.5, allowed is"),
+        (pixel(1).double() * (1 + 2**-52), r"pixels from 0\.5\d* to 1\.0000000000000002, allowed is"),
     ],
 )
 def test_other_images_are_refused(images, message):

@@ -75,6 +75,7 @@ def planned(attacked, **changes) -> set[str]:
 
 
 BUILT_FROM_IT = {
+    "models/mine/probe.json",
     "models/mine/calibration.json",
     "attacks/mine/l2/fgm/0.h5",
     "attacks/mine/l2/fgm/1.h5",

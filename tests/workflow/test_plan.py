@@ -152,7 +152,12 @@ def test_model_specs_say_what_to_build():
     assert both[0]["options"] == both[1]["options"] == made.config["inference"]
     assert [spec["calibration"] for spec in both] == [None, "models/binary_abs/calibration.json"]
     assert made.model_spec("nearest_neighbor")["train"] == "data/train.h5"
-    assert made.model_spec("mine")["options"] == {**OWN, "arguments": {"width": 3}}
+    assert made.model_spec("mine")["options"] == {
+        **OWN,
+        "arguments": {"width": 3},
+        "name": "mine",
+        "nonfinite": False,
+    }
     assert made.models["mine"].label == "mine"
     assert made.model_spec("substitute")["weights"] == ["models/substitute/weights.pt"]
     assert "substitute" not in made.models

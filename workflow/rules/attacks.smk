@@ -1,5 +1,6 @@
 rule run_attack:
     input:
+        probe=probed,
         images=run("data/test.h5"),
         model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
         starts=lambda wildcards: OUTPUTS.attack_starts(**wildcards),

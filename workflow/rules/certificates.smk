@@ -1,5 +1,6 @@
 rule compute_lower_bounds:
     input:
+        probe=probed,
         images=run("data/test.h5"),
         model=lower_bound_files,
         code=lambda wildcards: code("certificates/compute_lower_bounds", model=wildcards.model),
@@ -66,6 +67,7 @@ rule summarize_lower_bounds:
 
 rule compare_bounds:
     input:
+        probe=probed,
         images=run("data/test.h5"),
         bounds=run("bounds/{model}/{norm}.csv"),
         minimal=run("minimal/{model}/{norm}.h5"),

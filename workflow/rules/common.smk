@@ -45,6 +45,15 @@ def lower_bound_files(wildcards):
         raise WorkflowError(str(error)) from None
 
 
+def probed(wildcards):
+    """The probe that a model must pass before anything asks it.
+
+    Not `ancient`, though no result depends on what it says: of jobs behind an ancient input that is made anew,
+    Snakemake does not look at any other input.
+    """
+    return OUTPUTS.probe(wildcards.model)
+
+
 def scaled(amount):
     """A resource of which each further attempt at a job gets as much again."""
     return lambda wildcards, attempt: amount * attempt

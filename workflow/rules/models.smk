@@ -122,8 +122,36 @@ rule train_classifier:
         "../../scripts/models/train_classifier.py"
 
 
+rule probe_model:
+    input:
+        images=run("data/test.h5"),
+        model=lambda wildcards: OUTPUTS.uncalibrated_model_files(wildcards.model),
+        code=lambda wildcards: code("models/probe_model", model=wildcards.model),
+    output:
+        probe=run("models/{model}/probe.json"),
+    log:
+        run("logs/probe_model/{model}.log"),
+    priority: 100  # a fault should stop the run before it has spent anything
+    conda:
+        "../../envs/absynth.yaml"
+    threads: config["threads"]["calibrate"]
+    resources:
+        gpu=1,
+        torch_threads=config["threads"]["calibrate"],
+        mem_mb=scaled(6000),
+        runtime=scaled(15),
+    params:
+        folder=lambda wildcards: run(""),
+        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        gradients=lambda wildcards: planned(wildcards.model).gradients,
+        n=lambda wildcards: PLAN.probe_images(wildcards.model),
+    script:
+        "../../scripts/models/probe_model.py"
+
+
 rule calibrate_model:
     input:
+        probe=probed,
         train=run("data/train.h5"),
         calibration=run("data/calibration.h5"),
         test=run("data/test.h5"),

@@ -1,5 +1,6 @@
 rule generate_distal:
     input:
+        probe=probed,
         train=run("data/train.h5"),
         calibration=run("models/{model}/calibration.json"),
         model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
@@ -48,6 +49,7 @@ rule summarize_distal:
 
 rule sample_prior:
     input:
+        probe=lambda wildcards: OUTPUTS.probe(PLAN.generative[0]),
         model=lambda wildcards: OUTPUTS.model_files(PLAN.generative[0]),
         code=lambda wildcards: code("synthesis/sample_prior", model=PLAN.generative[0]),
     output:
@@ -75,6 +77,7 @@ rule sample_prior:
 
 rule reconstruct_images:
     input:
+        probe=probed,
         images=run("data/test.h5"),
         minimal=lambda wildcards: run(f"minimal/{wildcards.model}/{PLAN.shown_norm([wildcards.model])}.h5"),
         model=lambda wildcards: OUTPUTS.model_files(wildcards.model),

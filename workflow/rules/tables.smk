@@ -35,6 +35,7 @@ rule audit_attacks:
 rule gather_models:
     input:
         calibrations=OUTPUTS.calibrations,
+        probes=[OUTPUTS.probe(model) for model in PLAN.models],
         code=code("tables/gather_models"),
     output:
         table=run("tables/models.csv"),

@@ -1,5 +1,6 @@
 rule verify_records:
     input:
+        probe=probed,
         images=run("data/test.h5"),
         model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
         shards=lambda wildcards: OUTPUTS.attack_shards(**wildcards),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from absynth.attacks.line_search import bisect, search_grid
 from absynth.attacks.postprocessing import closest_equivalent
-from absynth.models.base import input_threshold, predict_labels
+from absynth.models.base import input_threshold, misclassified, predict_labels
 from absynth.norms import distance
 
 _STRETCHES = (1.002, 1.01, 1.03, 1.1, 1.3, 2.0)  # how far beyond a candidate the push looks
@@ -42,16 +42,16 @@ def confirm(
     prediction = predict_labels(reference, candidates)
     adversarial = candidates.clone()
     tried = (candidates != x).flatten(1).any(dim=1)
-    pending = (tried & (prediction == y)).nonzero().squeeze(1)
+    pending = (tried & ~misclassified(prediction, y)).nonzero().squeeze(1)
     if len(pending):
         pushed, pushed_prediction = _push(reference, x[pending], y[pending], candidates[pending])
         adversarial[pending], prediction[pending] = pushed, pushed_prediction
-    pending = pending[prediction[pending] == y[pending]]
+    pending = pending[~misclassified(prediction[pending], y[pending])]
     if history is not None and len(pending):
         shorter = closest_equivalent(x, history, threshold)
         confirmed = _first_confirmed(reference, x[pending], y[pending], shorter[:, pending], norm)
         adversarial[pending], prediction[pending] = confirmed
-    failed = ~tried | (prediction == y)
+    failed = ~tried | ~misclassified(prediction, y)
     adversarial[failed] = x[failed]
     prediction[failed] = y[failed]
     adversarial = closest_equivalent(x, adversarial, threshold)
@@ -66,7 +66,7 @@ def _push(reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor) -> tup
     def ask(stretch: Tensor, rows: Tensor) -> Tensor:
         trial = (x[rows] + stretch[:, None, None, None] * (candidates[rows] - x[rows])).clamp(0, 1)
         prediction = predict_labels(reference, trial)
-        success = prediction != y[rows]
+        success = misclassified(prediction, y[rows])
         won = rows[success]
         best[won], best_prediction[won] = trial[success], prediction[success]
         return success
@@ -91,5 +91,6 @@ def _first_confirmed(
             break
         images = history[place[rows], rows]
         prediction = predict_labels(reference, images)
-        best[rows], best_prediction[rows] = images, prediction
+        won = misclassified(prediction, y[rows])
+        best[rows[won]], best_prediction[rows[won]] = images[won], prediction[won]
     return best, best_prediction

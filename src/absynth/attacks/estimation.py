@@ -17,7 +17,7 @@ from absynth.attacks.api import Attack
 from absynth.attacks.gradient import bim, deepfool, fgm, fgsm, mim
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
-from absynth.models.base import NeighbourLogits, input_threshold
+from absynth.models.base import NeighbourLogits, input_threshold, misclassified, predicted_classes
 from absynth.norms import distance
 
 _CHUNK = 1024  # neighbours asked for at a time; in ABS each takes some 0.1 MB
@@ -35,6 +35,7 @@ def pixel_ends(x: Tensor, step: float) -> Tensor:
 def rises(near: NeighbourLogits, x: Tensor, ends: Tensor) -> Tensor:
     """By how much all logits rise from the lower to the upper neighbour in each pixel: (m, C, 784).
 
+    0 where a logit of either is not finite.
     Neighbours that clipping leaves at x itself are asked for once, not once for each pixel.
 
     ends (m, 2, 784): the neighbours of x (m, 1, 28, 28), as `pixel_ends` describes them
@@ -55,7 +56,7 @@ def rises(near: NeighbourLogits, x: Tensor, ends: Tensor) -> Tensor:
     if len(still):
         logits[still] = near(x[still], still)[:, None, None]
     logits[owner, side, pixel] = asked
-    return (logits[:, 1] - logits[:, 0]).transpose(1, 2)
+    return (logits[:, 1] - logits[:, 0]).transpose(1, 2).nan_to_num(0, 0, 0)
 
 
 def central_differences(rise: Tensor, ends: Tensor) -> Tensor:
@@ -120,7 +121,9 @@ class EstimatingTarget(Target):
 
             def ask(neighbours: Tensor, middle: Tensor) -> Tensor:
                 logits = near(neighbours, fresh[middle])
-                self._set_aside(neighbours, logits.argmax(dim=1), rows[fresh[middle]])
+                prediction, asked = predicted_classes(logits), rows[fresh[middle]]
+                self.findings.nonfinite.index_add_(0, asked, (prediction < 0).long())
+                self._set_aside(neighbours, prediction, asked)
                 return logits
 
             self.kept.put(identity[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh]))
@@ -134,9 +137,9 @@ class EstimatingTarget(Target):
 
     def _set_aside(self, images: Tensor, prediction: Tensor, rows: Tensor) -> None:
         """Keep the closest misclassified one of images (q, 1, 28, 28) for each of `rows` (q,)."""
-        misclassified = prediction != self.y[rows]
-        for row in rows[misclassified].unique():
-            mine = (misclassified & (rows == row)).nonzero().squeeze(1)
+        fooled = misclassified(prediction, self.y[rows])
+        for row in rows[fooled].unique():
+            mine = (fooled & (rows == row)).nonzero().squeeze(1)
             smallest, closest = distance(self.x[row, None], images[mine], self.norm).min(dim=0)
             if smallest < self.neighbour_distance[row]:
                 self.neighbour_distance[row] = smallest

@@ -58,7 +58,8 @@ def attack_images(
 
     progress: saved after each batch; an interrupted attack continues from it
     Returns the columns of a shard, (n, …) each: index, label, clean_prediction, adversarial_prediction, adversarial,
-            distance (0 if the clean image is misclassified, inf if the attack failed), queries, gradients
+            distance (0 if the clean image is misclassified or classified as neither class, inf if the attack failed),
+            queries, gradients, nonfinite
     """
     columns = progress.resume() if progress else {}
     batches = range(len(columns.get("index", ())), len(samples), settings.batch_size)
@@ -90,6 +91,7 @@ def _attack_batch(settings: AttackSettings, model: nn.Module, samples: Samples) 
         "distance": torch.zeros(len(x), dtype=torch.float64, device=x.device),
         "queries": torch.zeros_like(y),
         "gradients": torch.zeros_like(y),
+        "nonfinite": torch.zeros_like(y),
     }
     rows = (clean == y).nonzero().squeeze(1)
     if len(rows):
@@ -110,6 +112,7 @@ def _attack_batch(settings: AttackSettings, model: nn.Module, samples: Samples) 
         columns["distance"][rows] = confirmed.distance
         columns["queries"][rows] = target.queries
         columns["gradients"][rows] = target.gradients
+        columns["nonfinite"][rows] = target.findings.nonfinite
     return {name: values.cpu() for name, values in columns.items()}
 
 

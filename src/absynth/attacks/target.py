@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from absynth.attacks.best import BestAdversarial
 from absynth.errors import InputError
-from absynth.models.base import LatentSession, Session, input_threshold, start_session
+from absynth.models.base import (
+    LatentSession,
+    Session,
+    input_threshold,
+    misclassified,
+    predicted_classes,
+    start_session,
+)
 
 
 class Findings:
@@ -19,6 +26,7 @@ class Findings:
     recorded: those to be confirmed and recorded; the same object unless the model binarises its input: then the best
         after post-processing, which may come from a query that is far away itself
     queries, gradients (n,) int64: images asked for, and how many of them with a gradient
+    nonfinite (n,) int64: how many of them the model answered with logits that are not finite: neither class
     """
 
     def __init__(self, x: Tensor, norm: str, threshold: float | None):
@@ -26,6 +34,7 @@ class Findings:
         self.recorded = self.best if threshold is None else BestAdversarial(x, norm, threshold)
         self.queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.gradients = torch.zeros_like(self.queries)
+        self.nonfinite = torch.zeros_like(self.queries)
 
     @property
     def trackers(self) -> set[BestAdversarial]:
@@ -97,12 +106,20 @@ class Target(nn.Module):
             self.rows = before
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Logits (k · m, 10) of queries (k · m, 1, 28, 28); k blocks of the m active images."""
+        """Logits (k · m, 10) of queries (k · m, 1, 28, 28); k blocks of the m active images.
+
+        Where the model's are not finite, they are 1 for the label and 0 for all others, without gradient.
+        """
         rows, blocks = self.rows, self._blocks(queries)
         logits = self.session.logits(queries, rows.repeat(blocks))
         if logits.requires_grad:
             logits.register_hook(lambda gradient: self._count_gradients(rows, blocks))
-        self._count(queries.detach(), logits.detach().argmax(dim=1))
+        prediction = predicted_classes(logits.detach())
+        self._count(queries.detach(), prediction)
+        neither = prediction < 0
+        if neither.any():
+            label = torch.zeros_like(logits).scatter(1, self.y[rows.repeat(blocks), None], 1)
+            return torch.where(neither[:, None], label, logits)
         return logits
 
     @torch.no_grad()
@@ -118,7 +135,7 @@ class Target(nn.Module):
         y = self.y[self.rows]
         prediction, images = self.session.rival_reconstructions(queries, self.rows, y)
         self._count(queries, prediction)
-        return prediction != y, images
+        return misclassified(prediction, y), images
 
     def adversarial(self, queries: Tensor) -> Tensor:
         """Whether the model misclassifies queries (k · m, 1, 28, 28): (k · m,) bool."""
@@ -126,7 +143,7 @@ class Target(nn.Module):
         with torch.no_grad():
             prediction = self.session.predict(queries, rows)
             self._count(queries, prediction)
-        return prediction != self.y[rows]
+        return misclassified(prediction, self.y[rows])
 
     def recheck(self) -> Tensor:
         """Ask for the active images' best adversarials again; roll back those that are now correctly classified.
@@ -148,10 +165,13 @@ class Target(nn.Module):
         y = self.y[self.rows]
         for block, predicted in zip(queries.split(len(y)), prediction.split(len(y)), strict=True):
             for tracker in self.findings.trackers:
-                tracker.offer(self.rows, block, predicted != y)
+                tracker.offer(self.rows, block, misclassified(predicted, y))
 
     def _count(self, queries: Tensor, prediction: Tensor) -> None:
-        self.findings.queries[self.rows] += self._blocks(queries)
+        blocks = self._blocks(queries)
+        self.findings.queries[self.rows] += blocks
+        if len(prediction):
+            self.findings.nonfinite[self.rows] += (prediction < 0).view(blocks, -1).sum(dim=0)
         self.offer(queries, prediction)
 
     def _blocks(self, queries: Tensor) -> int:

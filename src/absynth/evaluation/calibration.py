@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from absynth.errors import InputError
+from absynth.models.base import predicted_classes
+
 TARGET_CONFIDENCE = 0.9
 _LARGEST = 600  # |αℓ|, so that η, which is of the order of e^{αℓ}, does not overflow
 _GRID = torch.linspace(0.90, 1.10, 81, dtype=torch.float64)  # candidates for each γ_c
@@ -86,20 +89,36 @@ def fit_gamma(logits: Tensor, labels: Tensor, passes: int = 3) -> list[float]:
 
 
 def calibrate(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """α and η for logits (n, C) of a calibration split, with the median confidence and the accuracy on it."""
-    alpha = fit_alpha(logits, labels)
-    eta = fit_eta(logits, alpha)
+    """α and η for logits (n, C) of a calibration split, with the median confidence and the accuracy on it.
+
+    Images whose logits are not all finite are left out of all but the accuracy, in which they are misclassified.
+
+    Returns `nonfinite`, the number of those images, too, where there are any
+    Raises InputError if no image is left.
+    """
+    finite = predicted_classes(logits) >= 0
+    left_out = int((~finite).sum())
+    if left_out == len(labels):
+        raise InputError(f"none of {left_out} calibration images has finite logits: α and η are undefined")
+    known = logits[finite]
+    alpha = fit_alpha(known, labels[finite])
+    eta = fit_eta(known, alpha)
     return {
         "alpha": alpha,
         "eta": eta,
-        "median_confidence": median_confidence(logits.double(), alpha, eta),
-        "accuracy": (logits.argmax(dim=1) == labels).double().mean().item(),
+        "median_confidence": median_confidence(known.double(), alpha, eta),
+        "accuracy": accuracy(logits, labels),
         "n": len(labels),
-    }
+    } | ({"nonfinite": left_out} if left_out else {})
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The share of correctly classified images, by logits (n, C); neither class is wrong."""
+    return (predicted_classes(logits) == labels).double().mean().item()
 
 
 def predict(model: torch.nn.Module, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
     """Logits (n, C), on the CPU, for images (n, 1, 28, 28), computed batch by batch."""
     parts: Sequence[Tensor] = images.split(batch_size)
     with torch.no_grad():
-        return torch.cat([model(part.to(device)).cpu() for part in parts])
+        return torch.cat([model(part.to(device, copy=True)).cpu() for part in parts])

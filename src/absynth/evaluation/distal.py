@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from absynth.evaluation.calibration import log_confidence
 from absynth.io.log import progress_bar
-from absynth.models.base import with_inference
+from absynth.models.base import predicted_classes, with_inference
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Goal:
     confidence: float
 
     def confidence_in(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """p(label|image) (n,) float64 for logits (n, C) and labels (n,)."""
-        return log_confidence(logits.double(), self.alpha, self.eta).gather(1, labels[:, None])[:, 0].exp()
+        """p(label|image) (n,) float64 for logits (n, C) and labels (n,); 0 where logits are not finite."""
+        found = log_confidence(logits.double(), self.alpha, self.eta).gather(1, labels[:, None])[:, 0].exp()
+        return torch.where(predicted_classes(logits) >= 0, found, 0)
 
     def objective(self, logits: Tensor, labels: Tensor) -> Tensor:
         """What ascents maximise: αℓ_y − log Σ_c (e^{αℓ_c} + η), which is log p(y|x) without the η in the numerator.
@@ -85,7 +86,7 @@ def ascend(
     rows = torch.arange(len(start), device=start.device)  # ascents that have not ended, (m,)
     for step in progress_bar(range(steps + 1), "steps"):
         x = image[rows].requires_grad_(True)
-        logits = fast(x)
+        logits = fast(x.clone())
         trace[rows, step] = goal.confidence_in(logits.detach(), labels[rows])
         ended = trace[rows, step] >= goal.confidence
         confirmed = _confidence(reference, image[rows[ended]], labels[rows[ended]], goal) >= goal.confidence
@@ -105,7 +106,7 @@ def _confidence(model: nn.Module, images: Tensor, labels: Tensor, goal: Goal) ->
     if not len(images):
         return torch.empty(0, dtype=torch.float64, device=images.device)
     with torch.no_grad():
-        return goal.confidence_in(model(images), labels)
+        return goal.confidence_in(model(images.clone()), labels)
 
 
 def _unit(gradient: Tensor) -> Tensor:

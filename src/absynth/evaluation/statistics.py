@@ -39,7 +39,9 @@ class AttackTotals:
 
     n: images attacked, those already misclassified left out; found: adversarials of them
     minima: how many of the adversarials are their image's best over all attacks
-    queries, gradients: summed over the images attacked; seconds: summed over jobs, on whatever devices they ran
+    queries, gradients: summed over the images attacked
+    nonfinite: queries answered with logits that are not finite
+    seconds: summed over jobs, on whatever devices they ran
     """
 
     attack: str
@@ -48,6 +50,7 @@ class AttackTotals:
     minima: int = 0
     queries: int = 0
     gradients: int = 0
+    nonfinite: int = 0
     seconds: float = 0.0
     devices: set[str] = field(default_factory=set)
 
@@ -60,7 +63,7 @@ class AttackTotals:
     ) -> None:
         """Include one shard, without keeping its columns.
 
-        columns: index, distance, queries and gradients of `absynth.io.records.SHARD`
+        columns: index, distance, queries, gradients and, if there is one, nonfinite of `absynth.io.records.SHARD`
         best_attacks: by index, the attack that found the image's best adversarial (see `absynth.io.records.MINIMAL`)
         """
         attacked = columns["distance"] > 0
@@ -71,6 +74,7 @@ class AttackTotals:
         )
         self.queries += int(columns["queries"][attacked].sum())
         self.gradients += int(columns["gradients"][attacked].sum())
+        self.nonfinite += int(columns["nonfinite"].sum()) if "nonfinite" in columns else 0
         self.seconds += seconds
         self.devices.add(device)
 
@@ -82,6 +86,7 @@ class AttackTotals:
             "minima": self.minima,
             "queries": self.queries / self.n if self.n else float("nan"),
             "gradients": self.gradients / self.n if self.n else float("nan"),
+            "nonfinite": self.nonfinite,
             "seconds": self.seconds,
             "device": " ".join(sorted(self.devices)),
         }

@@ -19,7 +19,7 @@ _DISTANCE_TOLERANCE = 1e-6  # relative
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]
-Logits = Callable[[Array], Array]  # images (n, 1, 28, 28) float32 to logits (n, classes)
+Logits = Callable[[Array], Array]  # copies of images (n, 1, 28, 28) float32 to logits (n, classes)
 Fault = tuple[int | None, str]  # the row, or None for the file as a whole, and what is wrong
 
 
@@ -99,15 +99,16 @@ def check_shard(columns: Columns, norm: str, clean: Clean, logits_of: Logits) ->
     logits = clean.logits.copy()
     if changed.any():
         logits[changed] = logits_of(stored[changed])
-    truths = {"clean_prediction": clean.logits, "adversarial_prediction": logits}
-    tied = {name: _tied(columns[name], truth) for name, truth in truths.items()}
+    asked = {"clean_prediction": clean.logits, "adversarial_prediction": logits}
+    tied = {name: _tied(columns[name], answer) for name, answer in asked.items()}
+    truths = {name: predicted(answer) for name, answer in asked.items()}
     checks = [
         Check(columns["label"] != clean.labels, "label {}, {} in the test split", (columns["label"], clean.labels)),
         *(
             Check(
-                (columns[name] != truth.argmax(axis=1)) & ~tied[name],
+                (columns[name] != truth) & ~tied[name],
                 f"{name} {{}}, the model says {{}}",
-                (columns[name], truth.argmax(axis=1)),
+                (columns[name], truth),
             )
             for name, truth in truths.items()
         ),
@@ -116,6 +117,10 @@ def check_shard(columns: Columns, norm: str, clean: Clean, logits_of: Logits) ->
             np.isfinite(distance) & (distance > 0) & (columns["adversarial_prediction"] == columns["label"]),
             "the adversarial is classified as {}, which is its label",
             (columns["adversarial_prediction"],),
+        ),
+        Check(
+            np.isfinite(distance) & (distance > 0) & (columns["adversarial_prediction"] < 0),
+            "the adversarial is classified as neither class: its logits are not finite",
         ),
     ]  # fmt: skip
     return Findings(n, int(changed.sum()), sum(int(ties.sum()) for ties in tied.values()), _faults(checks))
@@ -193,6 +198,11 @@ class MinimumCheck:
         return Findings(n, faults=_faults(checks))
 
 
+def predicted(logits: Array) -> Array:
+    """The class (n,) of the highest of logits (n, C); -1, neither class, where any of them is not finite."""
+    return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
+
+
 def measure(clean: Array, other: Array, norm: str) -> Array:
     """Distance (n,) of images (n, …) from others, in float64; l0 in changed pixels."""
     change = (other.astype(np.float64) - clean.astype(np.float64)).reshape(len(clean), -1)
@@ -210,11 +220,13 @@ def _check_index(index: Array, clean: Clean) -> Fault | None:
 
 def _tied(claimed: Array, logits: Array) -> Array:
     """Where (n,) bool the logit of the claimed class (n,) is not the highest (n, C) but practically equal."""
+    finite = np.asarray(np.isfinite(logits).all(axis=1))
+    logits = np.where(finite[:, None], logits, 0)
     highest, lowest = logits.max(axis=1), logits.min(axis=1)
     known = (claimed >= 0) & (claimed < logits.shape[1])
     score = np.take_along_axis(logits, np.where(known, claimed, 0)[:, None], axis=1)[:, 0]
     close = highest - score <= TIE * (highest - lowest)
-    return known & close & (claimed != logits.argmax(axis=1))
+    return finite & known & close & (claimed != logits.argmax(axis=1))
 
 
 def _faults(checks: Iterable[Check]) -> tuple[Fault, ...]:

@@ -19,10 +19,21 @@ _PIXELS = "intensity in [0, 1]"
 
 
 class Column:
-    """One dataset: its type, unit, the shape of one row (None where any length is allowed), and its axes."""
+    """One dataset: its type, unit, the shape of one row (None where any length is allowed), and its axes.
 
-    def __init__(self, dtype: str, unit: str, row: tuple[int | None, ...] = (), axes: str = "sample"):
-        self.dtype, self.unit, self.row, self.axes = dtype, unit, row, axes
+    optional: whether files may lack it
+    """
+
+    def __init__(
+        self,
+        dtype: str,
+        unit: str,
+        row: tuple[int | None, ...] = (),
+        axes: str = "sample",
+        *,
+        optional: bool = False,
+    ):
+        self.dtype, self.unit, self.row, self.axes, self.optional = dtype, unit, row, axes, optional
 
     def holds(self, shape: tuple[int, ...]) -> bool:
         """Whether a row may have this shape."""
@@ -40,6 +51,11 @@ SHARD = {
     "distance": Column("float64", "distance"),
     "queries": Column("int64", "images evaluated by the model"),
     "gradients": Column("int64", "images evaluated by the model with a gradient"),
+    "nonfinite": Column(
+        "int64",
+        "images that the model answered with logits that are not finite; only with `nonfinite: true`",
+        optional=True,
+    ),
 }
 MINIMAL = {
     "index": SHARD["index"],
@@ -92,6 +108,8 @@ def write_record(
         for key, value in {"format": FORMAT, **attributes}.items():
             file.attrs[key] = value
         for name, column in layout.items():
+            if column.optional and name not in columns:
+                continue
             if column.dtype == "str":
                 data = np.asarray(columns[name], dtype=object)
                 dataset = file.create_dataset(name, data=data, dtype=h5py.string_dtype(), track_times=False)
@@ -109,6 +127,7 @@ def read_record(
     """Read the columns and attributes of a file written by `write_record`.
 
     expected: attributes the file must have, say {"run": "mnist"}
+    Returns optional columns only where the file has them
     Raises InputError with the path, what was found and a remedy; a flipped bit is noticed.
     """
     try:
@@ -154,14 +173,14 @@ def _problem(
     for key, value in expected.items():
         if attributes.get(key) != value:
             return f"belongs to {key} {attributes.get(key)!r}, expected {value!r}"
-    missing = [name for name in layout if name not in columns]
+    missing = [name for name, column in layout.items() if name not in columns and not column.optional]
     if missing:
         return f"lacks the dataset {missing[0]!r}"
     if columns["index"].ndim != 1:
         return f"'index' has shape {columns['index'].shape}, expected (n,)"
     n = len(columns["index"])
-    for name, column in layout.items():
-        values = columns[name]
+    for name, values in columns.items():
+        column = layout[name]
         if values.shape[:1] != (n,) or not column.holds(values.shape[1:]):
             return f"{name!r} has shape {values.shape}, expected {(n, *column.row)}"
         if values.dtype != np.dtype("object" if column.dtype == "str" else column.dtype):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol, Self, cast, runtime_checkable
 
 import torch
+import torch._functorch.config
 from torch import Tensor, nn
 
 # Neighbours (q, 1, 28, 28) and the position of the query that each belongs to (q,), to logits (q, C).
@@ -81,20 +82,26 @@ class OffersSession(Protocol):
         ...
 
 
+def keep_for_gradients() -> None:
+    """Let what torch.compile made keep, from now on, what several gradients of one forward pass need."""
+    torch._functorch.config.donated_buffer = False
+
+
 class StatelessSession:
-    """The session of a model that offers none: every query is a call of the model."""
+    """The session of a model that offers none: every query is a call of the model, on a copy of the queries."""
 
     def __init__(self, model: nn.Module):
         self.model = model
+        keep_for_gradients()
 
     def logits(self, queries: Tensor, rows: Tensor) -> Tensor:
-        return self.model(queries)
+        return self.model(queries.clone())
 
     def predict(self, queries: Tensor, rows: Tensor) -> Tensor:
         return predict_labels(self.model, queries)
 
     def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
-        return lambda neighbours, _: self.model(neighbours)
+        return lambda neighbours, _: self.model(neighbours.clone())
 
     def drop_adversarials(self, rows: Tensor) -> None:
         pass
@@ -118,8 +125,24 @@ def input_threshold(model: nn.Module) -> float | None:
 
 
 def predict_labels(model: nn.Module, x: Tensor) -> Tensor:
-    """The classes (n,) int64 that a model gives images (n, 1, 28, 28)."""
+    """The classes (n,) int64 that a model gives images (n, 1, 28, 28), as `predicted_classes`.
+
+    The model is handed a copy, which it may change.
+    """
     if not len(x):
         return torch.empty(0, dtype=torch.int64, device=x.device)
     with torch.no_grad():
-        return cast(Tensor, model(x).argmax(dim=1))
+        return predicted_classes(model(x.clone()))
+
+
+def predicted_classes(logits: Tensor) -> Tensor:
+    """The class (n,) int64 of the highest of logits (n, C); -1, neither class, where any of them is not finite."""
+    classes = logits.argmax(dim=1)
+    if logits.sum().isfinite():  # then all are
+        return classes
+    return torch.where(logits.isfinite().all(dim=1), classes, -1)
+
+
+def misclassified(classes: Tensor, labels: Tensor) -> Tensor:
+    """Where (n,) bool predicted classes (n,) are others than the labels (n,); neither class is no other class."""
+    return (classes != labels) & (classes >= 0)

@@ -20,7 +20,13 @@ def check_images(x: Tensor) -> None:
     if low != low or high != high:
         raise InputError("images hold NaN")
     if low < 0 or high > 1:
-        raise InputError(f"images have pixels from {low:g} to {high:g}, allowed is [0, 1]")
+        raise InputError(f"images have pixels from {_shown(low)} to {_shown(high)}, allowed is [0, 1]")
+
+
+def _shown(value: float) -> str:
+    """A pixel in few digits, unless they would put it into [0, 1] where it is not."""
+    short = f"{value:g}"
+    return short if (0 <= float(short) <= 1) == (0 <= value <= 1) else repr(value)
 
 
 def check_latents(z: Tensor, n: int, n_classes: int, size: int) -> None:

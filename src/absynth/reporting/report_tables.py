@@ -68,6 +68,7 @@ def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> 
             Field("alpha", "α", "{:.4g}"),
             Field("eta", "η", "{:.4g}"),
             Field("median_confidence", "median confidence", "{:.2f}"),
+            Field("probe", "warnings of the probe"),
         ],
     )
 

@@ -49,6 +49,10 @@ class Outputs:
         """The calibration constants of all models."""
         return [self.path(f"models/{model}/calibration.json") for model in self.plan.models]
 
+    def probe(self, model: str) -> str:
+        """What the probe of a model found."""
+        return self.path(f"models/{model}/probe.json")
+
     @property
     def trained_vaes(self) -> str:
         """The folder, within the run, into which VAEs are trained; refined ones lie in models/abs."""

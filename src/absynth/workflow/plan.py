@@ -60,6 +60,8 @@ class Plan(Matrix):
         """What `absynth.models.building.build` needs to build a model of this run."""
         model = self.planned(name)
         options = {key: model.entry[key] for key in model.kind.options if key in model.entry}
+        if model.user_class:
+            options["name"] = name  # for messages
         if model.generative:
             options |= self.config["inference"]
         return {
@@ -69,6 +71,10 @@ class Plan(Matrix):
             "train": "data/train.h5" if model.kind.reads_training_images else None,
             "calibration": f"models/{name}/calibration.json" if model.kind.tuned else None,
         }
+
+    def probe_images(self, name: str) -> int:
+        """How many test images the probe asks a model about: few where an answer is costly."""
+        return 20 if self.planned(name).kind.latents else 100
 
     def substitute_spec(self, attack: str) -> dict[str, Any] | None:
         """The `model_spec` of the substitute for an attack that needs it, None for all others."""

@@ -34,5 +34,12 @@ class Inferred:
         return Inferred(self.latents[rows], self.images[rows])
 
     @staticmethod
+    def none(inputs: Tensor, n_classes: int, latent: int) -> "Inferred":
+        """What is inferred for no image: inputs (0, 784)."""
+        return Inferred(
+            inputs.new_zeros(0, n_classes, latent), inputs.new_zeros(0, n_classes, inputs.shape[1])
+        )
+
+    @staticmethod
     def cat(parts: Sequence["Inferred"]) -> "Inferred":
         return Inferred(torch.cat([p.latents for p in parts]), torch.cat([p.images for p in parts]))

@@ -104,6 +104,8 @@ class ABS(nn.Module):
         """
         check_images(x)
         inputs = self.preprocess(x).detach()
+        if not len(x):
+            return Inferred.none(inputs, self.decoders.n_classes, LATENT)
         if self.inference == "reference":
             return self.reference.infer(self.decoders, self.prototypes, inputs)
         return self.fast.infer(
@@ -130,6 +132,8 @@ class ABS(nn.Module):
         check_images(x)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
         inputs = self.preprocess(x).detach()
+        if not len(x):
+            return Inferred.none(inputs, self.decoders.n_classes, LATENT)
         return self.fast.refine(self.decoders, inputs, start, self.gamma, without, pairs, watch)
 
     def preprocess(self, x: Tensor) -> Tensor:

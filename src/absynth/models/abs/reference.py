@@ -24,9 +24,9 @@ class Reference:
 
     def infer(self, decoders: Decoders, prototypes: Prototypes, x: Tensor) -> Inferred:
         """x (n, 784) to the latents (n, C, 8) that it takes for the optimum of every class."""
-        return Inferred.cat(
-            [self._infer(decoders, part, prototypes.lowest(part).latents) for part in x.split(_BATCH)]
-        )
+        starts = [(part, prototypes.lowest(part).latents) for part in x.split(_BATCH)]
+        with torch.inference_mode(False):  # Adam needs gradients, even where the caller wants none ever
+            return Inferred.cat([self._infer(decoders, *map(_ordinary, start)) for start in starts])
 
     def _infer(self, decoders: Decoders, x: Tensor, start: Tensor) -> Inferred:
         n, c = start.shape[:2]
@@ -50,3 +50,8 @@ class Reference:
             latents=z.view(c, n, -1).transpose(0, 1),
             images=images.view(c, n, -1).transpose(0, 1),
         )
+
+
+def _ordinary(values: Tensor) -> Tensor:
+    """A tensor that may take part in gradients: one made in inference mode may not, but its copy may."""
+    return values.clone() if values.is_inference() else values

@@ -1,0 +1,188 @@
+"""The checks of a probe that refuse a model: InputError, in words that say what was seen and what to write."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from absynth.errors import InputError
+from absynth.models.custom import Custom, NonFiniteError, shown_error
+
+SAME = 1e-4  # answers that differ by no more, as a share of the range of the logits, differ by rounding
+SAME_IN_BATCH = {"cpu": 1e-3, "cuda": 1e-2}  # rounding differs more between batches of other sizes
+_ALONE = 3  # images that are asked one at a time
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that is probed, as the config knows it.
+
+    name: what messages call it; gradients, nonfinite: what its entry says
+    """
+
+    name: str
+    model: nn.Module
+    gradients: bool = True
+    nonfinite: bool = False
+
+    @property
+    def custom(self) -> Custom | None:
+        """The model as a user's own, if it is one."""
+        return self.model if isinstance(self.model, Custom) else None
+
+    def fault(self, message: str) -> InputError:
+        return InputError(f"probe: {self.name}: {message}")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Images (n, 1, 28, 28) that a model is asked about, with a name for each; the first are clean ones."""
+
+    images: Tensor
+    names: tuple[str, ...]
+
+
+def _named(subject: Subject, inputs: Inputs, error: NonFiniteError) -> InputError:
+    """The same fault, with the inputs at which it was seen."""
+    first = [inputs.names[row] for row in error.rows if row < len(inputs.names)]
+    more = f" and {len(first) - 1} more of {len(inputs.names)}" if len(first) > 1 else ""
+    images = f"{first[0] if first else 'an image'}{more}"
+    return NonFiniteError(f"probe: {subject.name}", error.what, error.rows, images)
+
+
+def _ask(subject: Subject, inputs: Inputs, images: Tensor) -> Tensor:
+    """Logits of images that are the first of the inputs, or all of them."""
+    try:
+        return subject.model(images.clone())
+    except NonFiniteError as error:
+        raise _named(subject, inputs, error) from None
+    except InputError as error:
+        raise subject.fault(str(error).removeprefix(subject.name).lstrip(": ")) from error
+
+
+def answers(subject: Subject, inputs: Inputs) -> Tensor:
+    """Logits of all inputs. Raises InputError if the model switches itself to training, or changes, meanwhile."""
+    before = {name: value.clone() for name, value in subject.model.state_dict().items()}
+    with torch.no_grad():
+        logits = _ask(subject, inputs, inputs.images)
+    training = [name for name, part in subject.model.named_modules() if part.training]
+    if training:
+        raise subject.fault(
+            f"switches itself to training mode when it is asked ({_own_name(training[0])}); "
+            "leave train() out of its forward: it is asked in evaluation mode"
+        )
+    for name, value in subject.model.state_dict().items():
+        if not torch.equal(before[name].nan_to_num(), value.nan_to_num()):
+            raise subject.fault(
+                f"changes itself when it is asked (its {_own_name(name)}); "
+                "keep parameters and buffers as they are in evaluation mode"
+            )
+    return logits
+
+
+def _own_name(name: str) -> str:
+    """What a user calls a part of a model: `Custom` holds the user's module as its `model`."""
+    return name.removeprefix("model").lstrip(".") or "the model"
+
+
+def _differ(one: Tensor, other: Tensor) -> float:
+    """The largest difference of logits (n, C), as a share of their range; inf where only one is not finite."""
+    finite = one.isfinite()
+    if not torch.equal(finite, other.isfinite()):
+        return torch.inf
+    one, other = one[finite].double(), other[finite].double()
+    if not len(one):
+        return 0.0
+    return ((one - other).abs().max() / (one.max() - one.min()).clamp_min(1e-30)).item()
+
+
+def check_repeats(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
+    """Refuse a model that gives the same images other answers when asked again."""
+    with torch.no_grad():
+        again = [_ask(subject, inputs, inputs.images) for _ in range(2)]
+    largest = max(_differ(logits, other) for other in again)
+    if largest > SAME:
+        raise subject.fault(
+            f"gives the same images other answers when it is asked again (logits differ by {largest:.2g} of their "
+            "range); models with random or remembered parts cannot be evaluated yet: take the noise out, "
+            "and call dropout with training=self.training"
+        )
+
+
+def check_batches(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
+    """Refuse a model whose answer for an image depends on the other images of its batch."""
+    n = len(inputs.images)
+    with torch.no_grad():
+        chosen = sorted({0, n // 3, n - 2})[:_ALONE]
+        alone = torch.cat([_ask(subject, inputs, inputs.images[i : i + 1]) for i in chosen])
+        half = _ask(subject, inputs, inputs.images[: n // 2])
+    largest = max(_differ(logits[chosen], alone), _differ(logits[: n // 2], half))
+    if largest > SAME_IN_BATCH[logits.device.type]:
+        raise subject.fault(
+            "answers otherwise for an image alone than for the same image in a batch "
+            f"(logits differ by {largest:.2g} of their range); make each image's answer its own: batch norm must "
+            "use its running statistics (track_running_stats=True), and nothing may be averaged over the batch"
+        )
+
+
+def check_modes(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
+    """Refuse a model that fails, or answers otherwise, where no gradient can be taken, or one may be."""
+    few = inputs.images[: len(inputs.images) // 2]
+    modes: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+        "torch.inference_mode()": torch.inference_mode,
+        "torch.enable_grad()": torch.enable_grad,
+    }
+    for name, mode in modes.items():
+        try:
+            with mode():
+                found = _ask(subject, inputs, few).detach().clone()
+        except InputError as error:
+            reason = str(error).removeprefix(f"probe: {subject.name}: ")
+            raise subject.fault(f"fails under {name}: {reason}") from error
+        largest = _differ(logits[: len(few)], found)
+        if largest > SAME_IN_BATCH[logits.device.type]:
+            raise subject.fault(
+                f"answers otherwise under {name} than under torch.no_grad() (logits differ by {largest:.2g} of their "
+                "range); let its answers not depend on whether gradients are asked for"
+            )
+
+
+def check_gradients(subject: Subject, inputs: Inputs, n_clean: int) -> list[str]:
+    """Refuse a model without gradients of its logits with respect to the images; warn where many are zero."""
+    declare = "or write gradients: false in its config entry, and attacks that need gradients leave it out"
+    x = inputs.images.clone().requires_grad_()
+    with torch.enable_grad():
+        logits = _ask(subject, inputs, x)
+        if not logits.requires_grad:
+            raise subject.fault(
+                "its logits have no gradient with respect to the images (detach, numpy or no_grad on the way); "
+                f"take that out, {declare}"
+            )
+        gradients = [_gradient(subject, inputs, logits, x, declare) for _ in range(2)]
+    used = gradients[0][:n_clean].flatten(1).any(dim=1)
+    if not used.any():
+        raise subject.fault(
+            "its gradient with respect to the images is zero for every image, as after a threshold, a rounding or a "
+            f"saturated softmax; return logits and pass gradients on, {declare}"
+        )
+    if used.double().mean() < 0.5:
+        return [f"its gradient is zero for {int((~used).sum())} of {len(used)} test images"]
+    return []
+
+
+def _gradient(subject: Subject, inputs: Inputs, logits: Tensor, x: Tensor, declare: str) -> Tensor:
+    """The gradient of each image's logits, weighted so that sums over classes do not vanish; may be asked again."""
+    weights = torch.linspace(-1, 1, logits.shape[1], device=x.device).square() + 1
+    values = torch.where(logits.isfinite(), logits, 0)
+    try:
+        (gradient,) = torch.autograd.grad((values * weights).sum(), x, retain_graph=True, allow_unused=True)
+    except NonFiniteError as error:
+        raise _named(subject, inputs, error) from None
+    except RuntimeError as error:
+        raise subject.fault(
+            f"its gradient with respect to the images fails ({shown_error(error)}); mend it, {declare}"
+        ) from error
+    return torch.zeros_like(x) if gradient is None else gradient

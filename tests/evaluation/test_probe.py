@@ -1,0 +1,203 @@
+"""The probe refuses models that cannot be evaluated, in words, and lets others pass."""
+
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+import torch
+import users_models
+from scripts.models import probe_model
+from users_models import (
+    IN_PLACE,
+    NO_GRADIENT,
+    NONFINITE,
+    NONFINITE_GRADIENTS,
+    OF_BATCH,
+    PREPARED,
+    RANDOM,
+    WRONG_ANSWERS,
+    ZERO_GRADIENT,
+    Plain,
+    drawn,
+    returning,
+)
+
+from absynth.data.split_files import write_split
+from absynth.errors import InputError
+from absynth.evaluation.probe import Probe, probe
+from absynth.evaluation.probe_checks import Subject
+from absynth.models.cnn import CNN
+from absynth.models.custom import Custom
+from absynth.models.nearest_neighbor import NearestNeighbor
+
+SOUND = ["Plain", "Binarises", "Masks", "Normalises", "Double", "Half", "Compiled"]
+
+
+def probed(kind, *, gradients: bool = True, nonfinite: bool = False) -> Probe:
+    model = Custom("mine (a.Net)", kind(), nonfinite=nonfinite).eval().requires_grad_(False)
+    return probe(Subject("mine (a.Net)", model, gradients), *drawn())
+
+
+def refused(kind, message: str, **options) -> None:
+    """The probe refuses the model in one line that begins with its name."""
+    with pytest.raises(InputError, match=rf"^probe: mine \(a\.Net\):? {message}") as caught:
+        probed(kind, **options)
+    assert str(caught.value).count("mine (a.Net)") == 1
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own, while it compiles
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_models_pass_without_a_word(name):
+    found = probed(getattr(users_models, name))
+    assert (found.accuracy, found.n, found.warnings) == (1, 30, [])
+
+
+def test_it_leaves_the_generator_and_the_images_alone():
+    x, y = drawn()
+    before, state = x.clone(), torch.random.get_rng_state()
+    model = Custom("mine", users_models.MasksInPlace()).eval().requires_grad_(False)
+    first = probe(Subject("mine", model), x, y)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(x, before)
+    assert probe(Subject("mine", model), x, y) == first
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in IN_PLACE])
+def test_a_model_that_changes_its_input_is_warned_of(kind):
+    assert "changes the images that it is handed in place" in probed(kind).warnings[0]
+
+
+@pytest.mark.parametrize("name", WRONG_ANSWERS)
+def test_answers_that_are_no_logits(name):
+    change, message = WRONG_ANSWERS[name]
+    sizes = message.replace(r"\(2", r"\(35").replace(r"\(10, 2\)", r"\(10, 35\)")
+    refused(returning(change), sizes)
+
+
+@pytest.mark.parametrize("kind", NONFINITE)
+def test_answers_that_are_not_finite_name_the_input(kind):
+    refused(kind, "its logits are not finite for the white image; .* nonfinite: true")
+    found = probed(kind, nonfinite=True)
+    assert found.accuracy == 1
+    assert found.warnings == ["answers 1 of 35 images with logits that are not finite, as the white image"]
+
+
+def test_division_by_the_deviation_of_a_uniform_image():
+    refused(users_models.DividesByDeviation, "its logits are not finite for the black image and 2 more of 35")
+
+
+@pytest.mark.parametrize("kind", NONFINITE_GRADIENTS)
+def test_gradients_that_are_not_finite(kind):
+    refused(
+        kind, "its gradients are not finite for (test image 0|the black image).* such gradients count as 0"
+    )
+
+
+@pytest.mark.parametrize("kind", RANDOM)
+def test_a_model_that_answers_at_random(kind):
+    refused(kind, "gives the same images other answers when it is asked again .*cannot be evaluated yet")
+
+
+@pytest.mark.parametrize(("name", "part"), [("TrainsWhenAsked", "the model"), ("TrainsItsNorm", "norm")])
+def test_a_model_that_trains_when_asked(name, part):
+    refused(getattr(users_models, name), rf"switches itself to training mode when it is asked \({part}\)")
+
+
+def test_a_model_that_changes_itself_when_asked():
+    refused(users_models.UpdatesItsBuffer, r"changes itself when it is asked \(its asked\)")
+
+
+@pytest.mark.parametrize("kind", OF_BATCH)
+def test_an_answer_that_depends_on_the_batch(kind):
+    refused(kind, "answers otherwise for an image alone than for the same image in a batch")
+
+
+@pytest.mark.parametrize("kind", ZERO_GRADIENT)
+def test_a_gradient_of_zero_must_be_declared(kind):
+    refused(kind, "its gradient with respect to the images is zero for every image.* gradients: false")
+    assert probed(kind, gradients=False).accuracy == 1
+
+
+@pytest.mark.parametrize("kind", NO_GRADIENT)
+def test_a_gradient_that_is_not_there_must_be_declared(kind):
+    refused(kind, "its logits have no gradient with respect to the images.* gradients: false")
+    assert probed(kind, gradients=False).accuracy == 1
+
+
+def test_a_gradient_that_is_zero_for_most_images_is_warned_of():
+    class Flat(Plain):
+        def finish(self, logits, x):
+            return torch.where(torch.arange(10)[logits.argmax(dim=1)][:, None] > 2, logits.detach(), logits)
+
+    assert probed(Flat).warnings == ["its gradient is zero for 21 of 30 test images"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Fails", r"its forward pass fails \(KeyError: 'scale', users_models\.py line \d+\)"),
+        ("FailsOnSmallBatches", r"its forward pass fails \(IndexError: .*, users_models\.py line \d+\)"),
+        (
+            "TakesGradientsItself",
+            r"its forward pass fails \(RuntimeError: element 0 of tensors does not require grad",
+        ),
+        (
+            "AnswersOtherwiseWithGradients",
+            r"answers otherwise under torch\.enable_grad\(\) than under torch\.no_grad",
+        ),
+    ],
+)
+def test_a_forward_pass_that_fails_or_differs_in_some_mode(name, message):
+    refused(getattr(users_models, name), message)
+
+
+@pytest.mark.parametrize("kind", PREPARED)
+def test_images_as_the_model_expects_them_are_hinted_at(kind):
+    warnings = probed(kind).warnings
+    assert any("near chance" in warning for warning in warnings)
+    assert re.search(
+        rf"classifies \d+% of the images correctly {PREPARED[kind]}, but \d+% as they are: ", warnings[-1]
+    )
+
+
+def test_models_of_the_library_pass():
+    x, y = drawn()
+    torch.manual_seed(0)
+    neighbor = NearestNeighbor(x.flatten(1), y).eval()
+    found = probe(Subject("nearest_neighbor", neighbor), x, y)
+    assert (found.accuracy, found.warnings) == (1, [])
+    untrained = probe(Subject("cnn", CNN().eval().requires_grad_(False)), x, y)
+    assert "near chance" in untrained.warnings[0]
+
+
+def test_the_file_of_a_probe_stays_as_it_is(tmp_path):
+    x, y = drawn(40)
+    write_split(
+        tmp_path / "test.h5",
+        (x[:, 0] * 255).round().to(torch.uint8).numpy(),
+        y.numpy().astype(np.uint8),
+        "toy",
+        "test",
+    )
+    torch.save(users_models.MasksInPlace().state_dict(), tmp_path / "net.pt")
+    options = {"class": "users_models.MasksInPlace", "weights": str(tmp_path / "net.pt")}
+    spec = {"builder": "absynth.models.custom:build_custom", "options": options, "weights": []}
+    written = []
+    for _ in range(2):
+        began = time.monotonic()
+        probe_model.main(
+            images=tmp_path / "test.h5", output=tmp_path / "probe.json", folder=tmp_path, spec=spec, name="mine",
+            gradients=True, n=100, device=torch.device("cpu"),
+        )  # fmt: skip
+        assert time.monotonic() - began < 5
+        written.append((tmp_path / "probe.json").read_bytes())
+    assert written[0] == written[1]
+    content = json.loads(written[0])
+    assert (content["model"], content["accuracy"], content["n"], len(content["warnings"])) == (
+        "mine",
+        1,
+        40,
+        1,
+    )
