@@ -71,7 +71,7 @@ def parse_config(text: str, name: str, kind: type[yaml.SafeLoader] = yaml.SafeLo
         node = loader.get_single_node()
         if node is None:
             return None
-        _check(node, name, ())
+        _check(node, name, (), set())
         return loader.construct_document(node)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-99-99
         raise InputError(f"{name}{_line_of(error)}: not valid YAML ({_problem(error, text)})") from None
@@ -172,19 +172,26 @@ def _mapping(pairs: Sequence[tuple[str, Any]], name: str) -> dict[str, Any]:
     return found
 
 
-def _check(node: yaml.Node, name: str, path: tuple[yaml.Node, ...]) -> None:
-    """Refuse what YAML reads otherwise than it looks, below a node; `path` are the nodes that it is in."""
-    if any(node is above for above in path):
+def _check(node: yaml.Node, name: str, above: tuple[yaml.Node, ...], checked: set[int]) -> None:
+    """Refuse what YAML reads otherwise than it looks, below a node.
+
+    above: the nodes that it is in; checked: ids of those that need no second look, as aliases name them again
+    """
+    if any(node is other for other in above):
         raise InputError(f"{name}, line {node.start_mark.line + 1}: an anchor that holds an alias of itself")
+    if id(node) in checked:
+        return
+    parts: list[yaml.Node] = []
     if isinstance(node, yaml.ScalarNode):
         _check_number(node, name)
     elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check(item, name, (*path, node))
+        parts = node.value
     elif isinstance(node, yaml.MappingNode):
         _check_keys(node, name)
-        for _, value in node.value:
-            _check(value, name, (*path, node))
+        parts = [value for _, value in node.value]
+    for part in parts:
+        _check(part, name, (*above, node), checked)
+    checked.add(id(node))
 
 
 def _check_keys(node: yaml.MappingNode, name: str) -> None:
