@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from absynth.data.order import arrange, lacking_classes
 from absynth.data.sources import find_dataset
 from absynth.data.split_files import write_split
 from absynth.data.splits import load_dataset, split_calibration
@@ -22,33 +23,45 @@ def main(
     data_dir: str | os.PathLike[str] | None,
     cache: str | os.PathLike[str],
     n_calibration: int,
+    image_order: str = "auto",
+    seed: int = 0,
+    n_samples: int | None = None,
 ) -> None:
     """Write the splits of `dataset` to the paths `train`, `calibration` and `test`.
 
     description: the config's own entry for `dataset`, None for one of `absynth.data.sources.DATASETS`
     data_dir: a folder searched before any download; cache: the folder that downloads are written to
     n_calibration: how many training images, the last ones, are kept for calibration
+    image_order, seed: the order of training and test images, as `absynth.data.order.arrange` has it
+    n_samples: how many test images are attacked, the first ones; to warn of classes that they lack
     Raises InputError for what `load_dataset` and `split_calibration` refuse.
     """
-    train_images, train_labels, test_images, test_labels = load_dataset(
-        find_dataset(dataset, description), data_dir, cache
-    )
+    loaded = load_dataset(find_dataset(dataset, description), data_dir, cache)
+    known, known_labels, known_index = arrange(*loaded[:2], image_order, seed, f"{dataset} train")
+    test_images, test_labels, test_index = arrange(*loaded[2:], image_order, seed, f"{dataset} test")
     train_images, train_labels, calibration_images, calibration_labels = split_calibration(
-        train_images, train_labels, n_calibration
+        known, known_labels, n_calibration
     )
-    for split, path, images, labels in (
-        ("train", train, train_images, train_labels),
-        ("calibration", calibration, calibration_images, calibration_labels),
-        ("test", test, test_images, test_labels),
+    n_train = len(train_labels)
+    indices = (None, None) if known_index is None else (known_index[:n_train], known_index[n_train:])
+    for split, path, images, labels, index in (
+        ("train", train, train_images, train_labels, indices[0]),
+        ("calibration", calibration, calibration_images, calibration_labels, indices[1]),
+        ("test", test, test_images, test_labels, test_index),
     ):
-        write_split(path, images, labels, dataset, split)
+        write_split(path, images, labels, dataset, split, index)
         counts = np.bincount(labels, minlength=10)
         LOGGER.info(
             "%s %s: %d images, by class %s, in %s", dataset, split, len(labels), counts.tolist(), path
         )
+    lacking = lacking_classes(test_labels[:n_samples], test_labels) if n_samples else None
+    if lacking:
+        LOGGER.warning("%s test: %s", dataset, lacking)
 
 
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    main(**dict(job.output.items()), **dict(job.params.items()))
+    # Only for a warning: as a parameter, another number of images would train every model again.
+    n_samples = job.config.get("n_samples")
+    main(**dict(job.output.items()), **dict(job.params.items()), n_samples=n_samples)

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from absynth.data.idx import N_CLASSES
+from absynth.data.order import lacking_classes
 from absynth.io.atomic import write_text
-from absynth.io.log import start_log
+from absynth.io.log import LOGGER, start_log
 from absynth.io.records import SHARD, read_record
 from absynth.workflow.provenance import provenance
 
@@ -19,11 +23,19 @@ def main(
     output: str | os.PathLike[str],
     config: Mapping[str, Any],
 ) -> None:
-    """Write settings, versions, hardware and the dates of the first and the last of the files given as JSON."""
-    layout = {"index": SHARD["index"]}
-    attributes = (read_record(path, layout, {"run": config["run"]})[1] for path in shards)
+    """Write settings, versions, hardware, classes without an attacked image and the dates of the files as JSON."""
+    layout = {name: SHARD[name] for name in ("index", "label")}
+    records = [read_record(path, layout, {"run": config["run"]}) for path in shards]
     times = [Path(path).stat().st_mtime for path in [*shards, *calibrations]]
-    write_text(output, json.dumps(provenance(config, attributes, times), indent=2, ensure_ascii=False) + "\n")
+    about = provenance(config, (attributes for _, attributes in records), times)
+    labels = dict(
+        pair for columns, _ in records for pair in zip(columns["index"], columns["label"], strict=True)
+    )
+    attacked = np.array(list(labels.values()), np.int64)
+    about["lacking_classes"] = lacking_classes(attacked, np.arange(N_CLASSES)) if labels else None
+    if about["lacking_classes"]:
+        LOGGER.warning("%s", about["lacking_classes"])
+    write_text(output, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 
 
 if "snakemake" in globals():

@@ -56,6 +56,7 @@ def main(
         tables=filled,
         versions=about["versions"],
         machine=machine(about),
+        lacking_classes=about.get("lacking_classes"),
     )
     write_text(report, page)
 

@@ -1,6 +1,7 @@
 """Splits: the data sets as arrays, the calibration split, and the HDF5 files that the rest of a run reads."""
 
 import gzip
+import logging
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from scripts.data import prepare_data
 
 from absynth import __version__
 from absynth.data import split_files
-from absynth.data.sources import DATASETS, ROLES, find_dataset
+from absynth.data.sources import DATASETS, ROLES, dataset_from_config, find_dataset
 from absynth.data.split_files import read_split, write_split
 from absynth.data.splits import load_dataset, resize_digits, split_calibration
 from absynth.errors import InputError
@@ -297,6 +298,82 @@ def test_prepare_data_writes_the_three_splits(tmp_path):
     assert len(read_split(paths["test"])[1]) == 20
     with h5py.File(paths["calibration"]) as file:
         assert (file.attrs["dataset"], file.attrs["split"]) == ("mine", "calibration")
+
+
+def sorted_set(folder: Path) -> dict:
+    """A data set whose images are sorted by class, 20 of each in training and 10 in test; the description of it."""
+    description = describe(folder)
+    for role, of_each in (("train", 20), ("test", 10)):
+        labels = np.repeat(np.arange(10, dtype=np.uint8), of_each)
+        images = np.full((len(labels), 28, 28), 200, np.uint8)
+        images[:, 0, 0] = np.arange(len(labels))
+        write_idx(folder / description["files"][f"{role}_images"]["name"], images)
+        write_idx(folder / description["files"][f"{role}_labels"]["name"], labels)
+    return description | {"n_test": 100}
+
+
+@pytest.fixture
+def prepared(tmp_path, caplog, monkeypatch):
+    """Prepare the sorted data set; the labels of each split, and what was said."""
+    monkeypatch.setattr(logging.getLogger("absynth"), "propagate", True)
+
+    def prepared(n_samples=8, **options):
+        paths = {split: tmp_path / f"{split}.h5" for split in ("train", "calibration", "test")}
+        caplog.clear()
+        prepare_data.main(
+            **paths, dataset="mine", description=sorted_set(tmp_path), data_dir=str(tmp_path),
+            cache=str(tmp_path / "cache"), n_calibration=40, n_samples=n_samples, **options,
+        )  # fmt: skip
+        said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        said = [message for message in said if message.startswith("mine ")]
+        return paths, {split: read_split(path)[1] for split, path in paths.items()}, said
+
+    return prepared
+
+
+def test_images_sorted_by_class_are_drawn_at_random_with_the_seed(prepared):
+    paths, labels, said = prepared(n_samples=60, seed=1)
+    assert len(set(labels["test"][:60])) == len(set(labels["calibration"])) == 10
+    assert said == [
+        f"mine {part}: the order of the labels is far from random; images are drawn at random with seed 1"
+        for part in ("train", "test")
+    ]
+    positions = []
+    for split, images_in_all in (("train", 200), ("calibration", 200), ("test", 100)):
+        with h5py.File(paths[split]) as file:
+            index = file["source_index"][:]
+            np.testing.assert_array_equal(file["images"][:, 0, 0, 0], index)
+            np.testing.assert_array_equal(file["labels"][:], index * 10 // images_in_all)
+            positions.append(index)
+    assert sorted(np.concatenate(positions[:2])) == list(range(200))
+    again = prepared(n_samples=60, seed=1)[1]
+    np.testing.assert_array_equal(again["test"], labels["test"])
+    assert (prepared(n_samples=60, seed=2)[1]["test"] != labels["test"]).any()
+
+
+def test_images_sorted_by_class_are_kept_so_where_that_is_asked_for(prepared):
+    with pytest.raises(InputError, match="leaves no training image of class 8, 9"):
+        prepared(image_order="file")
+
+
+def test_a_run_whose_images_lack_classes_says_so(prepared):
+    _, labels, said = prepared(n_samples=3, image_order="random", seed=0)
+    lacking = sorted(set(range(10)) - set(labels["test"][:3]))
+    assert said[-1] == (
+        f"mine test: the 3 images attacked hold none of classes {', '.join(map(str, lacking))}"
+    )
+
+
+@pytest.mark.parametrize("scale", [0, 1])
+def test_bytes_of_zero_and_one_are_no_images(tmp_path, scale):
+    """A float image in [0, 1] that was cast to uint8, as it happens."""
+    description = describe(tmp_path)
+    images = (np.random.default_rng(0).random((20, 28, 28)) > 0.5).astype(np.uint8) * scale
+    write_idx(tmp_path / description["files"]["test_images"]["name"], images)
+    with pytest.raises(
+        InputError, match=r"^mine test: images hold only 0.*, and as uint8 black is 0 and white 255"
+    ):
+        load_dataset(dataset_from_config("mine", description), tmp_path, tmp_path / "cache")
 
 
 def test_prepare_data_does_without_torch():

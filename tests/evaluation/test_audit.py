@@ -2,9 +2,12 @@
 
 import csv
 import logging
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scripts.tables import audit_attacks as script
 
 from absynth.attacks.registry import ATTACKS
@@ -90,7 +93,55 @@ def test_finding_says_what_was_compared():
     outcomes = {"step": outcome(0, 1, 2, 3), "iterated": outcome(0, 1, 3, INF)}
     (found,) = audit(outcomes, ROLES, LIMITS)
     assert (found.value, found.other_value, found.share) == (2.0, 1.5, pytest.approx(2 / 3))
-    assert "median 2 against 1.5, larger distances on 67% of the images" in found.message
+    assert found.message == (
+        "iterated is weaker than step: its median is 2, larger than 1.5, on 2 of 3 images by more than 5%; "
+        "too few steps, or steps of the wrong size"
+    )
+
+
+def test_finding_by_samples_alone_says_that_its_median_is_the_smaller_one():
+    outcomes = {"step": outcome(1, 1, 3, 3, 3), "iterated": outcome(2, 2, 2, 2, 2)}
+    (found,) = audit(outcomes, ROLES, LIMITS)
+    assert found.message.startswith(
+        "iterated is weaker than step on 2 of 5 images by more than 5%, though its median is 2, smaller than 3; "
+    )
+
+
+DISTANCE = st.sampled_from([0, 1, 1.00001, 1.04, 1.06, 2, 2.5, INF]) | st.floats(0, 9)
+PAIRS = st.lists(st.tuples(DISTANCE, DISTANCE), min_size=1, max_size=9)
+RELATIONS = {"larger than": float.__gt__, "smaller than": float.__lt__, "equal to": float.__eq__}
+STATEMENT = re.compile(
+    r"is weaker than .+?(?P<medians>:| on .* (?:though|while)) its median is (?P<value>[\w.+-]+), "
+    r"(?P<relation>larger than|smaller than|equal to) (?P<other>[\w.+-]+?)[,;] "
+)
+COUNT = re.compile(r"on (\d+) of (\d+) images by more than ([\d.e+-]+)%")
+
+
+@given(PAIRS, st.sampled_from([0, 0.05, 0.5]), st.sampled_from([0, 0.25, 1]))
+def test_what_a_finding_says_follows_from_the_numbers_that_it_shows(pairs, tolerance, share):
+    step, iterated = np.array(pairs, float).T
+    outcomes = {"step": outcome(*step), "iterated": outcome(*iterated)}
+    for found in audit(outcomes, ROLES, Limits(tolerance, share, failures=0)):
+        if found.check == "iteration":
+            said = STATEMENT.search(found.message)
+            value, other = float(said["value"]), float(said["other"])
+            assert RELATIONS[said["relation"]](value, other), found.message
+            assert ("though" in said["medians"]) == (said["relation"] == "smaller than")
+            count, n, shown = COUNT.search(found.message).groups()
+            assert 0 < int(count) <= int(n) == (iterated > 0).sum()
+            assert float(shown) == pytest.approx(100 * tolerance)
+            assert int(count) == (iterated > (1 + tolerance) * step).sum()
+            assert (said["medians"] == ":") == (found.value > (1 + tolerance) * found.other_value)
+        elif found.check == "vanishing":
+            count, n = map(int, re.search(r"(\d+) of (\d+) images", found.message).groups())
+            assert 0 < count == np.isinf(outcomes[found.attack].distance).sum() <= n
+
+
+def test_an_attack_that_found_nothing_has_the_median_of_its_distances():
+    outcomes = {"noise": outcome(0, 0, 0, INF)}
+    (found,) = audit(outcomes, ROLES, LIMITS)
+    assert (found.check, found.value) == ("success", 0)
+    assert found.message == "noise: no adversarial of any of 1 images"
 
 
 def test_gradients_do_not_vanish_for_an_attack_that_used_none():

@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from datetime import date
 
 import pytest
 from configs import OWN, ROOT, SCHEMAS, overlaid, plan, shipped
@@ -73,7 +74,21 @@ BAD = [
         "attacks.bim.step: unknown; did you mean steps? allowed are ",
     ),
     ({"substitute": {"epoch": 5}}, "substitute.epoch: unknown; did you mean epochs? allowed are "),
-    ({"n_samples": "50"}, "n_samples: found '50', allowed is a value of type integer"),
+    (
+        {"n_samples": "50"},
+        "n_samples: found '50', allowed is a value of type integer; write 50, which YAML does not take for text",
+    ),
+    ({"n_samples": "5e1"}, "n_samples: found '5e1', allowed is a value of type integer"),
+    ({"norms": "l2"}, "norms: found 'l2', allowed is a value of type array; write a list, [l2]"),
+    ({"run": False}, "run: found False, allowed is a value of type string; put it in quotes"),
+    (
+        {"run": date(2024, 1, 2)},
+        "run: found datetime.date(2024, 1, 2), allowed is a value of type string; put",
+    ),
+    (
+        {"vae": {"kl_start": "1e1"}},
+        "vae.kl_start: found '1e1', allowed is a value of type number; write 10.0, which YAML does not",
+    ),
     ({"n_samples": 50.0}, "n_samples: found 50.0, allowed is a value of type integer"),
     ({"n_samples": True}, "n_samples: found True, allowed is a value of type integer"),
     ({"n_samples": 0}, "n_samples: found 0, allowed is 1 or more"),

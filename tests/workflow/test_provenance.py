@@ -57,6 +57,7 @@ def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
     )
     assert found["versions"]["torch"] == "1.2.3, 1.2.4"
     assert found["versions"]["absynth"] == "9.8.7"
+    assert found["lacking_classes"] == "the 1 images attacked hold none of classes 1, 2, 3, 4, 5, 6, 7, 8, 9"
     assert {"Python", "numpy", "snakemake"} <= found["versions"].keys()
     assert found["hardware"]["devices"] == ["cpu"]
     assert found["hardware"]["gpus"] == []

@@ -4,26 +4,45 @@ import os
 import sys
 from pathlib import Path
 
-BASE = Path(workflow.basedir)
+BASE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+if not BASE.is_dir():
+    raise SystemExit(f"{BASE}: no folder of this machine; clone the project and use its Snakefile")
 sys.path.insert(0, str(BASE / "src"))
 
 from absynth.errors import InputError
 from absynth.reporting.contents import FIGURES, SECTIONS
+from absynth.workflow.config_files import read_config
 from absynth.workflow.environment import share_library, share_working_directory
 from absynth.workflow.imports import Code
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
+from absynth.workflow.run_config import check_start, settle_config
 from absynth.workflow.scheduling import drop_default_rate_limit
 
 share_library(BASE / "src")
 share_working_directory()
 
+# The config of the working directory, else that of the project.
+CONFIG = "config/config.yaml" if Path("config/config.yaml").exists() else str(BASE / "config" / "config.yaml")
+MODULE = not workflow.modifier.is_main_snakefile()
+
 try:
+    check_start(workflow, sys.argv)
+    read_config(CONFIG)  # before Snakemake does, whose messages do not name the file
+except InputError as error:
+    raise SystemExit(str(error)) from None  # a WorkflowError would add where in this file it was raised
+
+
+configfile: CONFIG
+
+
+try:
+    settle_config(config, workflow, module=MODULE)
     PLAN = Plan(config, BASE / "workflow" / "schemas")
     CODE = Code(PLAN, BASE)
     CODE.check()
 except InputError as error:
-    raise SystemExit(str(error)) from None  # a WorkflowError would add where in this file it was raised
+    raise SystemExit(str(error)) from None
 
 OUTPUTS = Outputs(PLAN)
 run, code, planned = OUTPUTS.path, CODE.behind, PLAN.planned

@@ -18,5 +18,7 @@ rule prepare_data:
         data_dir=config["data_dir"],
         cache="results/downloads",
         n_calibration=config["n_calibration"],
+        image_order=config["image_order"],
+        seed=config["seed"],
     script:
         "../../scripts/data/prepare_data.py"

@@ -104,3 +104,12 @@ def check_pair(images: Bytes, labels: Bytes, name: str) -> None:
     if labels.min() < 0 or labels.max() >= N_CLASSES:
         wrong = labels.max() if labels.max() >= N_CLASSES else labels.min()
         raise InputError(f"{name}: label {wrong} found; 0 to {N_CLASSES - 1} are allowed")
+
+
+def check_intensities(images: Bytes, name: str) -> None:
+    """Raise `InputError`, naming `name`, for images of 0 and 1 alone: pixels of [0, 1] that were cast to uint8."""
+    if images.max() <= 1:
+        raise InputError(
+            f"{name}: images hold only {' and '.join(map(str, np.unique(images)))}, and as uint8 black is 0 and "
+            "white 255; multiply pixels of [0, 1] by 255 and round them before they become uint8"
+        )

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,8 +16,8 @@ from absynth.io.integrity import check_seal, sealed_hdf5
 Bytes = npt.NDArray[np.uint8]
 
 _CHUNK = 256  # images per chunk: a shard of test images reads few, a training reads all
-_AXES = {"images": "sample,channel,row,column", "labels": "sample"}
-_UNITS = {"images": "intensity / 255", "labels": "class"}
+_AXES = {"images": "sample,channel,row,column", "labels": "sample", "source_index": "sample"}
+_UNITS = {"images": "intensity / 255", "labels": "class", "source_index": "position in the data set"}
 _REMEDY = "delete it and rerun the rule prepare_data"
 
 
@@ -26,13 +27,20 @@ def write_split(
     labels: Bytes,
     dataset: str,
     split: str,
+    source_index: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Write `images` (n, 28, 28) uint8 and `labels` (n,) uint8 as one HDF5 file, `images` as (n, 1, 28, 28).
 
+    source_index: the images' positions in the data set (n,), written unless they are in its order
     The same arguments give the same bytes. Raises `InputError` if images and labels do not belong together.
     """
     check_pair(images, labels, f"{dataset} {split}")
-    arrays = {"images": images[:, None].astype(np.uint8), "labels": labels.astype(np.uint8)}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "images": images[:, None].astype(np.uint8),
+        "labels": labels.astype(np.uint8),
+    }
+    if source_index is not None:
+        arrays["source_index"] = source_index.astype(np.int64)
     with sealed_hdf5(path) as file:
         file.attrs.update({"dataset": dataset, "split": split, "absynth": __version__})
         for name, array in arrays.items():

@@ -64,9 +64,18 @@ class Outcome:
         return self.distance > 0
 
     @property
+    def n_failed(self) -> int:
+        """How many samples are without an adversarial."""
+        return int(np.isinf(self.distance).sum())
+
+    @property
     def failed(self) -> float:
         """The share of the attacked samples without an adversarial, 0 if none was attacked."""
-        return float(np.isinf(self.distance).sum() / max(1, self.attacked.sum()))
+        return self.n_failed / max(1, int(self.attacked.sum()))
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.distance))
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def weak_iterations(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limit
             if other in outcomes:
                 yield from _weaker(
                     "iteration", name, outcomes[name].distance, other, outcomes[other].distance, limits,
-                    "a single step of it does better: too few steps, or steps of the wrong size",
+                    "too few steps, or steps of the wrong size",
                 )  # fmt: skip
 
 
@@ -115,7 +124,7 @@ def masked_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limi
         if name is not None and name in outcomes:
             yield from _weaker(
                 "masking", name, outcomes[name].distance, other, outcomes[other].distance, limits,
-                "estimated gradients do better than exact ones: the model may mask its gradients",
+                "the second estimates its gradients: the model may mask the exact ones",
             )  # fmt: skip
 
 
@@ -125,10 +134,10 @@ def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits
     if not all(groups):
         return
     by, without = (np.min([outcomes[name].distance for name in group], axis=0) for group in groups)
-    best = min(groups[1], key=lambda name: float(np.median(outcomes[name].distance)))
+    best = min(groups[1], key=lambda name: outcomes[name].median)
     yield from _weaker(
         "gradients", WITH, by, WITHOUT, without, limits,
-        f"the best of these is {best}: too few steps, or gradients of no use",
+        f"too few steps, or gradients of no use; the best attack without them is {best}",
     )  # fmt: skip
 
 
@@ -136,17 +145,17 @@ def no_success(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) ->
     """Attacks that find nothing at all."""
     for name, outcome in outcomes.items():
         if outcome.failed == 1:
-            message = f"{name}: no adversarial of {outcome.attacked.sum()} images, at any distance"
-            yield Finding("success", name, "", np.inf, "", 1.0, message)
+            message = f"{name}: no adversarial of any of {outcome.n_failed} images"
+            yield Finding("success", name, "", outcome.median, "", 1.0, message)
 
 
 def vanishing_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
     """Attacks that used gradients and yet failed on many samples."""
     for name, outcome in outcomes.items():
         if roles[name].gradients and outcome.gradients.any() and outcome.failed > limits.failures:
-            message = f"{name}: no adversarial of {outcome.failed:.0%} of the images: gradients may vanish"
-            median = float(np.median(outcome.distance))
-            yield Finding("vanishing", name, "", median, "", outcome.failed, message)
+            images = f"{outcome.n_failed} of {outcome.attacked.sum()} images"
+            message = f"{name}: no adversarial of {images}: gradients may vanish"
+            yield Finding("vanishing", name, "", outcome.median, "", outcome.failed, message)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -170,13 +179,25 @@ def _weaker(
     """A finding if distances `weak` (n,) exceed `strong` (n,) by their medians, or on too many samples."""
     medians = float(np.median(weak)), float(np.median(strong))
     worse = weak > (1 + limits.tolerance) * strong  # never where both are inf, (n,)
-    share = float(worse.sum() / max(1, (weak > 0).sum()))
-    if medians[0] > (1 + limits.tolerance) * medians[1] or share > limits.share:
-        message = (
-            f"{name} is weaker than {other}: median {medians[0]:.4g} against {medians[1]:.4g}, "
-            f"larger distances on {share:.0%} of the images; {meaning}"
-        )
+    n, attacked = int(worse.sum()), int((weak > 0).sum())
+    share = n / max(1, attacked)
+    beyond = medians[0] > (1 + limits.tolerance) * medians[1]
+    if beyond or share > limits.share:
+        images = f"on {n} of {attacked} images by more than {100 * limits.tolerance:.4g}%"
+        median = f"its median is {_compared(*medians)}"
+        though = "though" if medians[0] < medians[1] else "while"
+        how = f": {median}, {images}" if beyond else f" {images}, {though} {median}"
+        message = f"{name} is weaker than {other}{how}; {meaning}"
         yield Finding(check, name, other, *medians, share, message)
+
+
+def _compared(value: float, other: float) -> str:
+    """Both numbers and how they compare, with as many digits as it takes to show that."""
+    if value == other:
+        return f"{value:.4g}, equal to {other:.4g}"
+    digits = next(digits for digits in range(4, 18) if f"{value:.{digits}g}" != f"{other:.{digits}g}")
+    relation = "larger" if value > other else "smaller"
+    return f"{value:.{digits}g}, {relation} than {other:.{digits}g}"
 
 
 def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str], dict[str, Outcome]]:

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from absynth.errors import InputError
+from absynth.workflow.config_files import number_in_text
 
 # Keys that were renamed, without the `per_model.{model}` that an attack's option may stand in.
 RENAMED = {
@@ -110,7 +112,20 @@ def _unknown_key(parent: str, names: Sequence[str], known: Mapping[str, Any]) ->
 def _type(error: ValidationError, found: str) -> str:
     allowed = error.validator_value
     allowed = allowed if isinstance(allowed, str) else " or ".join(allowed)
-    return f"found {found}, allowed is a value of type {allowed}"
+    return f"found {found}, allowed is a value of type {allowed}{_hint(error.instance, allowed)}"
+
+
+def _hint(value: Any, allowed: str) -> str:
+    """What to write instead of a value that YAML reads as another type than it looks."""
+    if isinstance(value, str) and ("integer" in allowed or "number" in allowed):
+        number = number_in_text(value)
+        if isinstance(number, int) or (number is not None and "number" in allowed):
+            return f"; write {number}, which YAML does not take for text"
+    if isinstance(value, str) and "array" in allowed:
+        return f"; write a list, [{value}]"
+    if "string" in allowed and isinstance(value, bool | int | float | date):
+        return "; put it in quotes"
+    return ""
 
 
 def _other(error: ValidationError, found: str) -> str:

@@ -1,12 +1,16 @@
 """Any Foolbox attack on a Target: what is refused, what is kept, and what one image may do to another."""
 
+import importlib
+import inspect
 import logging
+import pkgutil
 import warnings
 
+import foolbox
 import numpy as np
 import pytest
 import torch
-from foolbox.attacks.base import MinimizationAttack
+from foolbox.attacks.base import Attack, MinimizationAttack
 from foolbox.distances import l2
 from linear_models import N, draws, smallest, target_of, ten_class, two_class
 from torch.nn import functional
@@ -31,6 +35,14 @@ REFUSED = [  # class, arguments, norm, what the message names
     ("foolbox.attacks.EADAttack", {}, "l2", "EADAttack: minimises the L1 distance, .*'l2'"),
     ("foolbox.attacks.HopSkipJumpAttack", {"constraint": "linf"}, "l2", "minimises the Linf distance"),
     ("foolbox.attacks.DDNAttack", {}, "l1", "norm 'l1'; l0, l2, linf"),
+    ("foolbox.attacks.DatasetAttack", {}, "l2", "DatasetAttack: would never ask the model: .* `feed`"),
+    ("foolbox.attacks.GenAttack", {}, "linf", "GenAttack: would never ask the model: .* target class"),
+    (
+        "foolbox.attacks.BinarizationRefinementAttack",
+        {},
+        "l0",
+        "would never ask the model: .* another attack",
+    ),
 ]
 ACCEPTED = [
     ("foolbox.attacks.DDNAttack", {"steps": 5}, "l2"),
@@ -210,3 +222,57 @@ def test_no_active_images():
     with target.only(torch.zeros(N, dtype=torch.bool)):
         attack(target, draws())
     assert target.queries.sum() == 0
+
+
+NEEDED = {"VirtualAdversarialAttack": {"steps": 2}}
+FEWER = {"steps": 2, "binary_search_steps": 1, "max_directions": 2, "directions": 2, "repeats": 2}
+FEWER |= {"initial_gradient_eval_steps": 5, "max_gradient_eval_steps": 5}
+
+
+def every_class():
+    """Each attack that Foolbox has, by import path, and arguments with few steps."""
+    for module in pkgutil.iter_modules(foolbox.attacks.__path__, "foolbox.attacks."):
+        for name, kind in vars(importlib.import_module(module.name)).items():
+            if inspect.isclass(kind) and issubclass(kind, Attack) and kind.__module__ == module.name:
+                known = inspect.signature(kind).parameters
+                fewer = {argument: value for argument, value in FEWER.items() if argument in known}
+                yield f"{module.name}.{name}", NEEDED.get(name, {}) | fewer
+
+
+@pytest.mark.parametrize(("class_path", "arguments"), [*every_class()], ids=lambda value: str(value)[16:])
+def test_every_class_of_foolbox_is_refused_or_asks_the_model(class_path, arguments):
+    """Without a config that names it ending in a row of infinite distances that no query stands behind."""
+    refusals = []
+    for norm in ("l0", "l2", "linf"):
+        try:
+            attack = foolbox_attack(
+                norm, class_path=class_path, arguments=arguments, doublings=1, bisections=0
+            )
+        except InputError as error:
+            refusals.append(str(error))
+            continue
+        if "BrendelBethge" not in class_path:  # compiles for half a minute; has tests of its own
+            target = target_of(ten_class(), norm)
+            attack(target, draws())
+            assert target.model.asked > 0
+            assert (target.queries > 0).all()
+        return
+    assert all(refusal.startswith(f"{class_path}: ") for refusal in refusals)
+    assert len(refusals) == 3
+
+
+class Silent(MinimizationAttack):
+    """Raises before it asks anything, as Foolbox's DatasetAttack does; a class that no list here names."""
+
+    distance = l2
+
+    def run(self, model, inputs, criterion, *, early_stop=None):
+        raise ValueError("not fed")
+
+
+def test_an_attack_that_asked_nothing_is_an_error():
+    target = target_of(two_class(), "l2")
+    with pytest.raises(InputError, match=f"Silent: asked the model nothing on any of {N} images"):
+        FoolboxMinimization(Silent(), refine_steps=3)(target, draws())
+    with target.only(torch.zeros(N, dtype=torch.bool)):
+        FoolboxMinimization(Silent(), refine_steps=3)(target, draws())

@@ -39,6 +39,13 @@ _REFUSALS = (
     IndexError,
     ArithmeticError,
 )  # Foolbox, when a start or a solver fails
+# Classes that raise before they ask the model anything, run as attacks are run here.
+_NEVER_ASK = {
+    foolbox.attacks.DatasetAttack: "it takes adversarials from images that its method `feed` was given, and none is",
+    foolbox.attacks.GenAttack: "it takes a target class for each image, and here any other class counts",
+    foolbox.attacks.BinarizationRefinementAttack: "it takes adversarials of another attack; those of models that "
+    "binarise their input are refined without it",
+}
 
 
 def as_foolbox(target: Target, max_calls: int | None = None) -> foolbox.PyTorchModel:
@@ -85,6 +92,18 @@ def isolate(target: Target, run: Callable[[], None]) -> None:
 
 
 @contextmanager
+def asking(target: Target, attack: object) -> Iterator[None]:
+    """Raise InputError if an attack ends without a query on any active image: it then says nothing of the model."""
+    before = target.queries.sum()
+    yield
+    if len(target.rows) and target.queries.sum() == before:
+        raise InputError(
+            f"{type(attack).__name__}: asked the model nothing on any of {len(target.rows)} images, see the log "
+            "for why; leave it out"
+        )
+
+
+@contextmanager
 def seeded(target: Target, random: SampleRandom) -> Iterator[None]:
     """Seed the global generators that Foolbox draws from, and restore them."""
     seed = int(random.uniform(target.rows[:1], 1).sum() * 2**24)  # no active image: 0
@@ -107,7 +126,7 @@ class FoolboxMinimization:
     refine_steps: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
-        with seeded(target, random):
+        with seeded(target, random), asking(target, self.attack):
             isolate(target, lambda: run_minimization(target, self.attack))
         bisect_to_clean(target, self.refine_steps)
 
@@ -123,7 +142,7 @@ class FoolboxFixedEpsilon:
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
         attempt = per_distinct_epsilon(self._attempt)
-        with seeded(target, random):
+        with seeded(target, random), asking(target, self.attack):
             search_epsilon(
                 target, attempt, doublings=self.doublings, bisections=self.bisections, shared_grid=True
             )
@@ -157,8 +176,9 @@ def foolbox_attack(
 def check_foolbox(class_path: str, arguments: Mapping[str, Any], norm: str) -> AttackWithDistance:
     """Build a Foolbox attack for a norm.
 
-    Raises InputError for a class that does not exist, an unknown or missing argument, a value that the class
-    refuses, or a class that minimises another norm. A class that takes a distance is given the norm's.
+    Raises InputError for a class that does not exist or would never ask the model, an unknown or missing argument, a
+    value that the class refuses, or a class that minimises another norm. A class that takes a distance is given the
+    norm's.
     """
     kind = _import_attack(class_path)
     if norm not in DISTANCES:
@@ -201,4 +221,7 @@ def _import_attack(class_path: str) -> type[AttackWithDistance]:
         raise InputError(f"{class_path}: not a Foolbox attack that minimises a distance or keeps within one")
     if inspect.isabstract(kind):
         raise InputError(f"{class_path}: a base class; one of the attacks derived from it is needed")
+    for base, reason in _NEVER_ASK.items():
+        if issubclass(kind, base):
+            raise InputError(f"{class_path}: would never ask the model: {reason}; leave it out")
     return kind

@@ -1,0 +1,246 @@
+"""The files that a config comes from: read strictly, since YAML lets slips pass, and laid over one another.
+
+Snakemake's own merge leaves null where a later file has an empty mapping, its reader keeps the last of two equal
+keys, and nested values of `--config` arrive as text.
+"""
+
+import json
+import os
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from absynth.errors import InputError
+
+_OPTIONS = {"--configfile": ("--configfile", "--configfiles"), "--config": ("--config", "-C")}
+_JOINED = {"--configfile": "A B", "--config": "a=1 b=2"}
+_MERGE, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("merge", "int", "float"))
+_PLAIN = {
+    "": None,
+    "null": None,
+    "~": None,
+    "None": None,
+    "True": True,
+    "False": False,
+}  # after --config KEY=
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+
+
+class _OptionLoader(yaml.SafeLoader):
+    """Reads Python's None and numbers such as 1e-3 as well, as they may stand after `--config`."""
+
+
+_OptionLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("None$"), ["N"])
+_OptionLoader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?\d+[.]?\d*[eE][-+]?\d+$"), [*"-+0123456789"])
+
+
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a config file, YAML or JSON.
+
+    Raises InputError, naming the file and where known the line, if it cannot be read, is not UTF-8, not YAML, empty
+    or no mapping, holds a key twice or one that is not text, refers to itself, or is a template.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    config = parse_config(text, str(path))
+    if config is None:
+        raise InputError(f"{path}: empty; a config with the keys of docs/reference/config.md is needed")
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: holds {_kind(config)}; keys with their values (key: value) are needed")
+    if "__use_yte__" in config:
+        raise InputError(f"{path}: config key __use_yte__: templates are not read; write the values out")
+    return config
+
+
+def parse_config(text: str, name: str, kind: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """The value of a YAML or JSON text; `name` stands in messages. Raises InputError as `read_config`."""
+    try:
+        return json.loads(text, object_pairs_hook=lambda pairs: _mapping(pairs, name))
+    except ValueError:
+        pass  # JSON allows tabs, YAML does not; all other JSON is YAML
+    loader = kind(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check(node, name, (), set())
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-99-99
+        raise InputError(f"{name}{_line_of(error)}: not valid YAML ({_problem(error, text)})") from None
+    finally:
+        loader.dispose()
+
+
+def parse_option(entry: str) -> tuple[str, Any]:
+    """Key and value of one entry of `--config`, KEY=VALUE.
+
+    Nested values are YAML, or Python as Snakemake's help has them; null is null. All others are as Snakemake reads
+    them.
+    """
+    key, _, quoted = entry.partition("=")
+    text = quoted.strip("'\"")
+    if text in _PLAIN:
+        return key, _PLAIN[text]
+    for kind in (int, float):
+        try:
+            return key, kind(text)
+        except ValueError:
+            continue
+    if text[0] not in "{[":
+        return key, text
+    return key, parse_config(text, f"--config {key}", _OptionLoader)
+
+
+def parse_options(entries: Iterable[str]) -> dict[str, Any]:
+    """All entries of `--config`. Raises InputError for a key given twice, and as `parse_config`."""
+    options: dict[str, Any] = {}
+    for key, value in map(parse_option, entries):
+        if key in options:
+            raise InputError(f"--config: {key} is given twice; give it once")
+        options[key] = value
+    return options
+
+
+def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `base` in which `over` replaces values key by key; a mapping replaces all but a mapping."""
+    merged = deepcopy(dict(base))
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = lay_over(below, value)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
+
+
+def merged_config(files: Iterable[str | os.PathLike[str]], options: Iterable[str]) -> dict[str, Any]:
+    """The config of files, each laid over those before it, and of the entries of `--config` over them all."""
+    config: dict[str, Any] = {}
+    for path in files:
+        config = lay_over(config, read_config(path))
+    return lay_over(config, parse_options(options))
+
+
+def check_command(arguments: Sequence[str]) -> None:
+    """Refuse a command line that gives an option of the config twice, of which Snakemake takes the last alone.
+
+    arguments: those of the process, the program first; of a program other than Snakemake nothing is refused
+    """
+    program = Path(arguments[0]) if arguments else Path()
+    if "snakemake" not in (program.name, program.parent.name):
+        return
+    for option, spellings in _OPTIONS.items():
+        given = [word for word in arguments[1:] if _spells(word, spellings)]
+        if len(given) > 1:
+            raise InputError(
+                f"{given[0]} and then {given[1]}: the second replaces the first; "
+                f"write one {option} {_JOINED[option]}"
+            )
+
+
+def number_in_text(text: str) -> int | float | None:
+    """The number that a text spells which YAML takes for text, such as 1e-3 or "50"; None if it spells none."""
+    for kind in (int, float):
+        try:
+            return kind(text) if text.strip() == text else None
+        except ValueError:
+            continue
+    return None
+
+
+def _spells(word: str, spellings: Sequence[str]) -> bool:
+    """Whether a word of a command line is one of an option's spellings, its value joined to it or not."""
+    short = [name for name in spellings if len(name) == 2]
+    return word.partition("=")[0] in spellings or any(word.startswith(name) for name in short)
+
+
+def _mapping(pairs: Sequence[tuple[str, Any]], name: str) -> dict[str, Any]:
+    """A mapping of JSON, in which no key may stand twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(f"{name}: config key {key} stands twice; leave one of them out")
+        found[key] = value
+    return found
+
+
+def _check(node: yaml.Node, name: str, above: tuple[yaml.Node, ...], checked: set[int]) -> None:
+    """Refuse what YAML reads otherwise than it looks, below a node.
+
+    above: the nodes that it is in; checked: ids of those that need no second look, as aliases name them again
+    """
+    if any(node is other for other in above):
+        raise InputError(f"{name}, line {node.start_mark.line + 1}: an anchor that holds an alias of itself")
+    if id(node) in checked:
+        return
+    parts: list[yaml.Node] = []
+    if isinstance(node, yaml.ScalarNode):
+        _check_number(node, name)
+    elif isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    elif isinstance(node, yaml.MappingNode):
+        _check_keys(node, name)
+        parts = [value for _, value in node.value]
+    for part in parts:
+        _check(part, name, (*above, node), checked)
+    checked.add(id(node))
+
+
+def _check_keys(node: yaml.MappingNode, name: str) -> None:
+    """Refuse keys that stand twice, and those that are not text. What a merge key brings may be overwritten."""
+    lines: dict[Hashable, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"{name}, line {line}: a key that is no text; write it as text")
+        if key.tag not in ("tag:yaml.org,2002:str", _MERGE):
+            kind = key.tag.rpartition(":")[2]
+            raise InputError(
+                f"{name}, line {line}: config key {key.value} is of type {kind} in YAML; "
+                f"put it in quotes, '{key.value}'"
+            )
+        if key.value in lines:
+            raise InputError(
+                f"{name}, line {line}: config key {key.value} stands twice, first in line {lines[key.value]}; "
+                "leave one of them out"
+            )
+        lines[key.value] = line
+
+
+def _check_number(node: yaml.ScalarNode, name: str) -> None:
+    """Refuse numbers in base 8 or 60, which YAML 1.1 reads from 010 and 1:30."""
+    if node.tag not in (_INT, _FLOAT):
+        return
+    octal = node.tag == _INT and _OCTAL.fullmatch(node.value)
+    if octal or ":" in node.value:
+        base = 8 if octal else 60
+        raise InputError(
+            f"{name}, line {node.start_mark.line + 1}: {node.value} is a number in base {base} in YAML; "
+            "write it without leading zeros and colons, or a text in quotes"
+        )
+
+
+def _kind(value: Any) -> str:
+    return "a list" if isinstance(value, list) else f"the one value {value!r}"
+
+
+def _line_of(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f", line {mark.line + 1}" if mark else ""
+
+
+def _problem(error: Exception, text: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "a tab indents it; write spaces"
+    return " ".join(str(getattr(error, "problem", None) or error).split())
