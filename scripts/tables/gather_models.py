@@ -13,7 +13,9 @@ COLUMNS = ("model", "alpha", "eta", "median_confidence", "accuracy", "n", "test_
 
 def main(*, calibrations: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str]) -> None:
     """Write one row per model: constants and accuracy on the calibration split, accuracy on all test images."""
-    rows = [{**read_calibration(path), "model": Path(path).parent.name} for path in calibrations]
+    rows = [
+        {**read_calibration(path, *COLUMNS[1:]), "model": Path(path).parent.name} for path in calibrations
+    ]
     write_csv(table, rows, COLUMNS)
 
 
