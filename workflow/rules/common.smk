@@ -9,7 +9,7 @@ sys.path.insert(0, str(BASE / "src"))
 
 from absynth.errors import InputError
 from absynth.reporting.contents import FIGURES, SECTIONS
-from absynth.workflow.environment import share_library, share_working_directory
+from absynth.workflow.environment import check_hidden, escape_on_streams, share_library, share_working_directory
 from absynth.workflow.imports import Code
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
@@ -17,8 +17,10 @@ from absynth.workflow.scheduling import drop_default_rate_limit
 
 share_library(BASE / "src")
 share_working_directory()
+escape_on_streams()
 
 try:
+    check_hidden()
     PLAN = Plan(config, BASE / "workflow" / "schemas")
     CODE = Code(PLAN, BASE)
     CODE.check()
