@@ -161,6 +161,17 @@ def test_wrong_local_file_is_refused(tmp_path, place, file, content, expected, f
     assert ("delete" in str(refused.value)) == (place == "cache")
 
 
+def test_a_damaged_download_that_is_deleted_as_advised_is_downloaded_again(tmp_path):
+    path = put(tmp_path / "cache" / "toy" / "labels.gz", PUBLISHED[:-5])
+    (tmp_path / "mirror").mkdir()
+    put(tmp_path / "mirror" / "labels.gz", PUBLISHED)
+    mirror = dataset((tmp_path / "mirror").as_uri())
+    with pytest.raises(InputError, match="delete it and rerun, or set data_dir"):
+        locate(BY_SHA256, mirror, None, tmp_path / "cache")
+    path.unlink()
+    assert locate(BY_SHA256, mirror, None, tmp_path / "cache").read_bytes() == PUBLISHED
+
+
 def test_truncated_local_file_is_refused(tmp_path):
     path = put(tmp_path / "labels.gz", PUBLISHED[:-5])
     with pytest.raises(
