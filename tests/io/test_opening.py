@@ -20,7 +20,7 @@ from absynth.attacks.checkpoint import Progress
 from absynth.data.fetch import Downloads, locate
 from absynth.data.idx import read_idx
 from absynth.data.sources import Dataset, IdxFile
-from absynth.data.splits import read_split, write_split
+from absynth.data.split_files import read_split, write_split
 from absynth.errors import InputError
 from absynth.io import records
 from absynth.io.atomic import read_json, read_rows
