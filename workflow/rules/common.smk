@@ -9,7 +9,12 @@ sys.path.insert(0, str(BASE / "src"))
 
 from absynth.errors import InputError
 from absynth.reporting.contents import FIGURES, SECTIONS
-from absynth.workflow.environment import check_hidden, escape_on_streams, share_library, share_working_directory
+from absynth.workflow.environment import (
+    check_hidden,
+    escape_on_streams,
+    share_library,
+    share_working_directory,
+)
 from absynth.workflow.imports import Code
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
