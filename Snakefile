@@ -21,6 +21,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        OUTPUTS.records,
         run("tables/robustness.csv"),
         run("tables/table1.md"),
         run("tables/models.csv"),
@@ -40,16 +41,19 @@ rule train:
 
 rule verify:
     input:
+        OUTPUTS.attack_records,
         run("tables/verification.csv"),
 
 
 rule audit:
     input:
+        OUTPUTS.all_shards,
         run("tables/audit.csv"),
 
 
 rule report:
     input:
+        OUTPUTS.records,
         run("report.html"),
 
 

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import torch
 
 from absynth.certificates.lower_bounds import lower_bounds
@@ -23,6 +22,7 @@ from absynth.evaluation.bracket import (
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import MINIMAL, read_record
+from absynth.io.tables import read_table
 from absynth.models.base import with_inference
 from absynth.models.building import build
 from absynth.workflow.devices import acquire
@@ -56,7 +56,7 @@ def main(
     """
     identity = {"model": model, "norm": norm}
     best, _ = read_record(minimal, MINIMAL, {"run": run, **identity})
-    found = intervals(pd.read_csv(bounds), best, os.fspath(bounds)).assign(**identity)
+    found = intervals(read_table(bounds), best, os.fspath(bounds)).assign(**identity)
     rows = bound_violations(found).to_dict("records")
     if rows:
         network = with_inference(build(spec, folder).to(device), "reference")

@@ -9,6 +9,7 @@ from absynth.errors import InputError
 from absynth.evaluation.lower_bounds import COLUMNS, SUMMARY, summarise_bounds
 from absynth.io.atomic import read_rows, write_csv
 from absynth.io.log import LOGGER, start_log
+from absynth.io.tables import read_table
 
 
 def main(
@@ -31,7 +32,7 @@ def main(
             f"{shards[0]} and the other shards do not hold images 0 to {n_samples - 1}; delete them and rerun"
         )
     write_csv(bounds, rows, COLUMNS)
-    means = summarise_bounds(pd.read_csv(bounds), pd.concat(map(pd.read_csv, draws), ignore_index=True))
+    means = summarise_bounds(read_table(bounds), pd.concat(map(read_table, draws), ignore_index=True))
     write_csv(summary, [{"model": model, "norm": norm, **row} for row in means], ("model", "norm", *SUMMARY))
     for row in means:
         LOGGER.info("%s %s: %s bound, mean %.4g", model, norm, row["bound"], row["mean"])

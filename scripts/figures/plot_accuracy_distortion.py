@@ -3,9 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from absynth.io.log import start_log
+from absynth.io.tables import read_table
 from absynth.reporting.figures.accuracy_distortion import accuracy_distortion_figure
 from absynth.reporting.figures.style import save_figure
 
@@ -21,9 +20,9 @@ def main(
     epsilons: Mapping[str, float],
 ) -> None:
     """Plot one panel per norm: the curves of tables/accuracy_distortion.csv, and those of the lower bounds."""
-    sides = pd.read_csv(brackets)
+    sides = read_table(brackets)
     figure = accuracy_distortion_figure(
-        pd.read_csv(curves),
+        read_table(curves),
         lower_bounds=sides[sides["side"] == "certified"],
         models=models,
         norms=norms,

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from absynth.io.log import start_log
+from absynth.io.tables import read_table
 from absynth.reporting.figures.attacks import attacks_figure
 from absynth.reporting.figures.style import save_figure
 
@@ -20,9 +19,7 @@ def main(
     titles: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Plot one block per norm from the table of attacks."""
-    save_figure(
-        attacks_figure(pd.read_csv(statistics), models=models, norms=norms, titles=titles), [png, svg]
-    )
+    save_figure(attacks_figure(read_table(statistics), models=models, norms=norms, titles=titles), [png, svg])
 
 
 if "snakemake" in globals():

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from absynth.io.log import start_log
+from absynth.io.tables import read_table
 from absynth.reporting.figures.bracket import bracket_figure
 from absynth.reporting.figures.style import save_figure
 
@@ -20,7 +19,7 @@ def main(
     norms: Sequence[str],
 ) -> None:
     """Plot one row of panels per model with lower bounds, one column per norm."""
-    figure = bracket_figure(pd.read_csv(intervals), pd.read_csv(curves), models=models, norms=norms)
+    figure = bracket_figure(read_table(intervals), read_table(curves), models=models, norms=norms)
     save_figure(figure, [png, svg])
 
 

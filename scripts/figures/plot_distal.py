@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from absynth.io.log import start_log
 from absynth.io.records import DISTAL, read_by_model
+from absynth.io.tables import read_table
 from absynth.reporting.figures.distal import distal_grid
 from absynth.reporting.figures.style import save_figure
 
@@ -22,7 +21,7 @@ def main(
 ) -> None:
     """Plot the ascents of the files `distal`, one file per model, with their counts in `table`."""
     ascents, _ = read_by_model(distal, DISTAL, {"run": run})
-    save_figure(distal_grid(ascents, pd.read_csv(table), models=models), [png, svg])
+    save_figure(distal_grid(ascents, read_table(table), models=models), [png, svg])
 
 
 if "snakemake" in globals():

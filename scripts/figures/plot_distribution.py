@@ -3,9 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from absynth.io.log import start_log
+from absynth.io.tables import read_table
 from absynth.reporting.figures.distribution import distribution_figure
 from absynth.reporting.figures.style import save_figure
 
@@ -20,7 +19,7 @@ def main(
     epsilons: Mapping[str, float],
 ) -> None:
     """Plot one panel per norm from the table of distances."""
-    figure = distribution_figure(pd.read_csv(distances), models=models, norms=norms, epsilons=epsilons)
+    figure = distribution_figure(read_table(distances), models=models, norms=norms, epsilons=epsilons)
     save_figure(figure, [png, svg])
 
 

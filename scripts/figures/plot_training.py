@@ -3,9 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from absynth.io.log import start_log
+from absynth.io.tables import read_table
 from absynth.reporting.figures.style import save_figure
 from absynth.reporting.figures.training import training_figure
 
@@ -22,8 +21,8 @@ def main(
 ) -> None:
     """Plot the curves in the files `classifiers`, of the models `trained`, and `vaes`, of the classes `labels`."""
     figure = training_figure(
-        dict(zip(trained, map(pd.read_csv, classifiers), strict=True)),
-        dict(zip(labels, map(pd.read_csv, vaes), strict=True)),
+        dict(zip(trained, map(read_table, classifiers), strict=True)),
+        dict(zip(labels, map(read_table, vaes), strict=True)),
         models=models,
     )
     save_figure(figure, [png, svg])

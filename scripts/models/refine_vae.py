@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from absynth.data.split_files import read_split
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
+from absynth.io.opening import MADE
+from absynth.io.tables import read_table
 from absynth.models.abs.vae import VAE
 from absynth.models.weights import load_weights, save_weights
 from absynth.training.vae import RefinementSettings, refine_vae
@@ -39,10 +40,10 @@ def main(
     chosen = x[y == label]
     LOGGER.info("class %d: %d images", label, len(chosen))
     vae = VAE()
-    load_weights(unrefined, vae)
+    load_weights(unrefined, vae, damaged=MADE)
     refinement = RefinementSettings(**settings, seed=seed)
     vae, refined = refine_vae(vae, chosen, refinement, device=device, checkpoint=checkpoint)
-    earlier = pd.read_csv(unrefined_curve).to_dict("records")
+    earlier = read_table(unrefined_curve).to_dict("records")
     rows = earlier + [{**row, "epoch": len(earlier) + row["epoch"]} for row in refined]
     save_weights(weights, vae)
     write_csv(curve, rows)

@@ -10,6 +10,7 @@ import numpy as np
 from absynth.errors import InputError
 from absynth.io.atomic import write_csv
 from absynth.io.log import start_log
+from absynth.io.opening import MADE, opening
 
 COLUMNS = ("stage", "jobs", "seconds", "longest", "memory")
 
@@ -23,10 +24,10 @@ def main(*, benchmarks: Sequence[str | os.PathLike[str]], table: str | os.PathLi
     for path in map(Path, benchmarks):
         if not path.is_file():
             continue
-        with path.open(newline="", encoding="utf-8") as file:
+        with opening(path), path.open(newline="", encoding="utf-8") as file:
             jobs = list(csv.DictReader(file, delimiter="\t"))
         if len(jobs) != 1:
-            raise InputError(f"{path}: holds {len(jobs)} rows, expected is one; delete it and rerun its job")
+            raise InputError(f"{path}: holds {len(jobs)} rows, expected is one; {MADE}")
         (job,) = jobs
         row = stages.setdefault(
             path.parent.name, {"jobs": 0, "seconds": 0.0, "longest": 0.0, "memory": np.nan}

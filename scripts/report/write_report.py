@@ -1,16 +1,15 @@
 """Write the report of a run."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
-from absynth.io.atomic import write_text
+from absynth.io.atomic import read_json, write_text
 from absynth.io.log import start_log
+from absynth.io.tables import read_table
 from absynth.reporting.machine import machine
 from absynth.reporting.report import Figure, render, summary
 from absynth.reporting.report_tables import report_tables
@@ -37,8 +36,8 @@ def main(
     sections: title and intro by key, left out if nothing is in them
     figures: section, title and wildcards of the caption
     """
-    about = json.loads(Path(provenance).read_text(encoding="utf-8"))
-    frames = {stem: pd.read_csv(path) for stem, path in tables.items()}
+    about = read_json(provenance)
+    frames = {stem: read_table(path) for stem, path in tables.items()}
     shown = [
         Figure.read(drawing, text, config=config, **figure)
         for figure, drawing, text in zip(figures, drawings, captions, strict=True)

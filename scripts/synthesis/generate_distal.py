@@ -32,7 +32,7 @@ def main(
     device: torch.device,
 ) -> None:
     """Write one ascent per seed and label (see absynth.io.records.DISTAL); all models start from the same noise."""
-    constants = read_calibration(calibration)
+    constants = read_calibration(calibration, "alpha", "eta")
     start = noise_images(seeds).repeat(len(labels), 1, 1, 1).to(device)
     classes = torch.tensor(labels, device=device).repeat_interleave(len(seeds))
     goal = Goal(constants["alpha"], constants["eta"], confidence)

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from absynth.io.atomic import read_rows, replacing, write_text
 from absynth.io.log import start_log
+from absynth.io.tables import read_table
 from absynth.reporting.tables import table1, to_latex, to_markdown
 
 
@@ -29,12 +28,12 @@ def main(
     """
     clean = {row["model"]: float(row["clean"]) for row in read_rows(summaries)}
     table = table1(
-        pd.read_csv(robustness),
+        read_table(robustness),
         clean,
         models=models,
         attacks=attacks,
         epsilons=epsilons,
-        brackets=pd.read_csv(brackets),
+        brackets=read_table(brackets),
     )
     write_text(markdown, to_markdown(table))
     write_text(latex, to_latex(table))

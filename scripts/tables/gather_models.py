@@ -1,15 +1,15 @@
 """Gather the models' calibration constants, clean accuracies and warnings of their probes in one table."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from absynth.io.atomic import write_csv
+from absynth.io.atomic import read_json, write_csv
 from absynth.io.log import start_log
 from absynth.models.calibration_file import read_calibration
 
-COLUMNS = ("model", "alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test", "probe")
+CALIBRATED = ("alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test")
+COLUMNS = ("model", *CALIBRATED, "probe")
 
 
 def main(
@@ -24,9 +24,9 @@ def main(
     """
     warnings = {}
     for path in probes:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path, "no such file; the rule probe_model makes it")
         warnings[content["model"]] = "; ".join(content["warnings"])
-    rows = [{**read_calibration(path), "model": Path(path).parent.name} for path in calibrations]
+    rows = [{**read_calibration(path, *CALIBRATED), "model": Path(path).parent.name} for path in calibrations]
     write_csv(table, [row | {"probe": warnings[row["model"]]} for row in rows], COLUMNS)
 
 

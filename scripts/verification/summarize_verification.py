@@ -11,6 +11,7 @@ from absynth.io.log import LOGGER, start_log
 COLUMNS = (
     "model", "norm", "attack", "shard", "n", "checked", "ties", "disagreements", "first_row", "reason", "file",
 )  # fmt: skip
+_FEW = 6  # files that a message names
 
 
 def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> None:
@@ -28,13 +29,20 @@ def main(*, findings: Sequence[str | os.PathLike], table: str | os.PathLike) -> 
         LOGGER.error("%s (%s rows disagree)", _where(folder, row), row["disagreements"])
     if bad:
         raise InputError(
-            f"{_where(folder, bad[0])}; {len(bad)} of {len(rows)} files disagree with their model, "
-            f"listed under {folder / 'verification'}; delete those files and rerun"
+            f"{_where(folder, bad[0])}; {len(bad)} of {len(rows)} files disagree with their model "
+            f"({_named(folder, bad)}), listed under {folder / 'verification'}; delete those files and rerun"
         )
     count, ties = (sum(int(row[name]) for row in rows) for name in ("checked", "ties"))
     LOGGER.info(
         "%d files agree with their models: %d adversarials classified anew, %d ties", len(rows), count, ties
     )
+
+
+def _named(folder: Path, bad: Sequence[dict[str, str]]) -> str:
+    """The files that disagree, by name as far as they are few."""
+    names = [str(folder / row["file"]) for row in bad]
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
 
 
 def _where(folder: Path, row: dict[str, str]) -> str:

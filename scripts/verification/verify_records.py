@@ -13,6 +13,7 @@ from absynth.errors import InputError
 from absynth.evaluation.verification import Clean, Findings, MinimumCheck, check_shard, unreadable
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
+from absynth.io.opening import NotOpenedError
 from absynth.io.records import MINIMAL, SHARD, Column, read_record
 from absynth.models.base import with_inference
 from absynth.models.building import build
@@ -76,6 +77,8 @@ def _read(path, layout: Mapping[str, Column], expected: Mapping) -> tuple[dict |
     """The columns of a file, or None if it cannot be read, and findings that say why."""
     try:
         return read_record(path, layout, expected)[0], Findings()
+    except NotOpenedError:  # nothing is known of its content
+        raise
     except InputError as error:
         return None, unreadable(str(error))
 

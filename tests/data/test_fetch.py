@@ -136,6 +136,9 @@ def test_own_subfolder_comes_before_a_shared_name(tmp_path):
     assert locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD) == own
 
 
+ADVICE = {"data": ".*: put a sound copy in its place", "cache": "delete it and rerun"}
+
+
 @pytest.mark.parametrize("place", ["data", "cache"])
 @pytest.mark.parametrize(
     ("file", "content", "expected", "found"),
@@ -151,15 +154,30 @@ def test_wrong_local_file_is_refused(tmp_path, place, file, content, expected, f
     path = put(tmp_path / place / "labels.gz", content)
     found = found or hashlib.md5(content).hexdigest()
     with pytest.raises(
-        InputError, match=f"{path}: .* is {found}, expected {expected}; delete it, or set data_dir"
-    ):
+        InputError, match=f"{path}: .* is {found}, expected {expected}; {ADVICE[place]}, or set data_dir"
+    ) as refused:
         locate(file, dataset(), tmp_path / "data", tmp_path / "cache", NO_DOWNLOAD)
     assert path.exists()
+    assert ("delete" in str(refused.value)) == (place == "cache")
+
+
+def test_a_damaged_download_that_is_deleted_as_advised_is_downloaded_again(tmp_path):
+    path = put(tmp_path / "cache" / "toy" / "labels.gz", PUBLISHED[:-5])
+    (tmp_path / "mirror").mkdir()
+    put(tmp_path / "mirror" / "labels.gz", PUBLISHED)
+    mirror = dataset((tmp_path / "mirror").as_uri())
+    with pytest.raises(InputError, match="delete it and rerun, or set data_dir"):
+        locate(BY_SHA256, mirror, None, tmp_path / "cache")
+    path.unlink()
+    assert locate(BY_SHA256, mirror, None, tmp_path / "cache").read_bytes() == PUBLISHED
 
 
 def test_truncated_local_file_is_refused(tmp_path):
     path = put(tmp_path / "labels.gz", PUBLISHED[:-5])
-    with pytest.raises(InputError, match=f"{path}: corrupt gzip .*; delete it"):
+    with pytest.raises(
+        InputError,
+        match=f"{path}: corrupt gzip .*; it was not made by this run.* put a sound copy in its place",
+    ):
         locate(BY_SHA256, dataset(), tmp_path, tmp_path / "cache", NO_DOWNLOAD)
 
 

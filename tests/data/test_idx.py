@@ -100,7 +100,7 @@ def test_corrupt_gzip_is_refused(tmp_path, damage):
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match="nowhere: cannot be read"):
+    with pytest.raises(InputError, match="nowhere: no such file"):
         read_idx(tmp_path / "nowhere")
 
 

@@ -193,7 +193,7 @@ def test_shards_are_joined_in_the_order_of_samples(write):
 
 
 def test_attacks_on_other_samples_are_refused(write):
-    with pytest.raises(InputError, match=r"attacks/cnn/l2/noise: not the same samples as step; delete it"):
+    with pytest.raises(InputError, match=r"attacks/cnn/l2/noise: not the same samples as step; delete both"):
         read_outcomes([write("step", [1, 2]), write("noise", [1, 2], first=1)], "toy")
 
 

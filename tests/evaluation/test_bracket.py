@@ -213,3 +213,10 @@ def test_figure_ends_beyond_the_finite_bounds_where_one_is_infinite(found):
     figure = draw(pd.concat([found, none], ignore_index=True), {"abs": "ABS"})
     assert figure.axes[0].get_xlim()[1] == draw(found, {"abs": "ABS"}).axes[0].get_xlim()[1] == 1.05 * 3.0
     plt.close("all")
+
+
+def test_bounds_and_attacks_that_differ_are_both_named_as_the_folders_to_delete():
+    with pytest.raises(InputError) as refused:
+        intervals(BOUNDS.iloc[:3], MINIMAL, "results/toy/bounds/abs/l2.csv")
+    folders = "delete the folders results/toy/bounds/abs/l2 and results/toy/attacks/abs/l2 and rerun"
+    assert str(refused.value).endswith(folders)

@@ -112,5 +112,5 @@ def test_a_disk_that_takes_nothing_is_named_with_the_cure(tmp_path, number, mess
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "folder").write_text("")
-    with pytest.raises(InputError, match=r"folder/x: cannot be written .*; remove the file"):
+    with pytest.raises(InputError, match=r"folder/x: cannot be written .*; move away the file"):
         write_text(tmp_path / "folder" / "x", "")

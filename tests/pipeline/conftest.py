@@ -129,3 +129,17 @@ def finished(checkout: Workflow) -> Workflow:
     done = checkout.snakemake()
     assert done.returncode == 0, done.stdout
     return checkout
+
+
+@pytest.fixture
+def copy(finished: Workflow, tmp_path: Path) -> Workflow:
+    """A copy of the finished run with all time stamps, in a folder with a blank and a letter beyond ASCII."""
+    shutil.copytree(finished.folder, tmp_path / "my cöpy")
+    return Workflow(tmp_path / "my cöpy")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Workflow:
+    """A new copy of the project, in which nothing was run."""
+    (tmp_path / "clone").mkdir()
+    return copied(tmp_path / "clone")

@@ -185,6 +185,8 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     small(tmp_path / "state.pt", width=5)
     with pytest.raises(InputError, match=r"state\.pt: does not fit the model; delete it to start afresh"):
         small(tmp_path / "state.pt")
+    (tmp_path / "state.pt").unlink()  # as advised
+    small(tmp_path / "state.pt")
 
 
 @pytest.mark.parametrize("part", ["module", "optimizer", "generator", "epoch", "curve"])

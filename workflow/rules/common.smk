@@ -12,7 +12,12 @@ sys.path.insert(0, str(BASE / "src"))
 from absynth.errors import InputError
 from absynth.reporting.contents import FIGURES, SECTIONS
 from absynth.workflow.config_files import read_config
-from absynth.workflow.environment import share_library, share_working_directory
+from absynth.workflow.environment import (
+    check_hidden,
+    escape_on_streams,
+    share_library,
+    share_working_directory,
+)
 from absynth.workflow.imports import Code
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
@@ -21,12 +26,14 @@ from absynth.workflow.scheduling import drop_default_rate_limit
 
 share_library(BASE / "src")
 share_working_directory()
+escape_on_streams()
 
 # The config of the working directory, else that of the project.
 CONFIG = "config/config.yaml" if Path("config/config.yaml").exists() else str(BASE / "config" / "config.yaml")
 MODULE = not workflow.modifier.is_main_snakefile()
 
 try:
+    check_hidden()
     check_start(workflow, sys.argv)
     read_config(CONFIG)  # before Snakemake does, whose messages do not name the file
 except InputError as error:

@@ -32,6 +32,7 @@ rule verify_records:
 rule summarize_verification:
     input:
         findings=OUTPUTS.of_attacked("verification/{model}/{norm}.csv"),
+        records=OUTPUTS.attack_records,
         code=code("verification/summarize_verification"),
     output:
         table=run("tables/verification.csv"),

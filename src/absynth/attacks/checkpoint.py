@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
+from absynth.io.opening import MADE, NotOpenedError, opening
 from absynth.io.records import SHARD, read_record, write_record
 
 
@@ -36,14 +38,17 @@ class Progress:
     def resume(self) -> dict[str, Tensor]:
         """The columns of the first images, as an earlier job left them; {} to start afresh.
 
-        A file that is damaged or of other settings is ignored with a warning.
+        A file that is damaged or of other settings is ignored with a warning. Raises NotOpenedError if there is one
+        that cannot be opened: what it holds may be whole, and would be lost.
         """
-        if not self.path.is_file():
+        if not os.path.lexists(self.path):
             return {}
         try:
             columns, attributes = read_record(self.path, SHARD, {"settings": self.settings})
+        except NotOpenedError:
+            raise
         except InputError as error:
-            LOGGER.warning("checkpoint ignored: %s", error)
+            LOGGER.warning("checkpoint ignored: %s", str(error).removesuffix(f"; {MADE}"))
             return {}
         n = len(columns["index"])
         if not np.array_equal(columns["index"], self.index[:n]):
@@ -72,6 +77,6 @@ def fingerprint(settings: Sequence[Any], files: Iterable[str | Path]) -> str:
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path in files:
-        with Path(path).open("rb") as file:
+        with opening(path), Path(path).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -18,9 +18,11 @@ from absynth.data.sources import DATASETS, ROLES, Dataset, IdxFile
 from absynth.errors import InputError
 from absynth.io.atomic import replacing
 from absynth.io.log import LOGGER
+from absynth.io.opening import BROUGHT, MADE, opening
 
 _TRANSFER_ERRORS = (OSError, http.client.HTTPException)  # URLError and timeouts are OSErrors
 _PASSING_STATUS = {408, 416, 425, 429}  # client errors that may not recur
+_ANOTHER = "or set data_dir to a folder that holds this data set's own file"
 _REMEDY = "set data_dir in the config, or the variable ABSYNTH_DATA, to a folder that holds it"
 
 
@@ -58,8 +60,9 @@ def locate(
     for folder in _local_folders(data_dir, cache):
         for path in _candidates(folder, dataset, file):
             searched.append(str(path))
-            if os.path.isfile(path):  # unlike Path.is_file, False in a folder that cannot be entered
-                _check_local(path, file, dataset)
+            if _is_there(path):
+                ours = folder == Path(cache).expanduser()
+                _check_local(path, file, dataset, f"{MADE if ours else BROUGHT}, {_ANOTHER}")
                 LOGGER.info("%s: %s from %s", dataset.name, file.name, path)
                 return path
     target = Path(cache).expanduser() / dataset.name / file.name
@@ -83,12 +86,16 @@ def _candidates(folder: Path, dataset: Dataset, file: IdxFile) -> list[Path]:
     return [place / name for place in (folder / dataset.name, folder) for name in names]
 
 
-def _check_local(path: Path, file: IdxFile, dataset: Dataset) -> None:
-    remedy = f"delete it, or set data_dir to a folder that holds {dataset.name}'s own file"
-    try:
+def _is_there(path: Path) -> bool:
+    """Whether a folder has such a file. Raises NotOpenedError if it does not say, as one that cannot be entered."""
+    with opening(path):
+        return path.is_file()
+
+
+def _check_local(path: Path, file: IdxFile, dataset: Dataset, remedy: str) -> None:
+    """Check a file that was found; `remedy` says what to do if it is unsound."""
+    with opening(path):
         raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     try:
         verified = _check(raw, file, dataset, str(path))
     except InputError as error:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth.errors import InputError
+from absynth.io.opening import opening
 
 Bytes = npt.NDArray[np.uint8]
 N_CLASSES = 10
@@ -77,12 +78,8 @@ def _parse_magic(payload: bytes, name: str) -> tuple[int, int]:
 
 def read_idx(path: str | os.PathLike[str]) -> Bytes:
     """Read one IDX file, gzipped or plain; returns and raises as `parse_idx`, and if it cannot be read."""
-    try:
+    with opening(path):
         raw = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); a readable IDX file is needed"
-        ) from error
     return parse_idx(decompress(raw, str(path)), str(path))
 
 

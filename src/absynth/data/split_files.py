@@ -1,7 +1,6 @@
 """The files that hold the splits of a run: HDF5, written by the rule prepare_data and read by all others."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -12,13 +11,14 @@ from absynth import __version__
 from absynth.data.idx import IMAGE_SHAPE, N_CLASSES, check_pair
 from absynth.errors import InputError
 from absynth.io.integrity import check_seal, sealed_hdf5
+from absynth.io.opening import MADE, opening
 
 Bytes = npt.NDArray[np.uint8]
 
 _CHUNK = 256  # images per chunk: a shard of test images reads few, a training reads all
 _AXES = {"images": "sample,channel,row,column", "labels": "sample", "source_index": "sample"}
 _UNITS = {"images": "intensity / 255", "labels": "class", "source_index": "position in the data set"}
-_REMEDY = "delete it and rerun the rule prepare_data"
+_REMEDY = f"{MADE} the rule prepare_data"
 
 
 def write_split(
@@ -64,15 +64,14 @@ def read_split(
     Returns images (n, 1, 28, 28) float32 in [0, 1]; labels (n,) int64
     Raises  `InputError` if the file is missing, damaged, of another kind, or lacks these samples.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; it is written by the rule prepare_data")
     try:
-        check_seal(path)
-        with h5py.File(path, "r") as file:
-            stored_images, stored_labels = _stored(file, "images", path), _stored(file, "labels", path)
-            start, stop = _check_layout(path, stored_images, stored_labels, start, stop)
-            images, labels = stored_images[start:stop], stored_labels[start:stop]
-    except OSError as error:
+        with opening(path, "no such file; it is written by the rule prepare_data"):
+            check_seal(path)
+            with h5py.File(path, "r") as file:
+                stored_images, stored_labels = _stored(file, "images", path), _stored(file, "labels", path)
+                start, stop = _check_layout(path, stored_images, stored_labels, start, stop)
+                images, labels = stored_images[start:stop], stored_labels[start:stop]
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise InputError(
             f"{path}: not a whole HDF5 file ({' '.join(str(error).split())}); {_REMEDY}"
         ) from error

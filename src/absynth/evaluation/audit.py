@@ -241,7 +241,8 @@ def _outcomes(parts: Mapping[str, _Samples], model: str, norm: str) -> dict[str,
         expected = index[order] if expected is None else expected
         if not np.array_equal(index[order], expected):
             raise InputError(
-                f"attacks/{model}/{norm}/{name}: not the same samples as {next(iter(parts))}; delete it and rerun"
+                f"attacks/{model}/{norm}/{name}: not the same samples as {next(iter(parts))}; delete both folders "
+                "in the run's folder and rerun"
             )
         found[name] = Outcome(samples["distance"][order], samples["gradients"][order])
     return found

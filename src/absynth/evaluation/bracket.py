@@ -1,6 +1,7 @@
 """The bracket: each image's smallest adversarial perturbation, between its lower bound and its best adversarial."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -32,16 +33,23 @@ def intervals(bounds: pd.DataFrame, minimal: Mapping[str, npt.NDArray[Any]], sou
     if (both["_merge"] != "both").any():
         alone = both.loc[both["_merge"] != "both", "index"].iloc[0]
         raise InputError(
-            f"{source}: lower bounds and attacks hold different images, for example {alone}; rerun both"
+            f"{source}: lower bounds and attacks hold different images, for example {alone}; {_remedy(source)}"
         )
     differing = both.loc[(both["correct"] == 1) != (both["distance"] > 0), "index"]
     if len(differing):
         raise InputError(
             f"{source}: lower bounds and attacks disagree on whether the clean image {differing.iloc[0]} is "
-            "correctly classified; rerun both"
+            f"correctly classified; {_remedy(source)}"
         )
     renamed = both.rename(columns={"joint": "lower", "distance": "upper"})
     return renamed[["index", "lower", "upper", "attack"]]
+
+
+def _remedy(source: str) -> str:
+    """What to delete so that both are made again: the shards behind bounds/{model}/{norm}.csv, and the attacks."""
+    shards = Path(source).with_suffix("")
+    attacks = Path(*shards.parts[:-3], "attacks", *shards.parts[-2:])
+    return f"delete the folders {shards} and {attacks} and rerun"
 
 
 def bound_violations(found: pd.DataFrame) -> pd.DataFrame:

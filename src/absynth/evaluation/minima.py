@@ -18,6 +18,7 @@ class Minimum:
         """expected: the attributes that every shard must have, for example run, model and norm."""
         self.expected = dict(expected)
         self.distances: dict[str, list[float]] = {}  # by attack, in the order of the shards
+        self._source: dict[int, str | Path] = {}  # the first shard that holds an image
         self._best: dict[int, tuple[float, int, str, npt.NDArray[np.float32], int]] = {}
 
     def add(self, attack: str, path: str | Path) -> None:
@@ -33,8 +34,9 @@ class Minimum:
             known = self._best.get(index)
             if known and (known[1] != label or (known[0] == 0) != (distance == 0)):
                 raise InputError(
-                    f"{path}: disagrees with other attacks on the clean image {index}; delete it and rerun"
+                    f"{path}: disagrees with {self._source[index]} on the clean image {index}; delete both and rerun"
                 )
+            self._source.setdefault(index, path)
             if known is None or distance < known[0]:
                 name = attack if 0 < distance < np.inf else ""
                 image = columns["adversarial"][row].copy()  # a view would keep the whole shard in memory

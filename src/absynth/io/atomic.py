@@ -1,8 +1,9 @@
-"""Atomic writes: a file appears whole or not at all. And CSV tables."""
+"""Atomic writes: a file appears whole or not at all. And what rules wrote as CSV and JSON, read with checks."""
 
 import csv
 import errno
 import io
+import json
 import os
 import re
 import socket
@@ -13,15 +14,29 @@ from pathlib import Path
 from typing import Any
 
 from absynth.errors import InputError
+from absynth.io.opening import MADE, opening
 
+_WRITABLE = "use a folder that can be written to"
+_FILE_FOR_FOLDER = "move away the file that stands in the folder's place"
+_DISK = "the disk or the network file system fails: see the system's log, once it answers,"
 _REMEDIES = {
     errno.ENOSPC: "make space",
     errno.EDQUOT: "make space within your quota",
-    errno.EROFS: "use a folder that can be written to",
-    errno.EACCES: "use a folder that can be written to",
-    errno.EPERM: "use a folder that can be written to",
-    errno.EEXIST: "remove the file that stands in the folder's place",
-    errno.ENOTDIR: "remove the file that stands in the folder's place",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: _WRITABLE,
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.EEXIST: _FILE_FOR_FOLDER,
+    errno.ENOTDIR: _FILE_FOR_FOLDER,
+    errno.EISDIR: "move away the folder that stands in the file's place",
+    errno.ENAMETOOLONG: "use shorter names of the run, of models and of attacks",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs, which hold too many files open,",
+    errno.ESTALE: "the network file system has replaced the folder meanwhile: wait",
+    errno.EIO: _DISK,
+    errno.EREMOTEIO: _DISK,
+    errno.ETIMEDOUT: _DISK,
+    errno.ENOTCONN: _DISK,
 }
 
 
@@ -31,7 +46,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary name keeps the suffix of `path`, by which writers such as matplotlib choose a format, and contains
     host and process: what a killed process of this host left behind is removed by the next writer.
-    Raises InputError if there is no space or no permission to write.
+    Raises InputError, with a remedy, if the system refuses to write: no space, no permission, a failing disk.
     """
     path = Path(path)
     with _input_errors(path):
@@ -87,12 +102,33 @@ def write_csv(
 
 
 def read_rows(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, str]]:
-    """The rows of all CSV files in order, as text."""
+    """The rows of all CSV files in order, as text. Raises InputError if one is damaged or cannot be opened."""
     rows: list[dict[str, str]] = []
     for path in paths:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows += csv.DictReader(file)
+        try:
+            with opening(path), Path(path).open(newline="", encoding="utf-8") as file:
+                found = csv.DictReader(file, strict=True)
+                rows += found
+                header = found.fieldnames
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not valid CSV ({error}); {MADE}") from None
+        if not header:
+            raise InputError(f"{path}: is empty; {MADE}")
+        if any(None in row or None in row.values() for row in rows[-1:]):
+            raise InputError(f"{path}: ends within a row; {MADE}")
     return rows
+
+
+def read_json(path: str | os.PathLike[str], missing: str = "no such file") -> dict[str, Any]:
+    """The object in a JSON file that a rule wrote. Raises InputError if it is damaged or cannot be opened."""
+    try:
+        with opening(path, missing):
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); {MADE}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object; {MADE}")
+    return content
 
 
 def _sweep(path: Path) -> None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from absynth.errors import InputError
+from absynth.io.opening import refusal
 
 LOGGER = logging.getLogger("absynth")
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -18,7 +19,8 @@ Item = TypeVar("Item")
 def start_log(path: str | Path | None) -> logging.Logger:
     """Log to `path` (appended to: a resumed job keeps its earlier log) and to stderr; return the logger.
 
-    An uncaught `InputError` is logged as one line, any other exception with its traceback.
+    An uncaught `InputError` is logged as one line, so is a file that the system refuses; any other exception with its
+    traceback.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path:
@@ -62,6 +64,8 @@ def progress_bar(steps: Iterable[Item], name: str) -> Iterable[Item]:
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, InputError):
         LOGGER.error("%s", error)
+    elif isinstance(error, OSError) and error.filename and (reason := refusal(error)):
+        LOGGER.error("%s: %s", error.filename, reason)
     elif issubclass(kind, KeyboardInterrupt):
         LOGGER.error("interrupted")
     else:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from absynth.errors import InputError
 from absynth.io.integrity import check_seal, sealed_hdf5
+from absynth.io.opening import MADE, opening
 from absynth.norms import NORMS
 
 Arrays = dict[str, npt.NDArray[Any]]  # by the name of the dataset
@@ -128,22 +129,22 @@ def read_record(
 
     expected: attributes the file must have, say {"run": "mnist"}
     Returns optional columns only where the file has them
-    Raises InputError with the path, what was found and a remedy; a flipped bit is noticed.
+    Raises InputError with the path, what was found and a remedy; a flipped bit is noticed. A file that cannot be
+    opened is a NotOpenedError.
     """
     try:
-        check_seal(path)
-        with h5py.File(path, "r") as file:
-            attributes = dict(file.attrs)
-            found = {name: file.get(name) for name in layout}
-            columns = {name: part[()] for name, part in found.items() if isinstance(part, h5py.Dataset)}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        with opening(path):
+            check_seal(path)
+            with h5py.File(path, "r") as file:
+                attributes = dict(file.attrs)
+                found = {name: file.get(name) for name in layout}
+                columns = {name: part[()] for name, part in found.items() if isinstance(part, h5py.Dataset)}
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: damaged or not HDF5 ({reason}); delete it and rerun") from None
+        raise InputError(f"{path}: damaged or not HDF5 ({reason}); {MADE}") from None
     problem = _problem(columns, attributes, layout, expected or {})
     if problem:
-        raise InputError(f"{path}: {problem}; delete it and rerun")
+        raise InputError(f"{path}: {problem}; {MADE}")
     for name, column in layout.items():
         if column.dtype == "str":
             columns[name] = np.array([value.decode() for value in columns[name]], dtype=object)

@@ -30,7 +30,7 @@ def build(spec: Mapping[str, Any], folder: str | Path) -> nn.Module:
     folder = Path(folder)
     gamma = None
     if spec.get("calibration"):
-        gamma = tuple(read_calibration(folder / spec["calibration"])["gamma"])
+        gamma = tuple(read_calibration(folder / spec["calibration"], "gamma")["gamma"])
     files = ModelFiles(
         weights=tuple(folder / path for path in spec["weights"]),
         train=folder / spec["train"] if spec.get("train") else None,

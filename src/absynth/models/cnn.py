@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from absynth.io.opening import MADE
 from absynth.models.binarize import THRESHOLD, Binarized
 from absynth.models.building import ModelFiles
 from absynth.models.checks import check_images
@@ -48,7 +49,7 @@ class Classifier(nn.Module):
 
     def __init__(self, network: nn.Module, files: ModelFiles, *, binary: bool = False):
         super().__init__()
-        load_weights(files.weights[0], network)
+        load_weights(files.weights[0], network, damaged=MADE)
         self.network = Binarized(network) if binary else network
         self.input_threshold = THRESHOLD if binary else None
 

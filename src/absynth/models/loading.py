@@ -23,5 +23,5 @@ def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: st
     if not path.is_file():
         there = sorted(file.parent.name for file in Path(run).glob("models/*/calibration.json"))
         raise InputError(f"{run} has no calibrated model {name!r}; it has {', '.join(there) or 'none'}")
-    model = build(read_calibration(path)["model"], run).to(device)
+    model = build(read_calibration(path, "model")["model"], run).to(device)
     return with_inference(model, inference) if inference else model

@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from absynth.errors import InputError
 from absynth.io.atomic import write_bytes
+from absynth.io.opening import BROUGHT, NotOpenedError, opening
 
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and DistributedDataParallel, and of torch.compile
 
@@ -31,14 +32,15 @@ def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     write_bytes(path, memory.getvalue())
 
 
-def read_state(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
+def read_state(path: str | Path, key: str | None = None, *, damaged: str = BROUGHT) -> dict[str, Tensor]:
     """Read a state dict (.safetensors, or a file that torch.load(weights_only=True) accepts).
 
     key: where the state dict lies within a file that holds more, "state_dict" or "ema.model" say
-    Raises InputError if the file is missing, damaged, holds pickled objects, or holds anything but named tensors
-    there; then with the keys under which it holds some.
+    damaged: what to do about a damaged file: `MADE` or `BROUGHT` of `absynth.io.opening`
+    Raises InputError if the file is missing, cannot be opened, is damaged, holds pickled objects, or holds anything
+    but named tensors there; then with the keys under which it holds some.
     """
-    content = _read(Path(path))
+    content = _read(Path(path), damaged)
     state = _at_key(path, content, key) if key else content
     if _is_state(state):
         return dict(state)
@@ -46,26 +48,34 @@ def read_state(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
     raise InputError(f"{where} expected a dict of named tensors, found {_shown(state)}{_hint(content, key)}")
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, damaged: str) -> Any:
     """What a weights file holds."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+        with opening(path, "no such weights file"):
+            with path.open("rb") as file:  # safetensors hides why the system refuses a file
+                file.read(1)
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
 
-            return load_file(path)
-        check_zip(path)
-        return torch.load(path, weights_only=True, map_location="cpu")
+                return load_file(path)
+            check_zip(path)
+            return torch.load(path, weights_only=True, map_location="cpu")
+    except NotOpenedError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: not a plain state dict and therefore not read: it holds {_pickled(error)}, "
             "and loading those can run any code; save model.state_dict() alone, with torch.save"
         ) from None
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged weights file ({error})") from None
+        raise InputError(f"{path}: damaged weights file ({_one_line(error)}); {damaged}") from None
     except Exception as error:  # safetensors raises its own type, which must not be imported needlessly
-        raise InputError(f"{path}: unreadable weights file ({type(error).__name__}: {error})") from None
+        found = f"{type(error).__name__}: {_one_line(error)}"
+        raise InputError(f"{path}: unreadable weights file ({found}); {damaged}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _pickled(error: pickle.UnpicklingError) -> str:
@@ -125,17 +135,19 @@ def check_zip(path: str | Path) -> None:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is another")
 
 
-def load_weights(path: str | Path, module: nn.Module, *, key: str | None = None) -> None:
+def load_weights(
+    path: str | Path, module: nn.Module, *, key: str | None = None, damaged: str = BROUGHT
+) -> None:
     """Load the state dict in `path` into `module`.
 
     Prefixes that wrappers add to all names ("module." by DataParallel, "_orig_mod." by torch.compile) are taken off.
     Values are converted to the dtype of the module.
 
-    key: where the state dict lies within the file, as in `read_state`
+    key, damaged: where the state dict lies within the file, and what to do about damage, as in `read_state`
     Raises InputError naming the first missing, unknown or misshapen tensor, or a non-finite one.
     """
     expected = module.state_dict()
-    state = _without_prefixes(read_state(path, key), expected)
+    state = _without_prefixes(read_state(path, key, damaged=damaged), expected)
     optional = {name for name in expected if name.endswith("num_batches_tracked")}
     missing = sorted(set(expected) - set(state) - optional)
     unknown = sorted(set(state) - set(expected))

@@ -1,5 +1,6 @@
 """Training epoch by epoch, resumed after an interruption from checkpoints, and the curve that it returns."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch.optim import Optimizer
 
 from absynth.errors import InputError
 from absynth.io.log import LOGGER, progress_bar
+from absynth.io.opening import NotOpenedError, opening
 from absynth.models.weights import check_zip, save_state
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -46,14 +48,17 @@ class Training:
     def resume(self, path: Path) -> None:
         """Resume from `path` if it holds a training with these settings; otherwise start from the beginning.
 
-        Raises InputError if the checkpoint has the same settings but does not fit the module.
+        Raises InputError if the checkpoint has the same settings but does not fit the module, or cannot be opened.
         """
-        if not path.is_file():
+        if not os.path.lexists(path):
             return
         try:
-            check_zip(path)
-            state = torch.load(path, weights_only=True, map_location="cpu")
+            with opening(path):
+                check_zip(path)
+                state = torch.load(path, weights_only=True, map_location="cpu")
             same = state["settings"] == self.settings
+        except NotOpenedError:
+            raise
         except Exception as error:  # a damaged file can make the reader raise anything
             LOGGER.warning("%s: unreadable checkpoint ignored (%s)", path, " ".join(str(error).split()))
             return

@@ -1,6 +1,7 @@
 """What a config must fulfil besides its schema. All here raise InputError with the key and what is allowed."""
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 from absynth.attacks.registry import ATTACKS, AttackEntry
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
+from absynth.norms import NORMS
 from absynth.workflow.config import check, check_entry, check_known
 from absynth.workflow.matrix import Matrix, kind_of
+
+_BOUNDS = ("Median lower bound", "Median gap")  # rows of Table 1 beside those of attacks
 
 # Keys of an attack's entry that are not keyword arguments of its builder.
 NOT_OPTIONS = ("models", "norms", "batch_size", "label", "start_from", "per_model")
@@ -47,6 +51,41 @@ def check_attacks(matrix: Matrix, schemas: Mapping[str, Any]) -> None:
     for name in matrix.attacks:
         _check_starts(matrix, name)
     _check_cycles({name: entries[name]["start_from"] for name in matrix.attacks})
+
+
+def check_labels(matrix: Matrix) -> None:
+    """Refuse models that tables and figures could not tell apart, and attacks in one norm likewise."""
+    models = {name: model.label for name, model in matrix.models.items()}
+    _check_distinct("models", models, ["norm", "attack"])
+    for norm in matrix.norms:
+        titles = {name: entry.norms[norm] for name, entry in matrix.attacks.items() if norm in entry.norms}
+        _check_distinct("attacks", titles, ["all", "Clean", f"All {NORMS[norm].title} attacks", *_BOUNDS])
+
+
+def _check_distinct(key: str, labels: Mapping[str, str], taken: Iterable[str]) -> None:
+    """Refuse an entry of a config key whose name or label the tables use themselves, or another entry has.
+
+    Takes labels by name, and what else stands in their column of a table, or in their row
+    """
+    known = {_spelt(word): f"the tables' own {word!r}" for word in taken}
+    for name in labels:
+        if _spelt(name) in known:
+            raise InputError(
+                f"config key {key}.{name}: is the name of {known[_spelt(name)]}; name yours otherwise"
+            )
+        known[_spelt(name)] = f"{key}.{name}"
+    for name, label in labels.items():
+        other = known.setdefault(_spelt(label), f"{key}.{name}")
+        if other != f"{key}.{name}":
+            raise InputError(
+                f"config key {key}.{name}.label: {label!r} stands for {other} already, and tables would mix the two "
+                "up; allowed is a label that no other has as its label or name"
+            )
+
+
+def _spelt(label: str) -> str:
+    """A label without what a reader overlooks: case, and the kind and number of blanks."""
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
 
 
 def check_sizes(config: Mapping[str, Any]) -> None:

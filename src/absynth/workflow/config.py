@@ -139,6 +139,12 @@ _REASONS = {
     "maximum": lambda error, found: f"found {found}, allowed is {error.validator_value} or less",
     "exclusiveMinimum": lambda error, found: f"found {found}, allowed is more than {error.validator_value}",
     "exclusiveMaximum": lambda error, found: f"found {found}, allowed is less than {error.validator_value}",
+    "minLength": lambda error, found: (
+        f"found {found}, allowed are {error.validator_value} characters or more"
+    ),
+    "maxLength": lambda error, found: (
+        f"found {len(error.instance)} characters ({found}), allowed are {error.validator_value} or fewer"
+    ),
     "minItems": lambda error, found: f"found {found}, allowed are {error.validator_value} items or more",
     "uniqueItems": lambda error, found: f"found {found}, allowed are items that differ",
     "pattern": lambda error, found: f"found {found}, allowed is what matches {error.validator_value}",

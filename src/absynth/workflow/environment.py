@@ -1,8 +1,29 @@
-"""Where the processes of a run find Python modules."""
+"""The surroundings of the processes of a run: where they find Python modules, and what their streams can show."""
 
+import io
 import os
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
+
+from absynth.errors import InputError
+
+# What jobs import from outside this project.
+_PACKAGES = (
+    *(
+        "foolbox",
+        "h5py",
+        "matplotlib",
+        "numba",
+        "numpy",
+        "pandas",
+        "safetensors",
+        "scipy",
+        "seaborn",
+        "sklearn",
+    ),
+    *("torch", "tqdm"),
+)
 
 
 def share_library(library: str | Path) -> None:
@@ -18,8 +39,33 @@ def share_library(library: str | Path) -> None:
 def share_working_directory() -> None:
     """Let this process and its jobs find modules in the working directory, after all others.
 
+    `python -m snakemake` looks there first, so that a file torch.py there would stand in for torch.
     Snakemake hands the folders of its `sys.path`, that of the Snakefile among them, to its jobs.
     """
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    sys.path[:] = [*(entry for entry in sys.path if entry not in ("", here)), here]
+
+
+def check_hidden() -> None:
+    """Refuse a PYTHONPATH in which a user's own file stands before an installed package of the same name.
+
+    Raises InputError, naming the file. A folder that holds installed packages itself may do so.
+    """
+    for entry in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+        others = [other for other in sys.path if other not in ("", entry)]
+        if any(Path(entry).glob("*.dist-info")):
+            continue
+        for name in _PACKAGES:
+            files = (Path(entry, f"{name}.py"), Path(entry, name, "__init__.py"))
+            found = next((file for file in files if file.is_file()), None)
+            if found and PathFinder.find_spec(name, others):
+                raise InputError(
+                    f"PYTHONPATH: {found} hides the installed {name}; rename it, or leave {entry} out of PYTHONPATH"
+                )
+
+
+def escape_on_streams() -> None:
+    """Let stdout and stderr escape what their encoding lacks, such as ε in ASCII, in place of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -24,8 +24,9 @@ class PlannedModel:
 
     @property
     def label(self) -> str:
-        """Its name in tables and figures."""
-        return self.entry.get("label") or self.kind.label or self.name
+        """Its title in tables and figures: the label of the config or, for a kind under its own name, of the kind."""
+        own = KINDS.get(self.name) is self.kind and self.kind.label
+        return self.entry.get("label") or own or self.name
 
     @property
     def gradients(self) -> bool:

@@ -71,6 +71,34 @@ class Outputs:
         """All shards of the run."""
         return [path for case in self.plan.attacked for path in self.attack_shards(*case)]
 
+    @cached_property
+    def attack_records(self) -> list[str]:
+        """All shards of attacks and all files of minima: what verification reads.
+
+        Snakemake makes a lost file again only for a job that reads it and is to run, or if it is a target itself.
+        """
+        return [*self.all_shards, *self.of_attacked("minimal/{model}/{norm}.h5")]
+
+    @cached_property
+    def records(self) -> list[str]:
+        """`attack_records` and all else between models and tables: targets, so that a lost one is made again."""
+        bounds = [
+            f"{self.path(f'bounds/{model}/{norm}/{shard}')}{end}.csv"
+            for model, norm in self.plan.bounded
+            for shard in self.shards
+            for end in ("", "_draws")
+        ]
+        return [
+            *self.calibrations,
+            *self.attack_records,
+            *self.of_attacked("minimal/{model}/{norm}.csv"),
+            *self.of_attacked("verification/{model}/{norm}.csv"),
+            *bounds,
+            *self.of_bounded("bounds/{model}/{norm}.csv"),
+            *self.of_bracketed("bracket/{model}/{norm}.csv"),
+            *(self.path(f"distal/{model}.h5") for model in self.plan.differentiable),
+        ]
+
     def attack_starts(self, model: str, norm: str, attack: str, shard: str) -> list[str]:
         """The shards, of other attacks on the same images, from whose adversarials an attack starts."""
         starts = self.plan.starts(attack, model, norm)

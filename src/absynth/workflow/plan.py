@@ -7,7 +7,14 @@ from typing import Any
 
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, LABELS
-from absynth.workflow.checks import NOT_OPTIONS, check_attacks, check_models, check_sizes, check_weights
+from absynth.workflow.checks import (
+    NOT_OPTIONS,
+    check_attacks,
+    check_labels,
+    check_models,
+    check_sizes,
+    check_weights,
+)
 from absynth.workflow.config import check, read_schema
 from absynth.workflow.matrix import Matrix
 
@@ -25,6 +32,7 @@ class Plan(Matrix):
         check(config, read_schema(schemas, "config"))
         check_models(config, read_schema(schemas, "models"))
         check_attacks(self, read_schema(schemas, "attacks"))
+        check_labels(self)
         check_sizes(config)
         check_weights(config)
 

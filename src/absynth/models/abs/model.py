@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from absynth.errors import InputError
+from absynth.io.opening import MADE
 from absynth.models.abs.decoders import PIXELS, Decoders
 from absynth.models.abs.energy import Inferred, Watcher
 from absynth.models.abs.fast import Fast
@@ -159,5 +160,5 @@ def build_binary_abs(files: ModelFiles, **options: Any) -> ABS:
 
 def _load_vae(path: Path) -> VAE:
     vae = VAE()
-    load_weights(path, vae)
+    load_weights(path, vae, damaged=MADE)
     return vae

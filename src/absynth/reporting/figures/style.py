@@ -20,7 +20,8 @@ Style = dict[str, Any]  # keyword arguments of matplotlib's lines
 
 
 def set_style() -> None:
-    """Set matplotlib's look: seaborn's ticks, small fonts that stay readable in a paper's column."""
+    """Set matplotlib's look, whatever it was: seaborn's ticks, fonts that stay readable in a paper's column."""
+    matplotlib.rcdefaults()
     sns.set_theme(context="paper", style="ticks", font_scale=0.9, rc={"svg.hashsalt": "absynth"})
 
 
