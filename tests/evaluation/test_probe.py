@@ -30,13 +30,15 @@ from absynth.evaluation.probe import Probe, probe
 from absynth.evaluation.probe_checks import Subject
 from absynth.models.cnn import CNN
 from absynth.models.custom import Custom
+from absynth.models.expectation import Expectation
 from absynth.models.nearest_neighbor import NearestNeighbor
 
 SOUND = ["Plain", "Binarises", "Masks", "Normalises", "Double", "Half", "Compiled"]
 
 
-def probed(kind, *, gradients: bool = True, nonfinite: bool = False) -> Probe:
-    model = Custom("mine (a.Net)", kind(), nonfinite=nonfinite).eval().requires_grad_(False)
+def probed(kind, *, gradients: bool = True, nonfinite: bool = False, draws: int = 0) -> Probe:
+    module = Expectation(kind(), draws) if draws else kind()
+    model = Custom("mine (a.Net)", module, nonfinite=nonfinite).eval().requires_grad_(False)
     return probe(Subject("mine (a.Net)", model, gradients), *drawn())
 
 
@@ -97,7 +99,23 @@ def test_gradients_that_are_not_finite(kind):
 
 @pytest.mark.parametrize("kind", RANDOM)
 def test_a_model_that_answers_at_random(kind):
-    refused(kind, "gives the same images other answers when it is asked again .*cannot be evaluated yet")
+    refused(kind, "gives the same images other answers when it is asked again .*or write random: true")
+
+
+@pytest.mark.parametrize(
+    "kind", [users_models.DropsAlways, users_models.AddsNoise, users_models.SamplesPixels]
+)
+def test_a_declared_random_model_is_asked_in_expectation(kind):
+    warnings = probed(kind, draws=8).warnings
+    assert len(warnings) == 1
+    assert "mean of its probabilities over 8 fixed draws; 8 others classify 0 of 30" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "kind", [users_models.NumpyNoise, users_models.OwnGenerator, users_models.DropsOnEveryOtherCall]
+)
+def test_random_numbers_that_no_seed_fixes_are_refused_though_declared(kind):
+    refused(kind, "gives the same images other answers .*random: true fixes the random numbers", draws=3)
 
 
 @pytest.mark.parametrize(("name", "part"), [("TrainsWhenAsked", "the model"), ("TrainsItsNorm", "norm")])

@@ -1,5 +1,6 @@
 """Classifiers as users bring them: sound ones, and each with one fault."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -214,6 +215,18 @@ class DropsOnEveryOtherCall(Plain):
 class SamplesPixels(Plain):
     def prepare(self, x):
         return x * (torch.rand(1, 1, 28, 28) > 0.02)
+
+
+class NumpyNoise(Plain):
+    def finish(self, logits, x):
+        return logits + torch.from_numpy(np.random.default_rng().normal(size=10).astype(np.float32))
+
+
+class OwnGenerator(Plain):
+    generator = torch.Generator()
+
+    def finish(self, logits, x):
+        return logits + torch.randn(10, generator=self.generator)
 
 
 RANDOM = [DropsAlways, AddsNoise, DropsOnEveryOtherCall, SamplesPixels]

@@ -38,7 +38,7 @@ def test_surroundings_without_effect(copy, tmp_path, monkeypatch):
     """Names with blanks and beyond ASCII, linked results, another absynth, a torch.py, odd settings of every kind."""
     (copy.folder / "results").rename(tmp_path / "elsewhere")
     (copy.folder / "results").symlink_to(tmp_path / "elsewhere")
-    for path in (tmp_path / "modules" / "absynth.py", copy.folder / "torch.py", copy.folder / "numpy.py"):
+    for path in (tmp_path / "modules" / "absynth.py", copy.folder / "torch.py"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"raise RuntimeError({path.name!r})\n", encoding="utf-8")
     (copy.folder / "matplotlibrc").write_text("text.usetex: True\naxes.facecolor: red\n")

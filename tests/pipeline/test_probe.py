@@ -114,3 +114,15 @@ def test_a_declared_model_is_attacked_verified_and_its_warnings_are_listed(with_
             assert ("nonfinite" in file) == ("mine" in path.parts)
             counted += int(file["nonfinite"][:].sum()) if "nonfinite" in file else 0
     assert counted == attacks.sum()
+
+
+def test_a_declared_random_model_is_evaluated_in_expectation(with_models):
+    settings = config(with_models, "Noisy", random=True, draws=4)
+    targets = [f"results/noisy/tables/{name}.csv" for name in ("verification", "models", "attacks")]
+    done = with_models.snakemake(*targets, config=settings)
+    assert done.returncode == 0, done.stdout
+    tables = with_models.folder / "results" / "noisy" / "tables"
+    verification = pd.read_csv(tables / "verification.csv").set_index("model").loc[["mine"]]
+    assert (verification["disagreements"] == 0).all()
+    assert "over 4 fixed draws" in pd.read_csv(tables / "models.csv").set_index("model")["probe"]["mine"]
+    assert pd.read_csv(tables / "attacks.csv").set_index("model")["found"]["mine"].sum() > 0

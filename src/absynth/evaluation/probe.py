@@ -21,6 +21,7 @@ from absynth.evaluation.probe_checks import (
 )
 from absynth.models.base import predicted_classes
 from absynth.models.custom import Custom
+from absynth.models.expectation import Expectation
 
 FAR_MORE = 0.3  # by how much another preparation of the images must raise the accuracy to be worth a hint
 
@@ -91,6 +92,8 @@ def probe(subject: Subject, images: Tensor, labels: Tensor) -> Probe:
         found.warnings += _count_nonfinite(inputs, logits)
         found.accuracy = _accuracy(logits[: len(images)], labels)
         found.warnings += _chance(found.accuracy, logits.shape[1], len(images))
+        if subject.random:
+            found.warnings += _redrawn(subject.random, images, logits)
         if subject.custom:
             found.warnings += _preparation(subject.custom, images, labels, found.accuracy)
     return found
@@ -115,6 +118,18 @@ def _chance(accuracy: float, n_classes: int, n: int) -> list[str]:
     return [
         f"classifies only {accuracy:.0%} of {n} test images correctly, near chance: check its weights, the order of "
         "its classes, and the pixels it expects, which are in [0, 1]"
+    ]
+
+
+def _redrawn(model: Expectation, images: Tensor, logits: Tensor) -> list[str]:
+    """By what a random model is evaluated, and how much hangs on the draws: their number may be too small."""
+    others = Expectation(model.module, model.draws, first=model.draws)
+    with torch.no_grad():
+        other = predicted_classes(others(images))
+    differ = int((other != predicted_classes(logits[: len(images)])).sum())
+    return [
+        f"is random: evaluated as the mean of its probabilities over {model.draws} fixed draws; {model.draws} others "
+        f"classify {differ} of {len(images)} test images otherwise"
     ]
 
 

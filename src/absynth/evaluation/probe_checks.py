@@ -10,9 +10,18 @@ from torch import Tensor, nn
 
 from absynth.errors import InputError
 from absynth.models.custom import Custom, NonFiniteError, shown_error
+from absynth.models.expectation import Expectation
 
 SAME = 1e-4  # answers that differ by no more, as a share of the range of the logits, differ by rounding
 SAME_IN_BATCH = {"cpu": 1e-3, "cuda": 1e-2}  # rounding differs more between batches of other sizes
+_CURE = (
+    "take the noise out, call dropout with training=self.training and keep nothing from one call to the next, "
+    "or write random: true in its config entry if noise from torch is part of the model"
+)
+_CURE_DECLARED = (
+    "random: true fixes the random numbers that it takes from torch: take all from there, without a generator "
+    "of its own, and keep nothing from one call to the next"
+)
 _ALONE = 3  # images that are asked one at a time
 
 
@@ -32,6 +41,12 @@ class Subject:
     def custom(self) -> Custom | None:
         """The model as a user's own, if it is one."""
         return self.model if isinstance(self.model, Custom) else None
+
+    @property
+    def random(self) -> Expectation | None:
+        """What fixes the random numbers of a user's model that is declared to draw some."""
+        inner = self.custom.model if self.custom else None
+        return inner if isinstance(inner, Expectation) else None
 
     def fault(self, message: str) -> InputError:
         return InputError(f"probe: {self.name}: {message}")
@@ -84,8 +99,8 @@ def answers(subject: Subject, inputs: Inputs) -> Tensor:
 
 
 def _own_name(name: str) -> str:
-    """What a user calls a part of a model: `Custom` holds the user's module as its `model`."""
-    return name.removeprefix("model").lstrip(".") or "the model"
+    """What a user calls a part of a model: `Custom` and `Expectation` hold the user's module."""
+    return name.removeprefix("model").lstrip(".").removeprefix("module").lstrip(".") or "the model"
 
 
 def _differ(one: Tensor, other: Tensor) -> float:
@@ -107,8 +122,7 @@ def check_repeats(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
     if largest > SAME:
         raise subject.fault(
             f"gives the same images other answers when it is asked again (logits differ by {largest:.2g} of their "
-            "range); models with random or remembered parts cannot be evaluated yet: take the noise out, "
-            "and call dropout with training=self.training"
+            f"range); {_CURE_DECLARED if subject.random else _CURE}"
         )
 
 

@@ -12,6 +12,7 @@ from absynth.errors import InputError
 from absynth.models.base import input_threshold, keep_for_gradients
 from absynth.models.building import ModelFiles, resolve
 from absynth.models.checks import check_images
+from absynth.models.expectation import Expectation
 from absynth.models.weights import load_weights
 
 N_CLASSES = 10
@@ -138,11 +139,14 @@ def build_custom(
     state_dict_key: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     nonfinite: bool = False,
+    random: bool = False,
+    draws: int = 16,
     **rest: str,
 ) -> Custom:
     """Import the class, construct it with `arguments` and load its state dict from `weights` (`load_weights`).
 
     name: of the model in its config, for messages; nonfinite: as in `Custom`
+    random: whether it draws random numbers; it is then evaluated by its `Expectation` over this number of draws
     Raises InputError if any of the three fails.
     """
     named, arguments = rest["class"], dict(arguments or {})
@@ -159,4 +163,4 @@ def build_custom(
     if not isinstance(model, nn.Module):
         raise InputError(f"{shown}: makes a {type(model).__name__}, expected a torch.nn.Module")
     load_weights(Path(weights), model, key=state_dict_key)
-    return Custom(shown, model, nonfinite=nonfinite)
+    return Custom(shown, Expectation(model, draws) if random else model, nonfinite=nonfinite)

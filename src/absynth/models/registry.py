@@ -82,6 +82,6 @@ KINDS: dict[str, ModelKind] = {
         "",
         weights=(),
         trainer=None,
-        options=("class", "arguments", "weights", "state_dict_key", "nonfinite"),
+        options=("class", "arguments", "weights", "state_dict_key", "nonfinite", "random", "draws"),
     ),
 }
