@@ -21,9 +21,12 @@ def main(
     model: str,
     norm: str,
     attacks: Sequence[str],
+    of_paper: Sequence[str],
     epsilon: float,
 ) -> None:
     """Write the minimum per image, and a table with one row per attack and one for `all` of them together.
+
+    of_paper: those of the attacks that the paper has; if there are others as well, these together get a row `paper`
 
     shards: their paths, each in a folder named after its attack
     summary: the columns of tables/robustness.csv, and `clean`, the accuracy on unperturbed images
@@ -34,7 +37,10 @@ def main(
         best.add(Path(path).parent.name, path)
     columns = best.columns()
     write_record(minimal, columns, {"run": run, "model": model, "norm": norm}, MINIMAL)
-    distances = {name: np.array(best.distances[name]) for name in attacks} | {"all": columns["distance"]}
+    distances = {name: np.array(best.distances[name]) for name in attacks}
+    if 0 < len(of_paper) < len(attacks):
+        distances["paper"] = np.min([distances[name] for name in of_paper], axis=0)
+    distances["all"] = columns["distance"]
     clean = float((columns["distance"] > 0).mean())
     rows = [
         {"model": model, "norm": norm, "attack": name, **summarise(values, epsilon), "clean": clean}

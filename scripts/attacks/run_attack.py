@@ -12,6 +12,7 @@ import torch
 
 from absynth import __version__
 from absynth.attacks.checkpoint import Progress, fingerprint
+from absynth.attacks.relay import best_by_round, stopped
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.data.split_files import read_split
 from absynth.errors import InputError
@@ -30,6 +31,7 @@ class Job:
     run, model, norm, attack: the identity of its shard
     spec: what the model is built from (see absynth.models.building.build)
     builder, options: "module:function" of the attack and its keyword arguments
+    relay: for a later round of a relay, what decides which images it leaves out (`Plan.relay_leg`)
     substitute: what the substitute is built from, for an attack that needs it
     span: first and one past the last test image
     """
@@ -44,6 +46,7 @@ class Job:
     substitute: Mapping[str, Any] | None
     batch_size: int
     span: tuple[int, int]
+    relay: Mapping[str, Any] | None
     seed: int
 
     @property
@@ -75,11 +78,13 @@ def main(
     needs = {} if job.substitute is None else {"substitute": build(job.substitute, folder).to(device)}
     x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *job.span))
     attack = resolve(job.builder)(job.norm, **job.options, **needs)
-    known = [_read_start(path, job.identity, job.span).to(device) for path in starts]
+    known = {Path(path).parent.name: _read_start(path, job.identity, job.span) for path in starts}
     found = attack_images(
         AttackSettings(attack, job.attack, job.norm, job.seed, job.batch_size),
         build(job.spec, folder).to(device),
-        Samples(x, y, index, known),
+        Samples(
+            x, y, index, [start["adversarial"].to(device) for start in known.values()], _stopped(job, known)
+        ),
         progress,
     )
     if not job.spec.get("options", {}).get("nonfinite"):
@@ -91,17 +96,30 @@ def main(
     progress.discard()
 
 
+def _stopped(job: Job, known: Mapping[str, Mapping[str, torch.Tensor]]) -> torch.Tensor | None:
+    """Which images a later round of a relay leaves out, from what the rounds before it found."""
+    if job.relay is None:
+        return None
+    distances = {name: start["distance"] for name, start in known.items()}
+    before, after = best_by_round(distances, job.relay["rounds"], job.relay["round"] - 1)
+    codes = stopped(before, after, job.relay["gain"], None, job.relay["tightness"])
+    LOGGER.info(
+        "%d of %d images left out: the last round gained too little", int((codes > 0).sum()), len(codes)
+    )
+    return codes
+
+
 def _read_start(
     path: str | os.PathLike[str], expected: Mapping[str, str], span: tuple[int, int]
-) -> torch.Tensor:
-    """The adversarials (n, 1, 28, 28) of another attack's shard, in a folder named after that attack.
+) -> dict[str, torch.Tensor]:
+    """The adversarials (n, 1, 28, 28) and distances (n,) of another attack's shard, in a folder named after it.
 
     Raises InputError if it is unsound or holds other images than those of `span`.
     """
     columns, _ = read_record(path, SHARD, {**expected, "attack": Path(path).parent.name})
     if columns["index"].tolist() != list(range(*span)):
         raise InputError(f"{path}: holds other images than {span[0]} to {span[1] - 1}; delete it and rerun")
-    return torch.from_numpy(columns["adversarial"])
+    return {name: torch.from_numpy(columns[name]) for name in ("adversarial", "distance")}
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""List where the results of attacks contradict each other."""
+"""List where the results of attacks contradict each other, and how near each comes to the best of all."""
 
 import dataclasses
 import os
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absynth.evaluation.audit import COLUMNS, Limits, Role, audit, read_outcomes
+from absynth.evaluation.optimality import COLUMNS as OPTIMALITY
+from absynth.evaluation.optimality import optimality_rows
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 
@@ -14,26 +16,32 @@ def main(
     *,
     shards: Sequence[str | os.PathLike[str]],
     table: str | os.PathLike[str],
+    optimality: str | os.PathLike[str],
     run: str,
     roles: Mapping[str, Mapping[str, Any]],
     limits: Mapping[str, float],
 ) -> None:
     """Write one row, and log one warning, per finding; only the header if there are none.
 
+    optimality: a table with one row per model, norm and attack, see `absynth.evaluation.optimality`
     roles: by attack, what `absynth.evaluation.audit.Role` holds
     limits: what `absynth.evaluation.audit.Limits` holds
     """
     known = {name: Role(**role) for name, role in roles.items()}
-    rows = []
+    rows, standings = [], []
     for (model, norm), outcomes in read_outcomes(shards, run).items():
         for finding in audit(outcomes, known, Limits(**limits)):
             LOGGER.warning("%s, %s: %s", model, norm, finding.message)
             rows.append({"model": model, "norm": norm, **dataclasses.asdict(finding)})
+        standings += [
+            {"model": model, "norm": norm, **row} for row in optimality_rows(outcomes, limits["tolerance"])
+        ]
     write_csv(table, rows, COLUMNS)
+    write_csv(optimality, standings, OPTIMALITY)
     LOGGER.info("%d findings", len(rows))
 
 
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    main(shards=job.input.shards, table=job.output.table, **dict(job.params.items()))
+    main(shards=job.input.shards, **dict(job.output.items()), **dict(job.params.items()))

@@ -20,11 +20,13 @@ def main(
     models: Mapping[str, str],
     attacks: Mapping[str, Mapping[str, str]],
     epsilons: Mapping[str, float],
+    of_paper: Sequence[str],
 ) -> None:
     """Write Table 1 as Markdown, CSV and LaTeX.
 
     summaries: minimal/{model}/{norm}.csv, whose clean accuracies are those of the attacked images
     models, attacks: names in the table by model, and by norm and attack; epsilons: by norm
+    of_paper: the attacks of the paper
     """
     clean = {row["model"]: float(row["clean"]) for row in read_rows(summaries)}
     table = table1(
@@ -33,6 +35,7 @@ def main(
         models=models,
         attacks=attacks,
         epsilons=epsilons,
+        of_paper=of_paper,
         brackets=read_table(brackets),
     )
     write_text(markdown, to_markdown(table))

@@ -14,7 +14,13 @@ from scripts.report.write_report import main
 
 from absynth.reporting.figures.style import save_figure
 from absynth.reporting.report import Field, Figure, flat_table, summary
-from absynth.reporting.report_tables import attacks_table, distal_table, robustness_table, runtime_table
+from absynth.reporting.report_tables import (
+    attacks_table,
+    distal_table,
+    report_tables,
+    robustness_table,
+    runtime_table,
+)
 from absynth.reporting.tables import table1
 from absynth.workflow.provenance import provenance
 
@@ -196,6 +202,18 @@ def test_attacks_have_their_titles():
     assert [cell.text for cell in table.groups[0][1][0]][:3] == ["L2", "FGM", "CNN"]
     assert table.groups[0][1][0][8].text == "16.0 s"
     assert table.textual == [True] * 3 + [False] * 6 + [True]
+
+
+def test_attacks_are_shown_with_how_near_they_come_to_the_best():
+    key = {name: statistics()[name].iloc[0] for name in ("model", "norm", "attack")}
+    optimality = pd.DataFrame([{**key, "optimality": 0.91234, "excess": INF, "alone": 3, "needed": 1}])
+    _, table = report_tables({"attacks": statistics(), "optimality": optimality}, LABELS, TITLES)["attacks"]
+    shown = dict(zip(table.header, table.groups[0][1][0], strict=True))
+    titles = ("optimality", "median excess", "best by far", "needed")
+    assert [shown[title].text for title in titles] == ["0.912", "∞", "3", "yes"]
+    others = [dict(zip(table.header, row, strict=True)) for row in table.groups[0][1][1:]]
+    assert others
+    assert {row["optimality"].text for row in others} == {"–"}
 
 
 def test_the_summary_names_the_most_robust_model():

@@ -47,6 +47,33 @@ def test_layout(table):
     ]
 
 
+def test_the_papers_attacks_and_their_minimum_stand_before_what_is_beyond():
+    rows = [("fmn", 2.0), ("fgm", 3.0), ("paper", 3.0), ("all", 2.0)]
+    robustness = pd.DataFrame(
+        [("cnn", "l2", name, median, 0.5, 10) for name, median in rows], columns=ROBUSTNESS.columns
+    )
+    settings = {
+        "models": {"cnn": "CNN"},
+        "attacks": {"l2": {"fmn": "FMN", "fgm": "FGM"}},
+        "epsilons": {"l2": 1.5},
+    }
+    laid_out = table1(robustness, {"cnn": 1}, of_paper=["fgm", "bim"], **settings)
+    assert laid_out["attack"].tolist() == [
+        "Clean",
+        "FGM",
+        "All L2 attacks of the paper",
+        "FMN",
+        "All L2 attacks",
+    ]
+    alone = robustness[robustness["attack"] != "paper"]  # of a run whose attacks are all of one kind
+    assert table1(alone, {"cnn": 1}, of_paper=["fgm"], **settings)["attack"].tolist() == [
+        "Clean",
+        "FMN",
+        "FGM",
+        "All L2 attacks",
+    ]
+
+
 def test_markdown(table):
     assert to_markdown(table).splitlines() == [
         "|  | Nearest_Neighbor | CNN |",
@@ -130,7 +157,7 @@ def test_run_without_attacks_has_tables_without_rows(tmp_path):
     outputs = {name: tmp_path / f"table1.{name}" for name in ("markdown", "csv", "latex")}
     table1_script.main(
         robustness=robustness, summaries=[], brackets=brackets, models={"cnn": "CNN"}, attacks={"l2": {}},
-        epsilons={"l2": 1.5}, **outputs,
+        epsilons={"l2": 1.5}, of_paper=[], **outputs,
     )  # fmt: skip
     assert pd.read_csv(outputs["csv"])["attack"].tolist() == ["Clean", "All L2 attacks"]
     table = tmp_path / "table.csv"

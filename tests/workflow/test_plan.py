@@ -157,6 +157,8 @@ def test_model_specs_say_what_to_build():
         "arguments": {"width": 3},
         "name": "mine",
         "nonfinite": False,
+        "random": False,
+        "draws": 16,
     }
     assert made.models["mine"].label == "mine"
     assert made.model_spec("substitute")["weights"] == ["models/substitute/weights.pt"]

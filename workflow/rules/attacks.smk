@@ -49,6 +49,7 @@ rule gather_minima:
         model="{model}",
         norm="{norm}",
         attacks=lambda wildcards: PLAN.attacks_on(wildcards.model, wildcards.norm),
+        of_paper=lambda wildcards: PLAN.paper_attacks_on(wildcards.model, wildcards.norm),
         epsilon=lambda wildcards: config["epsilons"][wildcards.norm],
     script:
         "../../scripts/attacks/gather_minima.py"

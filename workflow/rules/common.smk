@@ -9,6 +9,7 @@ if not BASE.is_dir():
     raise SystemExit(f"{BASE}: no folder of this machine; clone the project and use its Snakefile")
 sys.path.insert(0, str(BASE / "src"))
 
+from absynth.attacks.registry import PAPER
 from absynth.errors import InputError
 from absynth.reporting.contents import FIGURES, SECTIONS
 from absynth.workflow.config_files import read_config

@@ -20,6 +20,7 @@ rule audit_attacks:
         code=code("tables/audit_attacks"),
     output:
         table=run("tables/audit.csv"),
+        optimality=run("tables/optimality.csv"),
     log:
         run("logs/audit_attacks.log"),
     conda:
@@ -65,6 +66,7 @@ rule format_table1:
         models=PLAN.labels,
         attacks=PLAN.attack_titles,
         epsilons=config["epsilons"],
+        of_paper=[name for name in PLAN.attacks if name in PAPER],
     script:
         "../../scripts/tables/format_table1.py"
 

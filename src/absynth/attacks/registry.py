@@ -39,6 +39,12 @@ class AttackEntry:
     batch_free: bool = True
 
 
+# The attacks of the paper (Schott et al. 2019, Table 1), of which the tables give the minimum apart.
+PAPER = (
+    *("transfer", "gaussian_noise", "salt_pepper", "boundary", "pointwise", "latent_descent"),
+    *("fgm", "fgm_ge", "fgsm", "fgsm_ge", "deepfool", "deepfool_ge", "bim", "bim_ge", "mim", "mim_ge"),
+)
+
 ATTACKS: dict[str, AttackEntry] = {
     "transfer": AttackEntry(
         "absynth.attacks.transfer:transfer",

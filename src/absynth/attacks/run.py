@@ -23,19 +23,23 @@ class Samples:
     images (n, 1, 28, 28) float32 in [0, 1]; labels, index (n,) int64: classes and positions in the test split
     starts: adversarials (n, 1, 28, 28) that other attacks found, the clean image where one failed; asking for them
         costs queries
+    stopped: codes (n,) int64 of `absynth.attacks.relay`; images whose code is not 0 are not attacked: the best of
+        their starts is recorded. None attacks all.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor
     starts: Sequence[Tensor] = ()
+    stopped: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, rows: slice | Tensor) -> "Samples":
         starts = [start[rows] for start in self.starts]
-        return Samples(self.images[rows], self.labels[rows], self.index[rows], starts)
+        stopped = None if self.stopped is None else self.stopped[rows]
+        return Samples(self.images[rows], self.labels[rows], self.index[rows], starts, stopped)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def attack_images(
     progress: saved after each batch; an interrupted attack continues from it
     Returns the columns of a shard, (n, …) each: index, label, clean_prediction, adversarial_prediction, adversarial,
             distance (0 if the clean image is misclassified or classified as neither class, inf if the attack failed),
-            queries, gradients, nonfinite
+            queries, gradients, nonfinite and, if the samples have them, the codes `stopped`
     """
     columns = progress.resume() if progress else {}
     batches = range(len(columns.get("index", ())), len(samples), settings.batch_size)
@@ -93,6 +97,8 @@ def _attack_batch(settings: AttackSettings, model: nn.Module, samples: Samples) 
         "gradients": torch.zeros_like(y),
         "nonfinite": torch.zeros_like(y),
     }
+    if samples.stopped is not None:
+        columns["stopped"] = samples.stopped
     rows = (clean == y).nonzero().squeeze(1)
     if len(rows):
         attacked = samples[rows]
@@ -102,7 +108,10 @@ def _attack_batch(settings: AttackSettings, model: nn.Module, samples: Samples) 
         random = SampleRandom(
             settings.seed, f"{settings.name}/{settings.norm}", attacked.index.tolist(), x.device
         )
-        settings.attack(target, random)
+        goes_on = torch.ones_like(attacked.labels) if attacked.stopped is None else attacked.stopped == 0
+        if goes_on.any():
+            with target.only(goes_on.bool()):
+                settings.attack(target, random)
         found = target.findings.recorded
         confirmed = confirm(
             reference, attacked.images, attacked.labels, found.best, settings.norm, found.history

@@ -26,11 +26,13 @@ class Role:
 
     gradients: whether it uses the model's gradients; refines: attacks of which it iterates a single step
     estimates: the attack that it repeats with estimated gradients
+    round: its round in the run's relay, 0 outside of it
     """
 
     gradients: bool
     refines: Sequence[str] = ()
     estimates: str | None = None
+    round: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,32 @@ def vanishing_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: L
             yield Finding("vanishing", name, "", outcome.median, "", outcome.failed, message)
 
 
+def unfinished_relay(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
+    """A relay whose last round still improved on many samples, so that a further one would as well."""
+    last = max((roles[name].round for name in outcomes), default=0)
+    before = [name for name in outcomes if roles[name].round < last]
+    if not last or not before:
+        return
+    earlier = np.min([outcomes[name].distance for name in before], axis=0)
+    best = np.min([outcome.distance for outcome in outcomes.values()], axis=0)
+    improved = earlier > (1 + limits.tolerance) * best  # (n,)
+    n, attacked = int(improved.sum()), int((best > 0).sum())
+    if n > limits.share * attacked:
+        values = float(np.median(best)), float(np.median(earlier))
+        message = (
+            f"round {last} of the relay still improved {n} of {attacked} images by more than "
+            f"{100 * limits.tolerance:.4g}%, the median from {values[1]:.4g} to {values[0]:.4g}: raise relay.rounds"
+        )
+        yield Finding("relay", f"round {last}", f"rounds before {last}", *values, n / attacked, message)
+
+
 CHECKS: tuple[Check, ...] = (
     weak_iterations,
     masked_gradients,
     weak_gradients,
     no_success,
     vanishing_gradients,
+    unfinished_relay,
 )
 
 

@@ -57,6 +57,12 @@ SHARD = {
         "images that the model answered with logits that are not finite; only with `nonfinite: true`",
         optional=True,
     ),
+    "stopped": Column(
+        "int64",
+        "0: attacked; 1: left out, since the last round of the relay gained too little; 2: left out, since a proved "
+        "lower bound shows its distance to be tight; only in a relay",
+        optional=True,
+    ),
 }
 MINIMAL = {
     "index": SHARD["index"],

@@ -15,6 +15,9 @@ def report_tables(
 
     frames: by the stems of their files under tables/; models: labels; attacks: titles, by norm
     """
+    frames = dict(frames)
+    if {"attacks", "optimality"} <= frames.keys():
+        frames["attacks"] = frames["attacks"].merge(frames["optimality"], "left", ["model", "norm", "attack"])
     known: dict[str, tuple[str, str, Callable[..., Table]]] = {
         "minimal": ("table1", "Table 1: median distance / accuracy at ε", robustness_table),
         "distal": (
@@ -93,7 +96,7 @@ def distal_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> 
 def attacks_table(
     frame: pd.DataFrame, models: Mapping[str, str], titles: Mapping[str, Mapping[str, str]]
 ) -> Table:
-    """tables/attacks.csv"""
+    """tables/attacks.csv, with the columns of tables/optimality.csv where it has them"""
     named = frame.assign(
         attack=[
             titles[norm].get(attack, attack)
@@ -109,6 +112,10 @@ def attacks_table(
             Field("n", "images"),
             Field("found", "adversarials"),
             Field("minima", "best of all"),
+            Field("optimality", "optimality", "{:.3f}"),
+            Field("excess", "median excess", "{:.1%}"),
+            Field("alone", "best by far", "{:.0f}"),
+            Field("needed", "needed", {1: "yes", 0: "no"}),
             Field("queries", "queries per image", "{:,.0f}"),
             Field("gradients", "gradients per image", "{:,.0f}"),
             Field("seconds", "time", _seconds),

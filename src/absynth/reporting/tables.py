@@ -1,7 +1,7 @@
 """The robustness table: from one row per attack to the layout of the paper's Table 1."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,12 +23,14 @@ def table1(
     models: Mapping[str, str],
     attacks: Mapping[str, Mapping[str, str]],
     epsilons: Mapping[str, float],
+    of_paper: Collection[str] = (),
     brackets: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Lay out `robustness` (model, norm, attack, median, accuracy, n) as the paper does.
 
     clean: accuracy on the unperturbed images of each model that was attacked
     models: column titles; attacks: by norm, in order, row titles; epsilons: those of the accuracies
+    of_paper: the attacks that the paper has; their rows, and that of their minimum, `paper`, go before the others
     brackets: medians of the lower bound and of its gap to the best adversarial (model, norm, lower, gap); norms
         without any get no rows for them
     Returns a frame of strings, "median / accuracy", with the columns norm, attack and one per model; empty where an
@@ -45,13 +47,21 @@ def table1(
             for attack, title in titles.items()
             if any((m, norm, attack) in cells for m in models)
         }
-        for attack, title in {**shown, "all": f"All {NORMS[norm].title} attacks"}.items():
+        apart = of_paper if any((m, norm, "paper") in cells for m in models) else ()
+        for attack, title in _rows(shown, norm, apart).items():
             entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
             rows.append([_section(norm, epsilons), title, *entries])
         for column, title in _BRACKET_ROWS.items() if any((m, norm) in bounds for m in models) else ():
             entries = [_median(bounds.get((model, norm), {}).get(column), norm) for model in models]
             rows.append([_section(norm, epsilons), title, *entries])
     return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
+
+
+def _rows(titles: Mapping[str, str], norm: str, apart: Collection[str]) -> dict[str, str]:
+    """The rows of a norm in their order, those of the attacks `apart`, and of their minimum, before the others."""
+    first = {attack: title for attack, title in titles.items() if attack in apart}
+    together = f"All {NORMS[norm].title} attacks"
+    return {**first, **({"paper": f"{together} of the paper"} if apart else {}), **titles, "all": together}
 
 
 def _cell(row: Mapping[str, Any] | None, norm: str) -> str:

@@ -17,7 +17,7 @@ from absynth.workflow.matrix import Matrix, kind_of
 _BOUNDS = ("Median lower bound", "Median gap")  # rows of Table 1 beside those of attacks
 
 # Keys of an attack's entry that are not keyword arguments of its builder.
-NOT_OPTIONS = ("models", "norms", "batch_size", "label", "start_from", "per_model")
+NOT_OPTIONS = ("kind", "models", "norms", "batch_size", "label", "start_from", "per_model")
 
 
 def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
@@ -58,8 +58,9 @@ def check_labels(matrix: Matrix) -> None:
     models = {name: model.label for name, model in matrix.models.items()}
     _check_distinct("models", models, ["norm", "attack"])
     for norm in matrix.norms:
+        all_rows = [f"All {NORMS[norm].title} attacks{end}" for end in ("", " of the paper")]
         titles = {name: entry.norms[norm] for name, entry in matrix.attacks.items() if norm in entry.norms}
-        _check_distinct("attacks", titles, ["all", "Clean", f"All {NORMS[norm].title} attacks", *_BOUNDS])
+        _check_distinct("attacks", titles, ["all", "paper", "Clean", *all_rows, *_BOUNDS])
 
 
 def _check_distinct(key: str, labels: Mapping[str, str], taken: Iterable[str]) -> None:
@@ -109,7 +110,7 @@ def check_weights(config: Mapping[str, Any]) -> None:
 
 
 def _check_attack(name: str, entry: dict[str, Any] | None, schemas: Mapping[str, Any]) -> None:
-    """Check one entry by itself: one of the registry's attacks, or any of Foolbox's by its class."""
+    """Check one entry by itself: an attack of the registry, by its name or kind, or any of Foolbox's by its class."""
     known = {name: schema for name, schema in schemas.items() if name != "foolbox"}
     key = f"attacks.{name}"
     if entry is None:
@@ -120,11 +121,28 @@ def _check_attack(name: str, entry: dict[str, Any] | None, schemas: Mapping[str,
             raise InputError(
                 f"config key {key}.class: {name} is an attack of this project; name yours otherwise"
             )
+        if "kind" in entry:
+            raise InputError(f"config key {key}: found class and kind, allowed is one of them")
         check(entry, schemas["foolbox"], key)
         _check_foolbox(entry, key)
+        kind = "foolbox"
     else:
-        check_entry(name, entry, known, key)
-    _check_per_model(entry, schemas["foolbox" if "class" in entry else name], key)
+        kind = _attack_kind(name, entry, known)
+        check_entry(kind, entry, known, key)
+    _check_per_model(entry, schemas[kind], key)
+
+
+def _attack_kind(name: str, entry: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """The attack of the registry that an entry asks for."""
+    check(entry, {"type": "object", "properties": {"kind": {"type": "string"}}}, f"attacks.{name}")
+    kind = entry.get("kind", name)
+    if kind != name and name in known:
+        raise InputError(
+            f"config key attacks.{name}.kind: {name} is an attack of this project; name yours otherwise"
+        )
+    if kind != name:
+        check_known(kind, known, f"attacks.{name}.kind")
+    return kind
 
 
 def _check_per_model(entry: Mapping[str, Any], schema: Mapping[str, Any], key: str) -> None:
@@ -177,6 +195,8 @@ def _check_starts(matrix: Matrix, name: str) -> None:
         if start not in matrix.attacks:
             others = ", ".join(other for other in matrix.attacks if other != name)
             raise InputError(f"{key}: found {start}, no attack of this run; allowed are {others}")
+        if name in matrix.relay_rounds:  # which starts from whatever there is in each norm
+            continue
         cases = [(model, norm) for model in matrix.models for norm in matrix.norms]
         if not any(matrix.applies(name, *case) and matrix.applies(start, *case) for case in cases):
             raise InputError(f"{key}: found {start}, which shares no model and norm with {name}")

@@ -1,12 +1,13 @@
 """Which attack applies to which model in which norm, read off a config. No torch, no Snakemake."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from absynth.attacks.registry import ATTACKS, AttackEntry, foolbox_entry
+from absynth.attacks.registry import ATTACKS, PAPER, AttackEntry, foolbox_entry
 from absynth.models.registry import KINDS, ModelKind
+from absynth.workflow.relay import relay_rounds
 
 
 def kind_of(name: str, entry: Mapping[str, Any]) -> str:
@@ -69,6 +70,18 @@ class PlannedModel:
         return next((name for name, offered in offers.items() if getattr(attack, name) and not offered), None)
 
 
+def _attack(name: str, entry: Mapping[str, Any], round_of_relay: int | None) -> AttackEntry:
+    """An attack by its name and config entry: of Foolbox by its class, or of the registry, with titles of its own."""
+    label = entry.get("label")
+    if "class" in entry:
+        return foolbox_entry(label or name, entry["norms"])
+    attack = ATTACKS[entry.get("kind", name)]
+    if label is None and name in ATTACKS:
+        return attack
+    suffix = f" ({name})" if round_of_relay is None else f", round {round_of_relay}"
+    return replace(attack, norms={norm: label or f"{title}{suffix}" for norm, title in attack.norms.items()})
+
+
 class Matrix:
     """Models, norms and attacks of a config with its defaults filled in.
 
@@ -97,14 +110,18 @@ class Matrix:
 
     @cached_property
     def attacks(self) -> dict[str, AttackEntry]:
-        """The attacks of the run: the registry's in its order, then those that the config names by class."""
+        """The attacks of the run: the registry's in its order, then those under other names."""
         chosen = {name: entry for name, entry in self.config["attacks"].items() if entry is not None}
-        own = {
-            name: foolbox_entry(entry["label"] or name, entry["norms"])
-            for name, entry in chosen.items()
-            if "class" in entry
-        }
-        return {name: entry for name, entry in ATTACKS.items() if name in chosen} | own
+        order = [
+            *(name for name in ATTACKS if name in chosen),
+            *(name for name in chosen if name not in ATTACKS),
+        ]
+        return {name: _attack(name, chosen[name], self.relay_rounds.get(name)) for name in order}
+
+    @cached_property
+    def relay_rounds(self) -> dict[str, int]:
+        """The attacks of the run's relay, in their order, and the round of each."""
+        return relay_rounds(self.config["relay"])
 
     @property
     def norms(self) -> list[str]:
@@ -124,6 +141,10 @@ class Matrix:
     def attacks_on(self, model: str, norm: str) -> list[str]:
         """Names of the attacks that apply to a model in a norm."""
         return [name for name in self.attacks if self.applies(name, model, norm)]
+
+    def paper_attacks_on(self, model: str, norm: str) -> list[str]:
+        """Those of `attacks_on` that the paper has."""
+        return [name for name in self.attacks_on(model, norm) if name in PAPER]
 
     def starts(self, attack: str, model: str, norm: str) -> list[str]:
         """Names of the attacks from whose adversarials this one starts on a model in a norm."""

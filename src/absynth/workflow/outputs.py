@@ -148,7 +148,7 @@ class Outputs:
     def reported_tables(self) -> list[str]:
         """The stems of the tables that the report shows, but for that of the jobs' running times."""
         distal = ["distal"] if self.plan.differentiable else []
-        return ["table1", "robustness", "models", *distal, "attacks"]
+        return ["table1", "robustness", "models", *distal, "attacks", "optimality"]
 
     def benchmarks(self) -> list[str]:
         """The benchmark files of the costly rules."""

@@ -17,6 +17,7 @@ from absynth.workflow.checks import (
 )
 from absynth.workflow.config import check, read_schema
 from absynth.workflow.matrix import Matrix
+from absynth.workflow.relay import add_relay
 
 
 class Plan(Matrix):
@@ -31,6 +32,7 @@ class Plan(Matrix):
         super().__init__(config)
         check(config, read_schema(schemas, "config"))
         check_models(config, read_schema(schemas, "models"))
+        add_relay(config)
         check_attacks(self, read_schema(schemas, "attacks"))
         check_labels(self)
         check_sizes(config)
@@ -57,7 +59,21 @@ class Plan(Matrix):
             "substitute": self.substitute_spec(attack),
             "batch_size": self.config["attacks"][attack]["batch_size"],
             "span": self.shard_range(int(shard)),
+            "relay": self.relay_leg(attack, model, norm),
         }
+
+    def relay_leg(self, attack: str, model: str, norm: str) -> dict[str, Any] | None:
+        """What an attack of the relay's second or a later round needs to leave images out; None for all others.
+
+        round: its number; rounds: those of the attacks that it starts from, 0 outside of the relay
+        gain, tightness: as in `absynth.attacks.relay.stopped`
+        """
+        number = self.relay_rounds.get(attack, 0)
+        if number < 2:
+            return None
+        rounds = {start: self.relay_rounds.get(start, 0) for start in self.starts(attack, model, norm)}
+        settings = {key: self.config["relay"][key] for key in ("gain", "tightness")}
+        return {"round": number, "rounds": rounds, **settings}
 
     def shard_range(self, shard: int) -> tuple[int, int]:
         """First and one past the last test image of a shard: contiguous, as even as can be."""
@@ -204,7 +220,12 @@ class Plan(Matrix):
     def audit_roles(self) -> dict[str, dict[str, Any]]:
         """What `absynth.evaluation.audit.Role` holds, by attack."""
         return {
-            name: {"gradients": entry.gradients, "refines": list(entry.refines), "estimates": entry.estimates}
+            name: {
+                "gradients": entry.gradients,
+                "refines": list(entry.refines),
+                "estimates": entry.estimates,
+                "round": self.relay_rounds.get(name, 0),
+            }
             for name, entry in self.attacks.items()
         }
 
