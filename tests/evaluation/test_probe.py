@@ -118,6 +118,64 @@ def test_random_numbers_that_no_seed_fixes_are_refused_though_declared(kind):
     refused(kind, "gives the same images other answers .*random: true fixes the random numbers", draws=3)
 
 
+@pytest.mark.parametrize(
+    "kind", [users_models.Threshold, users_models.ThresholdOfDouble, users_models.MixedDtypes]
+)
+def test_thresholds_and_dtypes_that_are_handled_pass(kind):
+    assert probed(kind).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("SaysThresholdOnly", "binarised there"),
+        ("ThresholdExclusive", "binarised there|moved to"),
+        ("ThresholdElsewhere", "binarised there|moved to"),
+    ],
+)
+def test_a_threshold_that_is_not_where_the_model_binarises(name, what):
+    refused(
+        getattr(users_models, name), rf"its input_threshold is 0\.5, but images whose pixels are .*({what})"
+    )
+
+
+def test_a_model_that_nothing_puts_in_evaluation_mode():
+    refused(
+        users_models.NeverEvaluates, r"stays in training mode \(the model\) after eval\(\) was called on it"
+    )
+
+
+def test_a_model_without_any_finite_answer():
+    refused(
+        users_models.AlwaysNaN, "answers every test image with logits that are not finite", nonfinite=True
+    )
+
+
+def test_gradients_that_vanish_when_squared_are_named():
+    assert any(
+        "multiply its logits by a constant" in warning for warning in probed(users_models.Tiny).warnings
+    )
+
+
+def test_classes_that_share_the_highest_logit_are_named():
+    warnings = probed(users_models.FarFromZeroInFloat32).warnings
+    assert any("gives the highest logit to two classes at once on" in warning for warning in warnings)
+    assert probed(users_models.FarFromZero).warnings == []
+
+
+def test_a_model_that_is_declared_random_and_is_not():
+    (warning,) = probed(Plain, draws=4).warnings
+    assert "no draw changes its answers: leave random out" in warning
+
+
+def test_noise_below_what_verification_takes_for_a_tie_is_refused_as_well():
+    class Faint(Plain):
+        def finish(self, logits, x):
+            return logits + 2e-5 * logits.detach().amax() * torch.rand(len(x), 10)
+
+    refused(Faint, "gives the same images other answers when it is asked again")
+
+
 @pytest.mark.parametrize(("name", "part"), [("TrainsWhenAsked", "the model"), ("TrainsItsNorm", "norm")])
 def test_a_model_that_trains_when_asked(name, part):
     refused(getattr(users_models, name), rf"switches itself to training mode when it is asked \({part}\)")

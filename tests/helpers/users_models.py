@@ -401,3 +401,112 @@ PREPARED = {
 class Unbuilt(Plain):
     def __init__(self):
         raise ValueError("no such width")
+
+
+# Models that binarise, or say so.
+
+
+class Threshold(Plain):
+    """Counts pixels at or above its threshold as 1, and passes gradients on."""
+
+    input_threshold: object = 0.5
+
+    def binary(self, x):
+        return x >= self.input_threshold
+
+    def prepare(self, x):
+        return self.binary(x).to(x.dtype) + (x - x.detach())
+
+
+class ThresholdOfDouble(Threshold):
+    input_threshold = 0.35  # above the float32 next to it is 0.35 in float64, and so are 0.1 and 0.7
+
+    def __init__(self):
+        super().__init__()
+        self.double()
+
+
+class SaysThresholdOnly(Plain):
+    input_threshold = 0.5
+
+
+class ThresholdExclusive(Threshold):
+    def binary(self, x):
+        return x > self.input_threshold
+
+
+class ThresholdElsewhere(Threshold):
+    def binary(self, x):
+        return x >= 0.55
+
+
+class ThresholdOfBytes(Threshold):
+    input_threshold = 127
+
+    def prepare(self, x):
+        return super().prepare(255 * x)
+
+
+# Models whose numbers get lost between dtypes.
+
+
+class MixedDtypes(Plain):
+    """Has its first parameter in bfloat16, and computes in float32."""
+
+    def __init__(self):
+        super().__init__()
+        weight = self.weight
+        del self.weight
+        self.scale = nn.Parameter(torch.ones((), dtype=torch.bfloat16))
+        self.weight = weight
+
+    def finish(self, logits, x):
+        return logits * self.scale.float()
+
+
+class FarFromZero(Plain):
+    """Answers in float64 with logits that float32 cannot tell apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.double()
+
+    def finish(self, logits, x):
+        return 1e-3 * logits - 1e6
+
+
+class FarFromZeroInFloat32(Plain):
+    def finish(self, logits, x):
+        return logits + 1e8
+
+
+class Tiny(Plain):
+    def finish(self, logits, x):
+        return 1e-25 * logits
+
+
+class Exits(Plain):
+    def prepare(self, x):
+        raise SystemExit(0)
+
+
+class NeverEvaluates(Plain):
+    """Batch norm frozen, as it thinks; but it is in training mode for good."""
+
+    def train(self, mode=True):
+        return self
+
+
+class AlwaysNaN(Plain):
+    def finish(self, logits, x):
+        return logits * torch.nan
+
+
+class AddsNoiseInPlace(Plain):
+    def prepare(self, x):
+        return x.add_(0.1 * torch.randn(x.shape))
+
+
+class AddsNoiseOutOfPlace(Plain):
+    def prepare(self, x):
+        return x.add(0.1 * torch.randn(x.shape))

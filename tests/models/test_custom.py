@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+import users_models
 from users_models import (
     IN_PLACE,
     NONFINITE,
@@ -171,6 +172,69 @@ def test_a_model_is_asked_in_its_own_dtype_and_answers_in_float32(kind):
     model(leaf).sum().backward()
     assert leaf.grad.dtype == torch.float32
     assert leaf.grad.any()
+
+
+def test_images_are_not_rounded_to_the_dtype_of_some_parameter():
+    x, _ = drawn()
+    assert torch.equal(guarded(users_models.MixedDtypes())(x), guarded(Plain())(x))
+
+
+def test_logits_that_float32_cannot_tell_apart_keep_their_order_and_differences():
+    x, y = drawn()
+    module = users_models.FarFromZero()
+    found = guarded(module)(x)
+    assert torch.equal(found.argmax(dim=1), y)
+    expected = module(x.double())
+    spread = expected - expected.amax(dim=1, keepdim=True)
+    torch.testing.assert_close(found, spread.float())
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(guarded(module)(leaf)[:, 3].sum(), leaf)
+    torch.testing.assert_close(gradient[0].flatten(), 1e-3 * module.weight[3].float())
+
+
+@pytest.mark.parametrize("threshold", [127, 0.0, -0.5, float("nan"), "0.5", (0.3, 0.6), torch.ones(2)])
+def test_a_threshold_outside_of_the_pixels_is_refused(threshold):
+    module = Plain()
+    module.input_threshold = threshold
+    with pytest.raises(
+        InputError, match=r"mine \(a\.Net\): its input_threshold is .*; allowed is None or a number"
+    ):
+        guarded(module)
+
+
+def test_a_threshold_that_is_a_method_is_refused():
+    class Method(Plain):
+        def input_threshold(self):
+            return 0.5
+
+    with pytest.raises(InputError, match="its input_threshold is <bound method"):
+        guarded(Method())
+
+
+@pytest.mark.parametrize("kind", [users_models.Threshold, users_models.ThresholdOfDouble])
+def test_the_threshold_is_the_smallest_pixel_that_counts_as_one(kind):
+    model = guarded(kind())
+    at = torch.full((1, 1, 28, 28), model.input_threshold)
+    below = torch.nextafter(at, torch.zeros(()))
+    assert not torch.equal(model(at), model(below))
+    assert torch.equal(model(at), model(torch.ones_like(at)))
+    assert torch.equal(model(below), model(torch.zeros_like(at)))
+
+
+def test_an_exit_in_a_users_code_is_a_failure():
+    with pytest.raises(InputError, match=r"its forward pass fails \(SystemExit: 0, users_models"):
+        guarded(users_models.Exits())(drawn(2)[0])
+
+
+def test_logits_of_a_subclass_of_tensor_are_plain():
+    class Named(torch.Tensor):
+        pass
+
+    class Answers(Plain):
+        def finish(self, logits, x):
+            return logits.as_subclass(Named)
+
+    assert type(guarded(Answers())(drawn(2)[0])) is torch.Tensor
 
 
 def test_no_images_have_no_logits():

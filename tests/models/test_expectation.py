@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import users_models
 from torch import nn
 
 from absynth.models.expectation import Expectation
@@ -58,6 +59,28 @@ def test_an_answer_depends_neither_on_the_batch_nor_on_the_generator_which_is_le
     torch.manual_seed(6)
     torch.testing.assert_close(torch.cat([model(image) for image in x.split(1)]), whole)
     torch.testing.assert_close(model(x.flip(0)).flip(0), whole)
+
+
+def test_writes_into_the_input_do_not_add_up_over_draws():
+    x = users_models.drawn(6)[0]
+    before = x.clone()
+    answers = [
+        Expectation(kind(), 5)(x)
+        for kind in (users_models.AddsNoiseInPlace, users_models.AddsNoiseOutOfPlace)
+    ]
+    assert torch.equal(x, before)
+    torch.testing.assert_close(*answers)
+
+
+def test_writes_into_the_input_of_a_model_that_is_asked_image_by_image():
+    class Branches(users_models.AddsNoiseInPlace):
+        def prepare(self, x):
+            return super().prepare(x) if x.max().item() < 9 else x
+
+    x = users_models.drawn(6)[0]
+    torch.testing.assert_close(
+        Expectation(Branches(), 5)(x), Expectation(users_models.AddsNoiseOutOfPlace(), 5)(x)
+    )
 
 
 def test_whole_batches_are_asked_where_vmap_can():

@@ -18,6 +18,7 @@ from absynth.evaluation.probe_checks import (
     check_gradients,
     check_modes,
     check_repeats,
+    check_threshold,
 )
 from absynth.models.base import predicted_classes
 from absynth.models.custom import Custom
@@ -81,16 +82,18 @@ def probe(subject: Subject, images: Tensor, labels: Tensor) -> Probe:
     devices = [images.device] if images.is_cuda else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        if subject.custom:
-            found.warnings += _changed_input(subject.custom, inputs)
         logits = answers(subject, inputs)
         check_repeats(subject, inputs, logits)
         check_batches(subject, inputs, logits)
         check_modes(subject, inputs, logits)
+        check_threshold(subject, inputs, logits)
+        if subject.custom:
+            found.warnings += _changed_input(subject.custom, inputs)
         if subject.gradients:
             found.warnings += check_gradients(subject, inputs, len(images))
         found.warnings += _count_nonfinite(inputs, logits)
         found.accuracy = _accuracy(logits[: len(images)], labels)
+        found.warnings += _ties(logits[: len(images)])
         found.warnings += _chance(found.accuracy, logits.shape[1], len(images))
         if subject.random:
             found.warnings += _redrawn(subject.random, images, logits)
@@ -105,6 +108,18 @@ def _count_nonfinite(inputs: Inputs, logits: Tensor) -> list[str]:
         return []
     return [
         f"answers {len(rows)} of {len(logits)} images with logits that are not finite, as {inputs.names[rows[0]]}"
+    ]
+
+
+def _ties(logits: Tensor) -> list[str]:
+    """Images whose highest logit two classes share: rounding decides on their class, and attacks see no slope."""
+    highest = logits.topk(2, dim=1).values
+    n = int((highest[:, 0] == highest[:, 1]).sum())
+    if not n:
+        return []
+    return [
+        f"gives the highest logit to two classes at once on {n} of {len(logits)} test images: if a large constant is "
+        "added to its logits, leave it out"
     ]
 
 
@@ -123,6 +138,12 @@ def _chance(accuracy: float, n_classes: int, n: int) -> list[str]:
 
 def _redrawn(model: Expectation, images: Tensor, logits: Tensor) -> list[str]:
     """By what a random model is evaluated, and how much hangs on the draws: their number may be too small."""
+    with torch.no_grad():
+        single = [Expectation(model.module, 1, first=seed)(images) for seed in range(3)]
+    if all(torch.equal(single[0], other) for other in single[1:]):
+        return [
+            "is declared random, but no draw changes its answers: leave random out, and queries cost less"
+        ]
     others = Expectation(model.module, model.draws, first=model.draws)
     with torch.no_grad():
         other = predicted_classes(others(images))
@@ -137,9 +158,10 @@ def _changed_input(model: Custom, inputs: Inputs) -> list[str]:
     """Whether the user's module writes into the images that it is handed."""
     handed = model.copied(inputs.images[:2])
     before = handed.clone()
+    module = model.model.module if isinstance(model.model, Expectation) else model.model
     try:
         with torch.no_grad():
-            model.model(handed)
+            module(handed)
     except Exception:
         return []
     if torch.equal(before, handed):

@@ -9,11 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from absynth.errors import InputError
+from absynth.models.base import input_threshold
 from absynth.models.custom import Custom, NonFiniteError, shown_error
 from absynth.models.expectation import Expectation
 
-SAME = 1e-4  # answers that differ by no more, as a share of the range of the logits, differ by rounding
+# Answers that differ by no more, as a share of the range of the logits, differ by rounding. Repeats of a call do on a
+# GPU alone; verification takes no more than 1e-5 for a tie.
+SAME = {"cpu": 1e-6, "cuda": 1e-5}
 SAME_IN_BATCH = {"cpu": 1e-3, "cuda": 1e-2}  # rounding differs more between batches of other sizes
+VANISHING = 1e-30  # sums of squares of a gradient below it lose digits in float32
 _CURE = (
     "take the noise out, call dropout with training=self.training and keep nothing from one call to the next, "
     "or write random: true in its config entry if noise from torch is part of the model"
@@ -80,6 +84,12 @@ def _ask(subject: Subject, inputs: Inputs, images: Tensor) -> Tensor:
 
 def answers(subject: Subject, inputs: Inputs) -> Tensor:
     """Logits of all inputs. Raises InputError if the model switches itself to training, or changes, meanwhile."""
+    training = [name for name, part in subject.model.named_modules() if part.training]
+    if training:
+        raise subject.fault(
+            f"stays in training mode ({_own_name(training[0])}) after eval() was called on it; "
+            "let its train() and eval() call those of torch.nn.Module"
+        )
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
     with torch.no_grad():
         logits = _ask(subject, inputs, inputs.images)
@@ -119,11 +129,35 @@ def check_repeats(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
     with torch.no_grad():
         again = [_ask(subject, inputs, inputs.images) for _ in range(2)]
     largest = max(_differ(logits, other) for other in again)
-    if largest > SAME:
+    if largest > SAME[logits.device.type]:
         raise subject.fault(
             f"gives the same images other answers when it is asked again (logits differ by {largest:.2g} of their "
             f"range); {_CURE_DECLARED if subject.random else _CURE}"
         )
+
+
+def check_threshold(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
+    """Refuse a model whose `input_threshold` is not where it binarises its input."""
+    threshold = input_threshold(subject.model)
+    if threshold is None:
+        return
+    upper = torch.tensor(threshold, dtype=inputs.images.dtype, device=inputs.images.device)
+    lower = torch.nextafter(upper, torch.zeros_like(upper))
+    ends = {
+        "binarised there": (torch.ones_like(upper), torch.zeros_like(upper)),
+        "moved to just beside it": (upper, lower),
+    }
+    for what, (one, zero) in ends.items():
+        with torch.no_grad():
+            moved = _ask(subject, inputs, torch.where(inputs.images >= upper, one, zero))
+        largest = _differ(logits, moved)
+        if largest > SAME_IN_BATCH[logits.device.type]:
+            raise subject.fault(
+                f"its input_threshold is {threshold:g}, but images whose pixels are {what} are answered otherwise "
+                f"(logits differ by {largest:.2g} of their range); pixels at or above it must count as 1 "
+                "(x >= threshold), in float32 or float64, and all others as 0; a model that does not binarise has no "
+                "input_threshold"
+            )
 
 
 def check_batches(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
@@ -175,13 +209,24 @@ def check_gradients(subject: Subject, inputs: Inputs, n_clean: int) -> list[str]
                 "its logits have no gradient with respect to the images (detach, numpy or no_grad on the way); "
                 f"take that out, {declare}"
             )
+        if not logits[:n_clean].isfinite().all(dim=1).any():
+            raise subject.fault(
+                "answers every test image with logits that are not finite; nothing can be measured on it"
+            )
         gradients = [_gradient(subject, inputs, logits, x, declare) for _ in range(2)]
-    used = gradients[0][:n_clean].flatten(1).any(dim=1)
+    flat = gradients[0][:n_clean].flatten(1)
+    used = flat.any(dim=1)
     if not used.any():
+        alone = "; each image of a random model is asked alone" if subject.random else ""
         raise subject.fault(
             "its gradient with respect to the images is zero for every image, as after a threshold, a rounding or a "
-            f"saturated softmax; return logits and pass gradients on, {declare}"
+            f"saturated softmax{alone}; return logits and pass gradients on, {declare}"
         )
+    if flat.square().sum(dim=1).max() < VANISHING:
+        return [
+            f"its gradients are so small (at most {flat.abs().max():.2g}) that their squares vanish in float32, and "
+            "attacks fail: multiply its logits by a constant, which changes no class"
+        ]
     if used.double().mean() < 0.5:
         return [f"its gradient is zero for {int((~used).sum())} of {len(used)} test images"]
     return []

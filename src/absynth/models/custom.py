@@ -1,5 +1,6 @@
 """A user's own classifier, named in the config."""
 
+import math
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,9 +39,10 @@ class NonFiniteError(InputError):
 class Custom(nn.Module):
     """Any module from images (n, 1, 28, 28) in [0, 1] to logits (n, 10), guarded on both sides.
 
-    The module is handed a copy of the images, in the dtype of its own parameters, so that it may change what it is
-    handed; its logits are returned as a float32 copy. If it binarises its input, it says so by an attribute
-    `input_threshold`: pixels at or above it count as 1.
+    The module is handed a copy of the images, so that it may change what it is handed: in float32 if it takes that,
+    else in a dtype of its parameters. Its logits are returned as a float32 copy; those in float64 less the largest of
+    each image, since they may differ by less than float32 can tell. If it binarises its input, it says so by an
+    attribute `input_threshold`, above 0 and at most 1: pixels at or above it count as 1.
 
     name: what messages call it
     nonfinite: whether its logits may be other than finite, which then count as neither class
@@ -52,9 +54,10 @@ class Custom(nn.Module):
     def __init__(self, name: str, model: nn.Module, *, nonfinite: bool = False):
         super().__init__()
         self.name, self.model, self.nonfinite = name, model, nonfinite
-        self.input_threshold = input_threshold(model)
         keep_for_gradients()
-        self.dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        own = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
+        self._dtypes = list(dict.fromkeys([torch.float32, *own]))  # until it is known which the module takes
+        self.input_threshold = _smallest_pixel_of_one(name, input_threshold(model), torch.float64 in own)
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x)
@@ -71,20 +74,34 @@ class Custom(nn.Module):
             handed.register_hook(self._guarded_gradient)
         answer = self._asked(handed)
         self._check(answer, x)
-        logits = answer.to(torch.float32, copy=True)
-        self._check_finite("logits", logits)
-        return logits
+        answer = answer.as_subclass(Tensor)
+        self._check_finite("logits", answer)
+        if answer.dtype == torch.float64:
+            answer = answer - answer.detach().amax(dim=1, keepdim=True)
+        return answer.to(torch.float32, copy=True)
 
     def copied(self, x: Tensor) -> Tensor:
-        """What the module is handed for images x: a copy in its own dtype, through which gradients pass."""
-        return x.to(self.dtype, copy=True)
+        """What the module is handed for images x: a copy in a dtype that it takes, through which gradients pass."""
+        return x.to(self.dtype_for(x), copy=True)
+
+    def dtype_for(self, x: Tensor) -> torch.dtype:
+        """The first of float32 and the dtypes of its parameters in which the module answers images x."""
+        for dtype in self._dtypes if len(self._dtypes) > 1 else ():
+            try:
+                with torch.no_grad():
+                    self.model(x.detach().to(dtype, copy=True))
+            except Exception:
+                continue
+            self._dtypes = [dtype]
+            break
+        return self._dtypes[0]
 
     def _asked(self, handed: Tensor) -> Any:
         try:
             return self.model(handed)
         except (InputError, torch.OutOfMemoryError):
             raise
-        except Exception as error:  # whatever a user's own code raises
+        except (Exception, SystemExit) as error:  # whatever a user's own code raises
             raise InputError(f"{self.name}: its forward pass fails ({shown_error(error)})") from error
 
     def _check(self, answer: Any, x: Tensor) -> None:
@@ -122,9 +139,35 @@ class Custom(nn.Module):
         raise NonFiniteError(self.name, what, rows, f"{len(rows)} of {len(values)} images")
 
 
+def _smallest_pixel_of_one(name: str, threshold: Any, in_float64: bool) -> float | None:
+    """The smallest float32 that counts as 1 for a module with this `input_threshold`, None if it has none.
+
+    in_float64: whether the module compares in float64, where a threshold such as 0.7 is above the float32 next to it
+    Raises InputError, naming the model, for a threshold that is no number above 0 and up to 1.
+    """
+    if threshold is None:
+        return None
+    try:
+        value = float(threshold)
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not 0 < value <= 1 or isinstance(threshold, str):
+        raise InputError(
+            f"{name}: its input_threshold is {threshold!r}; allowed is None or a number above 0 and at most 1, as "
+            "pixels are from 0 to 1"
+        )
+    nearest = torch.tensor(value, dtype=torch.float32)
+    if in_float64 and nearest.item() < value:
+        nearest = torch.nextafter(nearest, torch.tensor(1.0))
+    return nearest.item()
+
+
 def shown_error(error: BaseException) -> str:
     """An exception in words: its type, the first line of its message, and where outside torch it was raised."""
-    message = next(iter(str(error).splitlines()), "")
+    try:
+        message = next(iter(str(error).splitlines()), "")
+    except Exception:  # a message that cannot be made
+        message = ""
     library = str(Path(torch.__file__).parent)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(library)]
     place = f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""

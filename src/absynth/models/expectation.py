@@ -19,7 +19,7 @@ class Expectation(nn.Module):
     et al. 2018, "Synthesizing Robust Adversarial Examples", https://arxiv.org/abs/1707.07397). The module must take
     its random numbers from torch's own generators; all others stay random.
 
-    module: from images (n, 1, 28, 28) to logits (n, C)
+    module: from images (n, 1, 28, 28) to logits (n, C); handed a copy of them for each draw
     draws: how many draws the mean is taken over; first: the seed of the first, the others' follow
     """
 
@@ -47,7 +47,7 @@ class Expectation(nn.Module):
         if self._in_batches:
             torch.manual_seed(seed)
             try:
-                answer = torch.func.vmap(lambda image: self.module(image[None]), randomness="same")(x)
+                answer = torch.func.vmap(lambda image: self.module(image[None]), randomness="same")(x.clone())
             except (RuntimeError, ValueError) as error:  # vmap cannot trace it: control flow, writes in place
                 LOGGER.info(
                     "asked one image at a time, since vmap fails: %s", " ".join(str(error).split())[:200]
@@ -58,5 +58,5 @@ class Expectation(nn.Module):
         answers = []
         for image in x.split(1):
             torch.manual_seed(seed)
-            answers.append(self.module(image))
+            answers.append(self.module(image.clone()))
         return torch.cat(answers) if all(isinstance(answer, Tensor) for answer in answers) else answers[0]

@@ -115,7 +115,7 @@ def attacks_table(
             Field("optimality", "optimality", "{:.3f}"),
             Field("excess", "median excess", "{:.1%}"),
             Field("alone", "best by far", "{:.0f}"),
-            Field("needed", "needed", {1: "yes", 0: "no"}),
+            Field("needed", "needed", lambda value: "yes" if value else "no"),
             Field("queries", "queries per image", "{:,.0f}"),
             Field("gradients", "gradients per image", "{:,.0f}"),
             Field("seconds", "time", _seconds),
