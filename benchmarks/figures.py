@@ -71,7 +71,7 @@ def distance_figures(columns: dict[tuple[str, str], dict[str, Any]]) -> Drawings
         "accuracy_distortion": partial(
             accuracy_distortion_figure,
             attacked,
-            lower_bounds=sides[sides["side"] == "certified"],
+            lower_bounds=sides[sides["side"] != "attacked"],
             epsilons=EPSILONS,
             **shared,
         ),

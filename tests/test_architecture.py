@@ -15,7 +15,7 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 
 # What each package may import: those on the levels below, and those named here of its own level.
 LEVELS = [
-    {"errors", "norms"},
+    {"errors", "norms", "basis"},
     {"io"},
     {"data"},
     {"models"},

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import torch
 
-from absynth.certificates.lower_bounds import bound_rows, compute_lower_bounds
+from absynth.certificates.lower_bounds import bound_basis, bound_rows, compute_lower_bounds
 from absynth.certificates.settings import SearchSettings
 from absynth.data.split_files import read_split
 from absynth.evaluation.lower_bounds import COLUMNS, DRAWS
@@ -35,11 +35,10 @@ def main(
     draws: one row per image and draw of prior samples, with the paper's bounds; none where it has no bound
     """
     x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *span))
-    found, drawn = compute_lower_bounds(
-        build(spec, folder).to(device), x, y, norm, SearchSettings(**settings)
-    )
+    network = build(spec, folder).to(device)
+    found, drawn = compute_lower_bounds(network, x, y, norm, SearchSettings(**settings))
     rows, draw_rows = bound_rows(found, drawn, torch.arange(*span), y)
-    write_csv(bounds, rows, COLUMNS)
+    write_csv(bounds, [row | {"basis": bound_basis(network)} for row in rows], COLUMNS)
     write_csv(draws, draw_rows, DRAWS)
     mean = found["joint"].mean().item()
     LOGGER.info("%s %s: images %d to %d, mean joint bound %.4g", model, norm, span[0], span[1] - 1, mean)

@@ -23,7 +23,7 @@ def main(
     sides = read_table(brackets)
     figure = accuracy_distortion_figure(
         read_table(curves),
-        lower_bounds=sides[sides["side"] == "certified"],
+        lower_bounds=sides[sides["side"] != "attacked"],
         models=models,
         norms=norms,
         epsilons=epsilons,

@@ -32,7 +32,9 @@ def compare(folder, adversarial: list[int], lower: list[float]) -> dict[str, pd.
         "adversarial_prediction": np.ones(n, int),
     }
     write_record(folder / "l2.h5", best, RUN, MINIMAL)
-    pd.DataFrame({"index": range(n), "correct": 1, "joint": lower}).to_csv(folder / "l2.csv", index=False)
+    pd.DataFrame({"index": range(n), "correct": 1, "joint": lower, "basis": "proved"}).to_csv(
+        folder / "l2.csv", index=False
+    )
     tables = {name: folder / f"{name}.csv" for name in ("bracket", "violations", "middle", "curve")}
     compare_bounds.main(
         images=folder / "test.h5",
@@ -66,7 +68,7 @@ def test_violations_are_attributed_to_inference_where_the_margin_is_positive(tmp
         [28 * level / 255 for level in (20, 10, 15, 40)]
     )
     assert found["middle"]["n"].tolist() == [4]
-    assert set(found["curve"]["side"]) == {"certified", "attacked"}
+    assert set(found["curve"]["side"]) == {"proved", "attacked"}
 
 
 def test_without_violations_the_table_has_only_its_header(tmp_path):

@@ -12,7 +12,7 @@ from scripts.certificates import gather_lower_bounds as reduce_bounds
 from absynth.certificates.lower_bounds import bound_rows
 from absynth.errors import InputError
 from absynth.evaluation.bracket import bound_violations, bracket_curves, intervals, medians
-from absynth.evaluation.lower_bounds import COLUMNS, DRAWS, summarise_bounds
+from absynth.evaluation.lower_bounds import COLUMNS, DRAWS, one_basis, summarise_bounds
 from absynth.io.atomic import write_csv
 from absynth.reporting.figures.bracket import bracket_figure
 from absynth.reporting.figures.style import save_figure
@@ -23,6 +23,7 @@ BOUNDS = pd.DataFrame(
         "index": [0, 1, 2, 3],
         "correct": [1, 1, 0, 1],
         "joint": [1.0, 2.0, 0.0, 3.0],
+        "basis": "searched",
         "paper": [0.5, 0.5, 0, 0.5],
     }
 )
@@ -40,10 +41,10 @@ def found() -> pd.DataFrame:
 
 def test_intervals_belong_to_the_images(found):
     assert found.to_numpy().tolist() == [
-        [0, 1.0, 1.5, "bim"],
-        [1, 2.0, 1.9, "ddn"],
-        [2, 0.0, 0.0, ""],
-        [3, 3.0, math.inf, ""],
+        [0, 1.0, "searched", 1.5, "bim"],
+        [1, 2.0, "searched", 1.9, "ddn"],
+        [2, 0.0, "searched", 0.0, ""],
+        [3, 3.0, "searched", math.inf, ""],
     ]
 
 
@@ -55,23 +56,24 @@ def test_an_adversarial_below_its_lower_bound_is_a_violation(found):
 
 def test_medians_are_over_all_images(found):
     assert medians(found) == {
-        "lower": 1.5, "upper": 1.7, "gap": pytest.approx(0.25), "tight": 2, "loose": 2, "n": 4,
+        "lower": 1.5, "basis": "searched", "upper": 1.7, "gap": pytest.approx(0.25), "tight": 2, "loose": 2, "n": 4,
     }  # fmt: skip
 
 
 def test_brackets_are_tight_within_one_and_loose_beyond_ten_per_cent():
     ends = [(1.0, 1.005), (1.0, 1.05), (1.0, 1.2), (0.0, 0.0), (math.inf, math.inf), (1.0, math.inf)]
-    found = medians(pd.DataFrame(ends, columns=["lower", "upper"]))
+    found = medians(pd.DataFrame(ends, columns=["lower", "upper"]).assign(basis="proved"))
     assert (found["tight"], found["loose"], found["n"]) == (3, 2, 6)
 
 
-def test_certified_accuracy_lies_below_accuracy_under_attack(found):
-    table = bracket_curves(found.drop(index=1))
+@pytest.mark.parametrize("basis", ["proved", "searched"])
+def test_accuracy_by_lower_bounds_lies_below_accuracy_under_attack(found, basis):
+    table = bracket_curves(found.drop(index=1).assign(basis=basis))
     at = {
         side: dict(zip(part["distance"], part["accuracy"], strict=True))
         for side, part in table.groupby("side")
     }
-    assert at["certified"] == {0.0: pytest.approx(2 / 3), 1.0: pytest.approx(1 / 3), 3.0: pytest.approx(0)}
+    assert at[basis] == {0.0: pytest.approx(2 / 3), 1.0: pytest.approx(1 / 3), 3.0: pytest.approx(0)}
     assert at["attacked"] == {0.0: pytest.approx(2 / 3), 1.5: pytest.approx(1 / 3)}
 
 
@@ -91,21 +93,23 @@ def test_files_that_do_not_belong_together_are_named(bounds, found):
 
 
 def test_standard_error_is_that_of_the_mean_over_seeds():
-    bounds = pd.DataFrame({"joint": [1.0, 2.0], "disagreement": [0.01, 0.02]})
+    bounds = pd.DataFrame({"joint": [1.0, 2.0], "basis": "proved", "disagreement": [0.01, 0.02]})
     draws = pd.DataFrame({"draw": [0, 0, 1, 1], "paper": [0.1, 0.3, 0.3, 0.5], "paper_without_kl": 0.6})
     joint, paper, without_kl = summarise_bounds(bounds, draws)
     assert joint == {
-        "bound": "joint", "mean": 1.5, "median": 1.5, "standard_error": "", "disagreeing": 1, "seeds": 1, "n": 2,
+        "bound": "joint", "basis": "proved", "mean": 1.5, "median": 1.5, "standard_error": "", "disagreeing": 1,
+        "seeds": 1, "n": 2,
     }  # fmt: skip
     assert paper["mean"] == paper["median"] == pytest.approx(0.3)
     assert paper["standard_error"] == pytest.approx(0.1)  # of 0.2 and 0.4: standard deviation 0.1 √2, over √2
+    assert paper["basis"] == "searched"
     assert (paper["bound"], paper["seeds"], paper["disagreeing"]) == ("paper", 2, "")
     assert (without_kl["bound"], without_kl["standard_error"]) == ("paper_without_kl", 0)
     assert len(summarise_bounds(bounds, draws[:0])) == 1
 
 
 def test_statistics_of_infinite_bounds_are_infinite():
-    bounds = pd.DataFrame({"joint": [1.0, math.inf, math.inf], "disagreement": 0.0})
+    bounds = pd.DataFrame({"joint": [1.0, math.inf, math.inf], "basis": "searched", "disagreement": 0.0})
     (joint,) = summarise_bounds(bounds, pd.DataFrame())
     assert joint["median"] == joint["mean"] == math.inf
 
@@ -119,7 +123,7 @@ def test_shards_of_bounds_are_gathered_in_order(tmp_path):
         }  # fmt: skip
         draws = [{"paper": 0.1 * (1 + index + draw)} for draw in range(2)]
         rows, drawn = bound_rows(found, draws, index, index + 3)
-        write_csv(tmp_path / f"{shard}.csv", rows, COLUMNS)
+        write_csv(tmp_path / f"{shard}.csv", [row | {"basis": "searched"} for row in rows], COLUMNS)
         write_csv(tmp_path / f"{shard}_draws.csv", drawn, DRAWS)
 
     def reduced(shards):
@@ -150,30 +154,39 @@ def test_shards_of_bounds_are_gathered_in_order(tmp_path):
             reduced(wrong)
 
 
-def test_table1_has_rows_for_certified_norms_only():
+@pytest.mark.parametrize(
+    ("bases", "basis"), [(["proved"] * 2, "proved"), (["proved", "searched"], "searched"), ([], "searched")]
+)
+def test_bounds_are_proved_only_if_all_are(bases, basis):
+    assert one_basis(pd.DataFrame({"basis": bases})) == basis
+
+
+def test_table1_has_rows_for_norms_with_lower_bounds_only_and_one_for_each_basis():
     robustness = pd.DataFrame(
         [
             ("abs", "l2", "all", 2.1, 0.8, 10),
-            ("cnn", "l2", "all", 1.1, 0.1, 10),
+            ("nn", "l2", "all", 1.1, 0.1, 10),
             ("abs", "l0", "all", 12, 0.5, 10),
         ],
         columns=["model", "norm", "attack", "median", "accuracy", "n"],
     )
     table = table1(
         robustness,
-        {"abs": 0.99, "cnn": 0.99},
-        models={"abs": "ABS", "cnn": "CNN"},
+        {"abs": 0.99, "nn": 0.99},
+        models={"abs": "ABS", "nn": "NN"},
         attacks={"l2": {}, "l0": {}},
         epsilons={"l2": 1.5, "l0": 12.0},
         brackets=pd.DataFrame(
-            [("abs", "l2", 1.98, math.inf, 10)], columns=["model", "norm", "lower", "gap", "n"]
+            [("abs", "l2", 1.98, "searched", math.inf, 10), ("nn", "l2", 1.05, "proved", 0.05, 10)],
+            columns=["model", "norm", "lower", "basis", "gap", "n"],
         ),
     )
     assert to_markdown(table).splitlines()[3:] == [
         "| **L2 (ε = 1.5)** |  |  |",
         "| All L2 attacks | 2.10 / 80% | 1.10 / 10% |",
-        "| Median lower bound | 1.98 |  |",
-        "| Median gap | ∞ |  |",
+        "| Median lower bound (proved) |  | 1.05 |",
+        "| Median lower bound (searched) | 1.98 |  |",
+        "| Median gap | ∞ | 0.05 |",
         "| **L0 (ε = 12)** |  |  |",
         "| All L0 attacks | 12.0 / 50% |  |",
     ]
@@ -190,10 +203,11 @@ def draw(found: pd.DataFrame, models: dict[str, str]) -> plt.Figure:
 
 
 @pytest.mark.parametrize("models", [{"abs": "ABS"}, {"abs": "ABS", "nn": "NN"}])
-def test_figure_has_a_row_for_each_certified_model(found, models, tmp_path):
+def test_figure_has_a_row_for_each_model_with_lower_bounds(found, models, tmp_path):
     figure = draw(found, models)
     assert len(figure.axes) == 2 * (len(models) + 1)
     assert figure.axes[0].get_title() == "$L_2$"
+    assert figure.axes[0].get_ylabel() == "ABS\nimages (searched)"
     (lines,) = (artist for artist in figure.axes[0].collections if hasattr(artist, "get_segments"))
     assert sorted(segment[0][0] for segment in lines.get_segments()) == [0.0, 1.0, 2.0, 3.0]
     paths = [tmp_path / "bracket.png", tmp_path / "bracket.svg"]
@@ -201,7 +215,7 @@ def test_figure_has_a_row_for_each_certified_model(found, models, tmp_path):
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
-def test_figure_without_certified_models_says_so(found):
+def test_figure_without_lower_bounds_says_so(found):
     figure = draw(found.iloc[:0], {"abs": "ABS"})
     assert "no model" in figure.axes[0].get_ylabel()
     plt.close(figure)
@@ -209,7 +223,7 @@ def test_figure_without_certified_models_says_so(found):
 
 def test_figure_ends_beyond_the_finite_bounds_where_one_is_infinite(found):
     """No perturbation changes the decision on that image."""
-    none = pd.DataFrame([[4, math.inf, math.inf, ""]], columns=found.columns)
+    none = pd.DataFrame([[4, math.inf, "searched", math.inf, ""]], columns=found.columns)
     figure = draw(pd.concat([found, none], ignore_index=True), {"abs": "ABS"})
     assert figure.axes[0].get_xlim()[1] == draw(found, {"abs": "ABS"}).axes[0].get_xlim()[1] == 1.05 * 3.0
     plt.close("all")

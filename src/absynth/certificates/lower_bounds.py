@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from absynth.basis import PROVED, SEARCHED
 from absynth.certificates.class_pair import Bound, ClassPair, PaperBounds
 from absynth.certificates.enumerated import EnumeratedBounds
 from absynth.certificates.perturbations import Perturbations
@@ -58,6 +59,13 @@ def lower_bounds(model: nn.Module, settings: SearchSettings) -> LowerBounds:
 
 lower_bounds.register(ABS, SearchedBounds)
 lower_bounds.register(NearestNeighbor, EnumeratedBounds)
+_PROVED = (EnumeratedBounds,)
+
+
+def bound_basis(model: nn.Module) -> str:
+    """What the lower bounds of a model rest on: `PROVED` or `SEARCHED` of `absynth.basis`."""
+    method = lower_bounds.dispatch(type(model))
+    return PROVED if method in _PROVED else SEARCHED
 
 
 def compute_lower_bounds(

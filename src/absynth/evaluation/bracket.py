@@ -9,22 +9,23 @@ import pandas as pd
 
 from absynth.errors import InputError
 from absynth.evaluation.accuracy_curve import accuracy_curve
+from absynth.evaluation.lower_bounds import one_basis
 
 SLACK = 1e-3  # by which rounding may put an adversarial below its image's lower bound
-INTERVALS = ("model", "norm", "index", "lower", "upper", "attack")
+INTERVALS = ("model", "norm", "index", "lower", "basis", "upper", "attack")
 VIOLATIONS = (*INTERVALS, "margin", "attributed_to_inference")
-MEDIANS = ("model", "norm", "lower", "upper", "gap", "tight", "loose", "n")
+MEDIANS = ("model", "norm", "lower", "basis", "upper", "gap", "tight", "loose", "n")
 TIGHT = 0.01  # share of the lower bound; up to such a gap a bracket is tight
 LOOSE = 0.1  # and beyond such a gap it is loose
 CURVES = ("model", "norm", "side", "distance", "accuracy")
 
 
 def intervals(bounds: pd.DataFrame, minimal: Mapping[str, npt.NDArray[Any]], source: str) -> pd.DataFrame:
-    """One row per image: index, lower (the joint bound), upper (the best adversarial's distance) and its attack.
+    """One row per image: index, lower (the joint bound), its basis, upper (the best adversarial's distance), attack.
 
     Both ends are 0 where the clean image is misclassified; upper is inf where every attack failed.
 
-    Takes   bounds: columns index, correct and joint; minimal: index, distance and attack
+    Takes   bounds: columns index, correct, joint and basis; minimal: index, distance and attack
     Raises  InputError, naming `source`, unless both hold the same images and agree on which are misclassified
     """
     columns = ("index", "distance", "attack")
@@ -42,7 +43,7 @@ def intervals(bounds: pd.DataFrame, minimal: Mapping[str, npt.NDArray[Any]], sou
             f"correctly classified; {_remedy(source)}"
         )
     renamed = both.rename(columns={"joint": "lower", "distance": "upper"})
-    return renamed[["index", "lower", "upper", "attack"]]
+    return renamed[["index", "lower", "basis", "upper", "attack"]]
 
 
 def _remedy(source: str) -> str:
@@ -57,7 +58,7 @@ def bound_violations(found: pd.DataFrame) -> pd.DataFrame:
     return found[found["upper"] < found["lower"] - SLACK]
 
 
-def medians(found: pd.DataFrame) -> dict[str, float]:
+def medians(found: pd.DataFrame) -> dict[str, float | str]:
     """Medians over images of both ends and of the gap (0 where both ends are infinite), and numbers of images.
 
     tight: images whose gap is at most 1 % of the lower bound, misclassified ones included; loose: more than 10 %
@@ -65,6 +66,7 @@ def medians(found: pd.DataFrame) -> dict[str, float]:
     gap = (found["upper"] - found["lower"]).where(found["upper"] != found["lower"], 0.0)
     return {
         "lower": float(found["lower"].median()),
+        "basis": one_basis(found),
         "upper": float(found["upper"].median()),
         "gap": float(gap.median()),
         "tight": int((gap <= TIGHT * found["lower"]).sum()),
@@ -76,8 +78,9 @@ def medians(found: pd.DataFrame) -> dict[str, float]:
 def bracket_curves(found: pd.DataFrame) -> pd.DataFrame:
     """side, distance, accuracy: the accuracy-distortion curves of both ends of the intervals.
 
-    side "certified": the share of images whose lower bound exceeds the distance; "attacked": accuracy under attack
+    side "proved" or "searched", by what the lower bounds rest on: the share of images whose lower bound exceeds the
+    distance; "attacked": accuracy under attack
     """
-    sides = (("certified", "lower"), ("attacked", "upper"))
+    sides = ((one_basis(found), "lower"), ("attacked", "upper"))
     curves = [accuracy_curve(found[column].to_numpy(dtype=float), side=side) for side, column in sides]
     return pd.concat(curves, ignore_index=True)

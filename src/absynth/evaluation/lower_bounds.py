@@ -5,16 +5,29 @@ from typing import Any
 
 import pandas as pd
 
-COLUMNS = ("index", "label", "correct", "paper", "joint", "paper_without_kl", "rival", "disagreement")
+from absynth.basis import PROVED, SEARCHED
+
+COLUMNS = (
+    "index",
+    "label",
+    "correct",
+    "paper",
+    "joint",
+    "basis",
+    "paper_without_kl",
+    "rival",
+    "disagreement",
+)
 PAPER = ("paper", "paper_without_kl")
 DRAWS = ("index", "draw", *PAPER)
-SUMMARY = ("bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n")
+SUMMARY = ("bound", "basis", "mean", "median", "standard_error", "disagreeing", "seeds", "n")
 DISAGREEMENT = 0.01  # relative difference beyond which the bounds from the two halves of the starts disagree
 
 
 def summarise_bounds(bounds: pd.DataFrame, draws: pd.DataFrame) -> list[dict[str, Any]]:
     """One row of `SUMMARY` per bound, from rows of `COLUMNS` and of `DRAWS` for all images.
 
+    basis: what the bound rests on, `PROVED` or `SEARCHED`; the paper's are always searched
     mean, median: over images, averaged over draws
     standard_error: of that mean, over draws (paper, section 7); empty with one draw
     disagreeing: images whose joint bounds from the two halves of the starts differ by more than 1 %
@@ -28,6 +41,7 @@ def summarise_bounds(bounds: pd.DataFrame, draws: pd.DataFrame) -> list[dict[str
         rows.append(
             {
                 "bound": name,
+                "basis": one_basis(bounds) if name == "joint" else SEARCHED,
                 "mean": means.mean(),
                 "median": sum(part.median() for part in parts) / len(parts),
                 "standard_error": means.std() / math.sqrt(len(parts)) if len(parts) > 1 else "",
@@ -37,3 +51,8 @@ def summarise_bounds(bounds: pd.DataFrame, draws: pd.DataFrame) -> list[dict[str
             }
         )
     return rows
+
+
+def one_basis(bounds: pd.DataFrame) -> str:
+    """What all of a model's joint bounds rest on: proved only if each of them is."""
+    return PROVED if len(bounds) and (bounds["basis"] == PROVED).all() else SEARCHED

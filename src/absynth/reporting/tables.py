@@ -13,7 +13,7 @@ _LATEX = str.maketrans(
     | {"∞": r"$\infty$", "ε": r"$\epsilon$", "\\": r"\textbackslash{}"}
     | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 )
-_BRACKET_ROWS = {"lower": "Median lower bound", "gap": "Median gap"}
+_BASES = {"proved": "Median lower bound (proved)", "searched": "Median lower bound (searched)"}
 
 
 def table1(
@@ -31,8 +31,8 @@ def table1(
     clean: accuracy on the unperturbed images of each model that was attacked
     models: column titles; attacks: by norm, in order, row titles; epsilons: those of the accuracies
     of_paper: the attacks that the paper has; their rows, and that of their minimum, `paper`, go before the others
-    brackets: medians of the lower bound and of its gap to the best adversarial (model, norm, lower, gap); norms
-        without any get no rows for them
+    brackets: medians of the lower bound and of its gap to the best adversarial (model, norm, lower, basis, gap);
+        norms without any get no rows for them
     Returns a frame of strings, "median / accuracy", with the columns norm, attack and one per model; empty where an
     attack does not apply
     """
@@ -51,8 +51,9 @@ def table1(
         for attack, title in _rows(shown, norm, apart).items():
             entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
             rows.append([_section(norm, epsilons), title, *entries])
-        for column, title in _BRACKET_ROWS.items() if any((m, norm) in bounds for m in models) else ():
-            entries = [_median(bounds.get((model, norm), {}).get(column), norm) for model in models]
+        of_norm = {model: bounds[model, norm] for model in models if (model, norm) in bounds}
+        for title, column, chosen in _bracket_rows(of_norm):
+            entries = [_median(of_norm[model][column] if model in chosen else None, norm) for model in models]
             rows.append([_section(norm, epsilons), title, *entries])
     return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
 
@@ -62,6 +63,15 @@ def _rows(titles: Mapping[str, str], norm: str, apart: Collection[str]) -> dict[
     first = {attack: title for attack, title in titles.items() if attack in apart}
     together = f"All {NORMS[norm].title} attacks"
     return {**first, **({"paper": f"{together} of the paper"} if apart else {}), **titles, "all": together}
+
+
+def _bracket_rows(brackets: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, set[str]]]:
+    """Title, column and models of the rows on the brackets of a norm: one for each basis, and one for the gap."""
+    by_basis = {
+        basis: {model for model, row in brackets.items() if row["basis"] == basis} for basis in _BASES
+    }
+    rows = [(title, "lower", by_basis[basis]) for basis, title in _BASES.items() if by_basis[basis]]
+    return [*rows, ("Median gap", "gap", set(brackets))] if rows else []
 
 
 def _cell(row: Mapping[str, Any] | None, norm: str) -> str:

@@ -17,10 +17,9 @@ ROWS = [
 
 
 def draw(rows, models=("cnn", "abs"), norms=NORMS, lower_bounds=()) -> plt.Figure:
-    curves, known = (
-        pd.DataFrame(points, columns=["model", "norm", "distance", "accuracy"])
-        for points in (rows, lower_bounds)
-    )
+    columns = ["model", "norm", "distance", "accuracy"]
+    curves = pd.DataFrame(rows, columns=columns)
+    known = pd.DataFrame(lower_bounds, columns=[*columns, "side"])
     labels = {model: model.upper() for model in models}
     return accuracy_distortion_figure(
         curves, lower_bounds=known, models=labels, norms=norms, epsilons=EPSILONS
@@ -51,15 +50,17 @@ def test_curves_are_those_of_the_table_and_end_at_the_edge():
     assert [panel.lines[-1].get_xdata()[0] for panel in panels] == [1.5, 0.3, 12]
 
 
-def test_curve_of_lower_bounds_is_thin_and_dashed_in_its_models_colour():
-    panels = draw(ROWS, lower_bounds=[("abs", "l2", 0.0, 0.98), ("abs", "l2", 1.5, 0.3)]).axes
+@pytest.mark.parametrize("basis", ["proved", "searched"])
+def test_curve_of_lower_bounds_is_thin_and_dashed_in_its_models_colour(basis):
+    points = [("abs", "l2", 0.0, 0.98, basis), ("abs", "l2", 1.5, 0.3, basis)]
+    panels = draw(ROWS, lower_bounds=points).axes
     *_, attacked, guaranteed, _ = panels[0].lines
     assert list(zip(*guaranteed.get_data(), strict=True)) == [(0, 0.98), (1.5, 0.3), (2.1, 0.3)]
     assert guaranteed.get_color() == attacked.get_color()
     assert guaranteed.get_linewidth() < attacked.get_linewidth()
     assert guaranteed.is_dashed()
     legend = [text.get_text() for text in panels[0].figure.legends[0].get_texts()]
-    assert legend == ["CNN", "ABS", "lower bound"]
+    assert legend == ["CNN", "ABS", f"lower bound ({basis})"]
     assert len(panels[2].lines) == 2  # one curve and epsilon
 
 

@@ -14,7 +14,10 @@ from absynth.norms import NORMS
 from absynth.reporting.figures.style import TEXT_WIDTH, Style, model_styles, set_style
 
 _ATTACKED: dict[str, Any] = {"linewidth": 1.3}
-_LOWER_BOUND: dict[str, Any] = {"linewidth": 0.8, "dashes": (3, 2)}
+_LOWER_BOUNDS: dict[str, Any] = {
+    "proved": {"linewidth": 0.8, "dashes": (4, 1.5)},
+    "searched": {"linewidth": 0.8, "dashes": (1, 1.5)},
+}
 _LEGEND_ROW = 6  # entries that fit side by side
 
 
@@ -26,9 +29,10 @@ def accuracy_distortion_figure(
     norms: Sequence[str],
     epsilons: Mapping[str, float],
 ) -> Figure:
-    """One panel per norm with one curve per model, and a thin dashed one where it has lower bounds.
+    """One panel per norm with one curve per model, and a thin one for its lower bounds, if it has any.
 
-    curves, lower_bounds: model, norm, distance, accuracy; lower_bounds may have no rows
+    curves, lower_bounds: model, norm, distance, accuracy, and of the latter, which may have no rows, side: what they
+        rest on, "proved" or "searched"
     models: labels, in the order of the legend; epsilons: marked by a vertical line
     """
     set_style()
@@ -42,14 +46,17 @@ def accuracy_distortion_figure(
         limit = _limit(attacked, epsilons[norm])
         for model in models:
             _draw_curve(panel, attacked[attacked["model"] == model], limit, {**_ATTACKED, **styles[model]})
-            dashed = {**_LOWER_BOUND, "color": styles[model]["color"]}
-            _draw_curve(panel, bounded[bounded["model"] == model], limit, dashed)
+            for basis, line in _LOWER_BOUNDS.items():
+                of_model = bounded[(bounded["model"] == model) & (bounded["side"] == basis)]
+                _draw_curve(panel, of_model, limit, {**line, "color": styles[model]["color"]})
         if not len(attacked):
             panel.text(0.5, 0.5, "no attack was run", ha="center", transform=panel.transAxes)
         panel.axvline(epsilons[norm], color="0.4", linewidth=0.8, linestyle=":")
         panel.set(xlim=(0, limit), ylim=(0, 1.01), xlabel=NORMS[norm].quantity, title=NORMS[norm].label)
     panels[0][0].set_ylabel("accuracy")
-    _draw_legend(figure, models, styles, with_bounds=len(lower_bounds) > 0)
+    _draw_legend(
+        figure, models, styles, [basis for basis in _LOWER_BOUNDS if basis in set(lower_bounds["side"])]
+    )
     sns.despine(figure)
     return figure
 
@@ -63,12 +70,12 @@ def _draw_curve(panel: Axes, curve: pd.DataFrame, limit: float, style: Style) ->
 
 
 def _draw_legend(
-    figure: Figure, models: Mapping[str, str], styles: Mapping[str, Style], with_bounds: bool
+    figure: Figure, models: Mapping[str, str], styles: Mapping[str, Style], bases: Sequence[str]
 ) -> None:
     """A legend below the panels, in as few rows as its entries fit in."""
     handles = [Line2D([], [], label=models[model], **_ATTACKED, **styles[model]) for model in models]
-    if with_bounds:
-        handles.append(Line2D([], [], color="0.3", label="lower bound", **_LOWER_BOUND))
+    for basis in bases:
+        handles.append(Line2D([], [], color="0.3", label=f"lower bound ({basis})", **_LOWER_BOUNDS[basis]))
     rows = -(-len(handles) // _LEGEND_ROW)
     columns = -(-len(handles) // rows)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=2.6)

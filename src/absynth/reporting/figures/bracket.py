@@ -14,8 +14,7 @@ from matplotlib.lines import Line2D
 from absynth.norms import NORMS
 from absynth.reporting.figures.style import TEXT_WIDTH, Style, model_styles, set_style
 
-_LABELS = {"certified": "lower bound", "attacked": "under attack"}  # of the sides of an accuracy
-_WIDTHS = {"certified": 0.8, "attacked": 1.4}  # of their lines
+_WIDTHS = {"lower bound": 0.8, "under attack": 1.4}  # of the lines of both accuracies
 
 
 def bracket_figure(
@@ -24,7 +23,7 @@ def bracket_figure(
     """One column per norm. One row per model: the images' intervals, sorted by their upper ends. Below, for all
     models, the accuracy guaranteed by the lower bounds and that under attack, with the area between them filled.
 
-    intervals: model, norm, index, lower, upper; curves: model, norm, side, distance, accuracy
+    intervals: model, norm, index, lower, basis, upper; curves: model, norm, side, distance, accuracy
     models: labels of all models; those without an interval are left out
     """
     set_style()
@@ -45,9 +44,10 @@ def bracket_figure(
         column[-1].set(xlim=(0, limit), ylim=(0, 1.01), xlabel=NORMS[norm].quantity)
         column[0].set_title(NORMS[norm].label)
     for panel, model in zip(panels[:-1, 0], shown, strict=True):
-        panel.set_ylabel(f"{models[model]}\nimages")
+        basis = intervals[intervals["model"] == model]["basis"].iloc[0]
+        panel.set_ylabel(f"{models[model]}\nimages ({basis})")
     panels[-1][0].set_ylabel("accuracy" if shown else "no model with\nlower bounds")
-    handles = [Line2D([], [], color="0.3", linewidth=_WIDTHS[side], label=_LABELS[side]) for side in _LABELS]
+    handles = [Line2D([], [], color="0.3", linewidth=width, label=label) for label, width in _WIDTHS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     sns.despine(figure)
     return figure
@@ -77,12 +77,12 @@ def _draw_curves(panel: Axes, curves: pd.DataFrame, limit: float, style: Style) 
     """The steps of both accuracies of one model; its robust accuracy lies in the area between."""
     grid = np.unique([*curves["distance"].clip(upper=limit), 0.0, limit])
     accuracies = []
-    for side, width in _WIDTHS.items():
-        curve = curves[curves["side"] == side].sort_values("distance")
+    for attacked, width in enumerate(_WIDTHS.values()):
+        curve = curves[(curves["side"] == "attacked") == attacked].sort_values("distance")
         if not len(curve):
             return
         place = np.searchsorted(curve["distance"].to_numpy(), grid, side="right") - 1
         accuracies.append(curve["accuracy"].to_numpy()[place])
         panel.step(grid, accuracies[-1], where="post", linewidth=width, **style)
-    guaranteed, attacked = accuracies
-    panel.fill_between(grid, guaranteed, attacked, step="post", color=style["color"], alpha=0.2, linewidth=0)
+    bounded, under_attack = accuracies
+    panel.fill_between(grid, bounded, under_attack, step="post", color=style["color"], alpha=0.2, linewidth=0)
