@@ -198,7 +198,7 @@ def _screened_too_high(monkeypatch):
     monkeypatch.setattr(
         proved,
         "screen",
-        lambda queries, rivals, norm: 20 * (screen(queries, rivals, norm) > 0) * rivals.extent,
+        lambda queries, rivals, norm, few=False: 20 * (screen(queries, rivals, norm) > 0) * rivals.extent,
     )
 
 
@@ -242,7 +242,8 @@ def test_screened_bounds_are_below_the_exact_ones(norm, case):
     model, x = case
     method = ProvedBounds(model, SearchSettings(neighbors=1))
     own = torch.tensor([0])
-    found = screen(method._queries(x[None], own), method._rivals(slice(None)), norm)[0]
+    queries, rivals = method._queries(x[None], own), method._rivals(slice(None))
+    found = torch.maximum(*(screen(queries, rivals, norm, few=few)[0] for few in (False, True)))
     energy = (model.images.double() - x.double()).square().sum(dim=1) + model.offsets.double()
     exact = [
         brute_force.smallest(x, model.images[0], u, (energy[i] - energy[0]).item(), norm)

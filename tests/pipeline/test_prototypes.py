@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from configs import ROOT
 
 from absynth.models.loading import load_model
 from absynth.models.prototypes import PrototypeABS
@@ -32,10 +32,13 @@ def test_prototypes_of_imported_vaes_are_attacked_and_bounded(checkout):
         shards=1,
     )
     results = checkout.folder / "results" / "prototypes"
-    tables = [
-        f"results/prototypes/tables/{name}" for name in ("table1.md", "verification.csv", "bracket.csv")
-    ]
-    done = checkout.snakemake(*tables, config=config)
+    names = (
+        "tables/table1.md",
+        "tables/verification.csv",
+        "tables/bracket.csv",
+        "models/drawn/calibration.json",
+    )
+    done = checkout.snakemake(*(f"results/prototypes/{name}" for name in names), config=config)
     assert done.returncode == 0, done.stdout
     assert "rule import_vae" in done.stdout
     assert "rule train_vae" not in done.stdout

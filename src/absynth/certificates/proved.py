@@ -90,7 +90,7 @@ class ProvedBounds(EnumeratedBounds):
             if least[0] >= _enough(best, norm):
                 return best, rival, torch.tensor(solved, device=x.device)
             remaining[block] = torch.inf
-            refined = screen(queries, self._rivals(block), norm).amax(dim=0).maximum(least)
+            refined = screen(queries, self._rivals(block), norm, few=True).amax(dim=0).maximum(least)
             refined, order = refined.sort()
             for bounds, part in zip(refined.split(_SOLVED), block[order].split(_SOLVED), strict=True):
                 part = part[bounds < _enough(best, norm)]  # none of the own class, whose bounds are infinite

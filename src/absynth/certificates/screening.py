@@ -39,22 +39,39 @@ class Queries:
     energy: Tensor
 
 
-def screen(queries: Queries, rivals: Rivals, norm: str) -> Tensor:
-    """Lower bounds (P, M) of the perturbations, rounding allowed for; 0 where the margin is not positive."""
+def screen(queries: Queries, rivals: Rivals, norm: str, *, few: bool = False) -> Tensor:
+    """Lower bounds (P, M) of the perturbations, rounding allowed for; 0 where the margin is not positive.
+
+    few: whether P and M are small enough to compute q from differences in linf, where its polynomial is loose for
+        grey pixels
+    """
     error = rounding(rivals.images)
     product = products(queries.x, rivals.images)  # (P, M)
     energy = queries.energy[:, None]
     margin = rivals.energy - 2 * product - energy
     margin -= error * (rivals.energy + 2 * product + energy.abs())
+    q = _sum_of_differences(queries, rivals) if few and norm == "linf" else _bounded(queries, rivals, norm)
+    gain = 2 * (q if norm == "linf" else q.sqrt())
+    bound = torch.where(margin > 0, margin / gain * (1 - 4 * error), 0)  # 0 for NaN as well
+    return torch.maximum(bound.square(), bound * gain / 2) if norm == "l0" else bound
+
+
+def _bounded(queries: Queries, rivals: Rivals, norm: str) -> Tensor:
+    """q (P, M) from the coefficients of the norm."""
+    error = rounding(rivals.images)
     quadratic, linear, constant = _COEFFICIENTS[norm](queries.x, queries.own)
     q = products(linear, rivals.images)
     if quadratic is not None:
         q += products(quadratic, rivals.images.square())
     total = constant.sum(dim=1, keepdim=True)
-    q = (q + total + error * (rivals.extent + total)).clamp_min(_TINY)
-    gain = 2 * (q if norm == "linf" else q.sqrt())
-    bound = torch.where(margin > 0, margin / gain * (1 - 4 * error), 0)  # 0 for NaN as well
-    return torch.maximum(bound.square(), bound * gain / 2) if norm == "l0" else bound
+    return (q + total + error * (rivals.extent + total)).clamp_min(_TINY)
+
+
+def _sum_of_differences(queries: Queries, rivals: Rivals) -> Tensor:
+    """Σ |w_i| (P, M) over the pixels with room."""
+    w = rivals.images - queries.own[:, None]  # (P, M, d)
+    room = torch.where(w > 0, (queries.x < 1)[:, None], (queries.x > 0)[:, None])
+    return (w.abs() * room).sum(dim=2) * (1 + rounding(rivals.images)) + _TINY
 
 
 # Of u² (none if None), of u, and the rest: (P, d) each, within 0…1, -2…1 and 0…1.
