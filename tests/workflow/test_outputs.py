@@ -142,6 +142,14 @@ def test_weights_from_elsewhere_are_not_trained():
     assert plan().classifier_curves == ["cnn", "binary_cnn", "madry"]
 
 
+def test_prototypes_are_weights_and_making_them_is_costly():
+    outputs = Outputs(small(models={**SMALL["models"], "prototype_abs": {}}))
+    path = "results/trial/models/prototype_abs/prototypes.pt"
+    assert outputs.model_files("prototype_abs") == outputs.lower_bound_files("prototype_abs") == [path]
+    assert path in outputs.weights
+    assert "results/trial/benchmarks/build_prototypes/prototype_abs.tsv" in outputs.benchmarks()
+
+
 def test_every_costly_job_has_a_benchmark():
     outputs = Outputs(small())
     stages = [path.split("/")[3] for path in outputs.benchmarks()]

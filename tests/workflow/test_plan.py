@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
+from absynth.models.abs.enumeration import PrototypeSettings
 
 
 @settings(max_examples=20, deadline=None)
@@ -216,6 +217,43 @@ def test_released_weights_go_before_those_of_another_run():
     assert taken.weight_sources("abs")["models/abs/vae_7.pt"] == "results/other/models/abs/vae_7.pt"
     assert taken.weight_sources("nearest_neighbor") == {}
     assert plan().weight_sources("cnn") == {}
+
+
+def test_prototypes_are_made_from_vaes_wherever_those_come_from():
+    alone = {**dict.fromkeys(plan().models), "few": {"kind": "prototype_abs", "prior_samples": 7}}
+    made = plan(models=alone)
+    vaes = [f"models/abs/vae_{label}.pt" for label in range(10)]
+    few = made.models["few"]
+    assert (few.weights, few.learned) == (["models/few/prototypes.pt"], vaes)
+    assert few.training == {
+        "prior_samples": 7,
+        "encoded_images": 5400,
+        "temperature": 1,
+        "offsets": True,
+        "seed": 3,
+    }
+    assert made.model_spec("few")["options"] == {}
+    assert (made.with_prototypes, made.generative) == (["few"], [])
+    assert made.vae_curves == list(range(10))
+    assert made.with_lower_bounds == ["few"]
+    released = plan(models=alone, published_weights="released", trained_weights="results/other/models")
+    assert released.weight_sources("few") == {path: f"released/ABS_{c}.net" for c, path in enumerate(vaes)}
+    taken = plan(models=alone, trained_weights="results/other/models")
+    assert taken.weight_sources("few")["models/abs/vae_7.pt"] == "results/other/models/abs/vae_7.pt"
+    assert taken.imports_vaes
+    assert taken.vae_curves == []
+
+
+def test_defaults_of_prototypes_are_those_of_the_library():
+    made = plan(models={"prototype_abs": {}})
+    assert PrototypeSettings(**made.models["prototype_abs"].training) == PrototypeSettings()
+
+
+def test_a_prototype_model_without_prototypes_is_refused():
+    with pytest.raises(
+        InputError, match=r"models\.prototype_abs: prior_samples and encoded_images are both 0"
+    ):
+        plan(models={"prototype_abs": {"prior_samples": 0, "encoded_images": 0}})
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,33 @@ else:
                 "../../scripts/models/refine_vae.py"
 
 
+rule build_prototypes:
+    input:
+        images=run("data/train.h5"),
+        vaes=lambda wildcards: [run(path) for path in planned(wildcards.model).learned],
+        code=code("models/build_prototypes"),
+    output:
+        weights=run("models/{model}/prototypes.pt"),
+    log:
+        run("logs/build_prototypes/{model}.log"),
+    benchmark:
+        run("benchmarks/build_prototypes/{model}.tsv")
+    wildcard_constraints:
+        model="|".join(PLAN.with_prototypes) or "none",
+    conda:
+        "../../envs/absynth.yaml"
+    threads: config["threads"]["train"]
+    resources:
+        gpu=1,
+        torch_threads=config["threads"]["train"],
+        mem_mb=scaled(6000),
+        runtime=scaled(60),
+    params:
+        settings=lambda wildcards: planned(wildcards.model).training,
+    script:
+        "../../scripts/models/build_prototypes.py"
+
+
 rule import_classifier:
     input:
         weights=lambda wildcards: PLAN.imported_weights[f"models/{wildcards.model}/weights.pt"],

@@ -52,12 +52,14 @@ class Bound:
 
     size, score (n,): see `MinimalPerturbation`; rival (n,): the class that needs the smallest perturbation
     disagreement (n,): difference of the bounds from two halves of the starts, relative to the smaller
+    solved (n,): how many rivals were solved exactly, of those that are enumerated; None where a search finds them
     """
 
     size: Tensor
     score: Tensor
     rival: Tensor
     disagreement: Tensor
+    solved: Tensor | None = None
 
 
 def minimal_perturbation(

@@ -1,10 +1,13 @@
-"""Proved lower bounds for the nearest-neighbour classifier: all training images of rival classes are tried.
+"""Lower bounds for classifiers by the nearest of finitely many images: all images of rival classes are tried.
 
-Nothing is assumed: for one training image of a rival class and one of the own class the bound is exact, and the
-image's bound is the minimum over all rival images of the maximum over several own images.
+Such a model decides by the least energy ‖u - x‖² + o over images u with offsets o ≥ 0: training images for nearest
+neighbour, whose offsets are 0, prototypes for prototype ABS. Nothing is assumed but floating-point arithmetic: for
+one image of a rival class and one of the own class the bound is exact, and the bound of x is the minimum over all
+rival images of the maximum over several own images. `absynth.certificates.proved` allows for rounding as well.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,17 +21,35 @@ from absynth.certificates.class_pair import (
 )
 from absynth.certificates.perturbations import Box
 from absynth.certificates.settings import SearchSettings
-from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.norms import NORMS
 
-_CHUNK = 4096  # training images compared at a time: 13 MB
+_CHUNK = 4096  # images compared at a time: 13 MB
 _CANDIDATES = 256  # rival images whose perturbation is computed exactly at a time
 
 
-class EnumeratedBounds:
-    """Lower bounds for images (n, 1, 28, 28) that a nearest-neighbour classifier classifies as y (n,)."""
+class Enumerated(Protocol):
+    """A model that decides by the least ‖u - x‖² + o: logit_c is minus the least over the images u of class c.
 
-    def __init__(self, model: NearestNeighbor, settings: SearchSettings):
+    images (N, 784) within [0, 1], sorted by class; offsets o (N,); counts: images of each class
+    """
+
+    images: Tensor
+    offsets: Tensor
+    counts: list[int]
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """The position in `images` of the one of least energy of each class: x (n, 784) to (n, C) int64."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits (n, C) of images (n, 1, 28, 28)."""
+        ...
+
+
+class EnumeratedBounds:
+    """Lower bounds for images (n, 1, 28, 28) that such a model classifies as y (n,)."""
+
+    def __init__(self, model: Enumerated, settings: SearchSettings):
         self.model, self.settings = model, settings
         counts = torch.tensor(model.counts, device=model.images.device)
         self.labels = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
@@ -42,20 +63,26 @@ class EnumeratedBounds:
 
     @torch.no_grad()
     def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
-        found = [self._bound(image, label, norm) for image, label in zip(x.flatten(1), y, strict=True)]
-        size, score, rival = (torch.stack(column) for column in zip(*found, strict=True))
-        return Bound(size, score, self.labels[rival], torch.zeros_like(size))
+        size, score, rival, solved = self.determine(x.flatten(1), y, norm)
+        return Bound(size, score, self.labels[rival], torch.zeros_like(size), solved)
+
+    def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Size, score, position of the rival image that determines them, and number of those solved; (n,) each.
+
+        Takes   x (n, 784), y (n,)
+        """
+        found = [self._bound(image, label, norm) for image, label in zip(x, y, strict=True)]
+        size, score, rival, solved = (torch.stack(column) for column in zip(*found, strict=True))
+        return size, score, rival, solved
 
     @torch.no_grad()
     def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]:
         """First the rival image that determines the bound, then the nearest images of other classes."""
         flat = x.flatten(1)
-        rivals = torch.stack(
-            [self._bound(image, label, norm)[2] for image, label in zip(flat, y, strict=True)]
-        )
+        rivals = self.determine(flat, y, norm)[2]
         known = self.model.nearest(flat)  # (n, C)
         rows = torch.arange(len(y), device=y.device)
-        distances = (flat[:, None] - self.model.images[known]).square().sum(dim=2)
+        distances = (flat[:, None] - self.model.images[known]).square().sum(dim=2) + self.model.offsets[known]
         distances[rows, y] = torch.inf
         distances[rows, self.labels[rivals]] = torch.inf
         others = distances.argsort(dim=1)[:, : max(0, min(count, known.shape[1] - 1) - 1)]
@@ -64,13 +91,13 @@ class EnumeratedBounds:
 
     @torch.no_grad()
     def refit(self, pair: ClassPair, y: Tensor, points: Tensor) -> ClassPair:
-        """The images of both classes that are nearest to perturbed images (n, 784)."""
+        """The images of both classes of least energy at perturbed images (n, 784)."""
         known, rows = self.model.nearest(points), torch.arange(len(y), device=y.device)
         return self._class_pair(known[rows, y], known[rows, pair.label])
 
     @torch.no_grad()
     def margin(self, points: Tensor, y: Tensor, clean: Tensor) -> Tensor:
-        """How much smaller (n,) the squared distance to the nearest image of class y is than to any other's."""
+        """How much smaller (n,) the least energy of class y is than that of any other."""
         energy = -self.model(points)
         of_own = energy.gather(1, y[:, None])[:, 0]
         return energy.scatter(1, y[:, None], torch.inf).amin(dim=1) - of_own
@@ -80,10 +107,10 @@ class EnumeratedBounds:
 
     def _reconstruct(self, index: Tensor) -> Reconstruction:
         images = self.model.images[index]
-        return Reconstruction(images, images.new_zeros(len(images)), images.new_ones(len(images)))
+        return Reconstruction(images, self.model.offsets[index], images.new_ones(len(images)))
 
-    def _bound(self, x: Tensor, label: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
-        """The size, the score and the position of the rival image that determine the bound of one image (784,).
+    def _bound(self, x: Tensor, label: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`determine` for one image (784,).
 
         Rival images are tried in the order of a cheaper lower bound, until that exceeds the smallest score found.
         """
@@ -92,14 +119,15 @@ class EnumeratedBounds:
         lower = torch.cat([self._lower(x, own[0], part, norm) for part in rivals.split(_CHUNK)])
         lower, order = lower.sort()
         first, *rest = zip(lower[::_CANDIDATES], rivals[order].split(_CANDIDATES), strict=True)
-        best = self._smallest(x, own, first[1], norm)
+        best, solved = self._smallest(x, own, first[1], norm), len(first[1])
         for least, part in rest:
             if least > best[1]:
                 break
             found = self._smallest(x, own, part, norm)
+            solved += len(part)
             if found[1] < best[1]:
                 best = found
-        return best
+        return *best, torch.tensor(solved, device=x.device)
 
     def _smallest(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
         """The smallest score that one of the rival images (m,) needs: its size, itself and the rival's position."""
@@ -108,9 +136,9 @@ class EnumeratedBounds:
         return size[place], score[place], rivals[place]
 
     def _nearest_own(self, x: Tensor, label: Tensor) -> Tensor:
-        """The positions of the `neighbors` training images of a class that are nearest to x, nearest first."""
+        """The positions of the `neighbors` images of a class of least energy at x, the least first."""
         members = (self.labels == label).nonzero().squeeze(1)
-        distances = (self.model.images[members] - x).square().sum(dim=1)
+        distances = (self.model.images[members] - x).square().sum(dim=1) + self.model.offsets[members]
         return members[distances.topk(min(self.settings.neighbors, len(members)), largest=False).indices]
 
     def _exact(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor]:
@@ -131,7 +159,9 @@ class EnumeratedBounds:
         where no pixel has room to gain anything, as for a rival equal to the own image.
         """
         images, v = self.model.images[rivals], self.model.images[own]
-        margin = (images - x).square().sum(dim=1) - (v - x).square().sum()
+        offsets = self.model.offsets
+        energy, of_own = (images - x).square().sum(dim=1), (v - x).square().sum()
+        margin = (energy + offsets[rivals]) - (of_own + offsets[own])
         w = images - v
         room = torch.where(w > 0, 1 - x, x)
         dual = NORMS[norm].dual

@@ -11,6 +11,7 @@ from absynth.basis import PROVED, SEARCHED
 from absynth.certificates.class_pair import Bound, ClassPair, PaperBounds
 from absynth.certificates.enumerated import EnumeratedBounds
 from absynth.certificates.perturbations import Perturbations
+from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.searched import SearchedBounds
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
@@ -18,6 +19,7 @@ from absynth.io.log import LOGGER, progress_bar
 from absynth.models.abs.model import ABS
 from absynth.models.base import predict_labels, with_inference
 from absynth.models.nearest_neighbor import NearestNeighbor
+from absynth.models.prototypes import PrototypeABS
 
 
 class LowerBounds(Protocol):
@@ -54,12 +56,15 @@ class LowerBounds(Protocol):
 @singledispatch
 def lower_bounds(model: nn.Module, settings: SearchSettings) -> LowerBounds:
     """The lower bounds that a model offers. Raises InputError if it offers none."""
-    raise InputError(f"{type(model).__name__} offers no lower bounds; ABS and NearestNeighbor do")
+    raise InputError(
+        f"{type(model).__name__} offers no lower bounds; ABS, NearestNeighbor and PrototypeABS do"
+    )
 
 
 lower_bounds.register(ABS, SearchedBounds)
 lower_bounds.register(NearestNeighbor, EnumeratedBounds)
-_PROVED = (EnumeratedBounds,)
+lower_bounds.register(PrototypeABS, ProvedBounds)
+_PROVED = (EnumeratedBounds, ProvedBounds)
 
 
 def bound_basis(model: nn.Module) -> str:
@@ -92,6 +97,8 @@ def compute_lower_bounds(
 
     def joint(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         found = method.bound(x, y, norm)
+        if found.solved is not None:
+            LOGGER.info("%s rivals solved exactly: at most %d an image", norm, int(found.solved.max()))
         return found.size, found.rival, found.disagreement
 
     size, rival, disagreement = batched("joint bound", joint)

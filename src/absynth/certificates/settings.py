@@ -14,7 +14,7 @@ class SearchSettings:
     steps: further steps, at most
     perturbed_restarts: final starts around the best latent of each half
     own: reconstructions of an image by its own class that are tried; the one that gives the largest bound counts
-    neighbors: the same for nearest neighbour: training images of the image's own class
+    neighbors: the same for nearest neighbour and prototype ABS: training images or prototypes of its own class
     seeds: draws of prior samples for which the paper's bounds are computed
     batch_size: images whose bounds are searched at a time
     """

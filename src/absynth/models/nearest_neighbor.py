@@ -15,12 +15,13 @@ _CANDIDATES = 4  # images whose distance is computed without cancellation
 class NearestNeighbor(nn.Module):
     """Exact squared distances to the nearest training image of each class, differentiable.
 
-    images (N, 784) float32 and labels (N,) of the training set; every class must occur. Candidates come from
-    ‖t‖² - 2x·t, one matrix product a class; the distances to them are then computed from differences, so that
-    the gradient 2(t - x) is exact too.
+    images (N, 784) float32 and labels (N,) of the training set; every class must occur. offsets (N,) are all 0.
+    Candidates come from ‖t‖² - 2x·t, one matrix product a class; the distances to them are then computed from
+    differences, so that the gradient 2(t - x) is exact too.
     """
 
     images: Tensor
+    offsets: Tensor
     squares: Tensor
 
     def __init__(self, images: Tensor, labels: Tensor, n_classes: int = 10):
@@ -32,6 +33,7 @@ class NearestNeighbor(nn.Module):
                 f"no training image of class {self.counts.index(0)}: it has no nearest neighbour"
             )
         self.register_buffer("images", images[order], persistent=False)
+        self.register_buffer("offsets", self.images.new_zeros(len(images)), persistent=False)
         self.register_buffer("squares", self.images.square().sum(dim=1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

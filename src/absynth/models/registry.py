@@ -14,14 +14,16 @@ class ModelKind:
     builder: "module:function", called as builder(ModelFiles, **options)
     label: its column in tables and its name in figures
     weights: files under models/, {name} the model's own name; ABS has one for each {label}
-    trainer: which rule makes the weights, "classifier" or "vae"; None if there is nothing to train
-    options: keys of its config entry that the builder takes (the others belong to its training)
+    trainer: which rule makes the weights, "classifier", "vae" or "prototypes"; None if there is nothing to make
+    options: keys of its config entry that the builder takes (the others belong to what makes its weights)
     reads_training_images: whether the builder reads the training split
     tuned: whether calibration also finds γ, which the builder then needs
     gradients: whether the model is differentiable
     latents: whether it classifies by latents that it infers for each class (`ABS.infer`)
-    published: its files among the authors' released weights, in the order of `weights`; none if there are none
+    published: its files among the authors' released weights, in the order of `weights`, or of `sources` if it has
+        any; none if there are none
     lower_bound: whether absynth.certificates bounds its distances from below
+    sources: the weights that its own are made from, named like them; none if it is trained itself
     """
 
     builder: str
@@ -35,6 +37,7 @@ class ModelKind:
     latents: bool = False
     published: tuple[str, ...] = ()
     lower_bound: bool = False
+    sources: tuple[str, ...] = ()
 
 
 LABELS = tuple(range(10))
@@ -73,6 +76,15 @@ KINDS: dict[str, ModelKind] = {
         latents=True,
         published=_PUBLISHED_VAES,
         lower_bound=True,
+    ),
+    "prototype_abs": ModelKind(
+        "absynth.models.prototypes:build_prototype_abs",
+        "Prototype ABS",
+        ("{name}/prototypes.pt",),
+        "prototypes",
+        published=_PUBLISHED_VAES,
+        lower_bound=True,
+        sources=_VAES,
     ),
     "substitute": ModelKind(
         "absynth.models.cnn:build_substitute", "Substitute", published=("transfer_cnn.net",)

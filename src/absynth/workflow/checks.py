@@ -40,9 +40,18 @@ def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
         if kind != name and kind not in kinds:
             raise InputError(f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}")
         check_entry(kind, entry, schemas, f"models.{name}")
+        _check_prototypes(name, entry)
     if all(entry is None for entry in config["models"].values()):
         raise InputError("config key models: none is left to attack; name at least one")
     check(config["substitute"], schemas["substitute"], "substitute")
+
+
+def _check_prototypes(name: str, entry: Mapping[str, Any]) -> None:
+    """Refuse an entry of a prototype model that asks for no prototype."""
+    if entry.get("prior_samples") == entry.get("encoded_images") == 0:
+        raise InputError(
+            f"config key models.{name}: prior_samples and encoded_images are both 0, allowed is at most one of them"
+        )
 
 
 def check_attacks(matrix: Matrix, schemas: Mapping[str, Any]) -> None:

@@ -51,7 +51,7 @@ class PlannedModel:
 
     @property
     def training(self) -> dict[str, Any]:
-        """The settings of its training."""
+        """The settings of its training, or of whatever makes its weights."""
         outside = ("kind", "label", *self.kind.options)
         return {key: value for key, value in self.entry.items() if key not in outside}
 
@@ -59,6 +59,11 @@ class PlannedModel:
     def weights(self) -> list[str]:
         """Paths of its weights within the run."""
         return [f"models/{path.format(name=self.name)}" for path in self.kind.weights]
+
+    @property
+    def learned(self) -> list[str]:
+        """Paths within the run of what is trained or imported: its weights, or those that they are made from."""
+        return [f"models/{path}" for path in self.kind.sources] or self.weights
 
     def lacks(self, attack: AttackEntry) -> str | None:
         """The first thing that an attack needs and this model does not offer, None if there is none."""

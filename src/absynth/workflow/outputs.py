@@ -156,6 +156,7 @@ class Outputs:
         paths = [f"train_vae/{label}" for label in plan.vae_curves]
         paths += [f"refine_vae/{label}" for label in plan.vae_curves if plan.config["vae"]["refine"]]
         paths += [f"train_classifier/{model}" for model in plan.classifier_curves]
+        paths += [f"build_prototypes/{model}" for model in plan.with_prototypes]
         paths += [f"calibrate_model/{model}" for model in plan.models]
         paths += [
             f"run_attack/{model}-{norm}-{attack}-{shard}"

@@ -113,7 +113,7 @@ class Plan(Matrix):
         return [builder.partition(":")[0] for builder in named]
 
     def weight_sources(self, name: str) -> dict[str, str]:
-        """Where the files of a model's weights come from in place of training, by their paths within the run.
+        """Where the weights that a model is trained to, or made from, come from in place of training, by their paths.
 
         The authors' released weights go before those of another run; empty where the run trains, or nothing is.
         """
@@ -121,10 +121,10 @@ class Plan(Matrix):
         published, trained = self.config["published_weights"], self.config["trained_weights"]
         if published and model.kind.published:
             return dict(
-                zip(model.weights, (f"{published}/{file}" for file in model.kind.published), strict=True)
+                zip(model.learned, (f"{published}/{file}" for file in model.kind.published), strict=True)
             )
         if trained:
-            return {path: f"{trained}/{path.removeprefix('models/')}" for path in model.weights}
+            return {path: f"{trained}/{path.removeprefix('models/')}" for path in model.learned}
         return {}
 
     @cached_property
@@ -161,7 +161,8 @@ class Plan(Matrix):
     @property
     def vae_curves(self) -> list[int]:
         """The labels whose VAE's training leaves a curve: all or none."""
-        return list(LABELS) if self.generative and not self.imports_vaes else []
+        needed = self.generative or self.with_prototypes
+        return list(LABELS) if needed and not self.imports_vaes else []
 
     @cached_property
     def attacked(self) -> list[tuple[str, str]]:
@@ -197,6 +198,11 @@ class Plan(Matrix):
     def generative(self) -> list[str]:
         """The models that draw samples of their own."""
         return [name for name, model in self.models.items() if model.generative]
+
+    @property
+    def with_prototypes(self) -> list[str]:
+        """The models whose weights are prototypes made from VAEs."""
+        return [name for name, model in self.models.items() if model.kind.trainer == "prototypes"]
 
     @property
     def reconstructed(self) -> list[str]:

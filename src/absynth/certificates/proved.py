@@ -1,0 +1,119 @@
+"""Lower bounds by enumeration that are proved in floating-point arithmetic too (docs/derivations/prototype-abs.md).
+
+All rivals are screened by matrix products, with an allowance for their rounding. Those whose bound may be the
+smallest are solved exactly, in float64 and rounded down, in the order of the cheap bounds until these exceed the
+smallest found.
+"""
+
+import torch
+from torch import Tensor
+
+from absynth.certificates.enumerated import Enumerated, EnumeratedBounds
+from absynth.certificates.rounding import GUARANTEED, RELATIVE
+from absynth.certificates.screening import Queries, Rivals, screen
+from absynth.certificates.settings import SearchSettings
+from absynth.models.prototypes import products
+
+_CHUNK = 8192  # rivals screened at a time, by products with all images of a batch: 26 MB
+_BLOCK = 512  # rivals screened again, against all own images
+_SOLVED = 32  # rivals solved exactly at a time
+
+
+class ProvedBounds(EnumeratedBounds):
+    """`EnumeratedBounds` rounded down: no perturbation within the bound changes the decision, as computed in float64.
+
+    That is, the order of energies computed in float64 from differences, each within a relative error of 1e-12.
+    Images of the model and images x must lie within [0, 1]. A bound that would be NaN is 0.
+    """
+
+    def __init__(self, model: Enumerated, settings: SearchSettings):
+        super().__init__(model, settings)
+        squares = torch.cat([part.square().sum(dim=1) for part in model.images.split(_CHUNK)])
+        sums = torch.cat([part.sum(dim=1) for part in model.images.split(_CHUNK)])
+        self.energy, self.extent = squares + model.offsets, squares + 2 * sums
+        self.highest = (
+            model.images.shape[1] + model.offsets.max().double()
+        )  # no energy within the box is higher
+
+    def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        own = self._own(x, y)  # (n, K)
+        lower = self._screen_all(x, own[:, 0], y, norm)  # (n, N)
+        found = [self._solve(*row, norm) for row in zip(x, own, lower, strict=True)]
+        size, rival, solved = (torch.stack(column) for column in zip(*found, strict=True))
+        return size, size, rival, solved
+
+    def _own(self, x: Tensor, y: Tensor) -> Tensor:
+        """The positions (n, K) of the `neighbors` images of class y of least energy, the least first.
+
+        Which they are is up to rounding: any own image gives a bound.
+        """
+        found = torch.zeros(len(x), self.settings.neighbors, dtype=torch.int64, device=x.device)
+        for label in y.unique():
+            rows, members = (y == label).nonzero().flatten(), (self.labels == label).nonzero().flatten()
+            images = self.model.images[members[0] : members[-1] + 1]  # sorted by class
+            energy = self.energy[members] - 2 * products(x[rows].to(images.dtype), images)
+            order = energy.topk(min(self.settings.neighbors, len(members)), largest=False).indices
+            found[rows] = members[order[:, [min(k, order.shape[1] - 1) for k in range(found.shape[1])]]]
+        return found
+
+    def _screen_all(self, x: Tensor, own: Tensor, y: Tensor, norm: str) -> Tensor:
+        """Lower bounds (n, N) of what each rival needs against one own image; inf for images of the own class."""
+        queries = self._queries(x, own)
+        starts = range(0, len(self.labels), _CHUNK)
+        parts = [screen(queries, self._rivals(slice(i, i + _CHUNK)), norm) for i in starts]
+        return torch.cat(parts, dim=1).masked_fill_(self.labels == y[:, None], torch.inf)
+
+    def _queries(self, x: Tensor, own: Tensor) -> Queries:
+        """x (P, d) with own images at positions (P,)."""
+        v, x64 = self.model.images[own], x.double()
+        energy = (v.double() - x64).square().sum(dim=1) + self.model.offsets[own].double()
+        energy += self._slack(energy) - x64.square().sum(dim=1)
+        return Queries(x.to(v.dtype), v, energy.to(v.dtype))
+
+    def _rivals(self, positions: Tensor | slice) -> Rivals:
+        return Rivals(self.model.images[positions], self.energy[positions], self.extent[positions])
+
+    def _slack(self, energy: Tensor) -> Tensor:
+        """What is taken off a margin for the rounding of both energies: at x, and where the decision is computed."""
+        return 2 * RELATIVE * (energy + 2 * self.highest)
+
+    def _solve(self, x: Tensor, own: Tensor, lower: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Size, position of the rival that determines it, and number solved: x (d,), own (K,), lower bounds (N,).
+
+        Rivals come in blocks, those of the smallest bounds against one own image first. Within a block the bounds
+        against all own images decide which are solved exactly.
+        """
+        best, rival, solved = x.new_full((), torch.inf, dtype=torch.float64), lower.argmin(), 0
+        remaining, queries = lower.clone(), self._queries(x.expand(len(own), -1), own)
+        while True:
+            least, block = remaining.topk(min(_BLOCK, len(remaining)), largest=False)
+            if least[0] >= _enough(best, norm):
+                return best, rival, torch.tensor(solved, device=x.device)
+            remaining[block] = torch.inf
+            refined = screen(queries, self._rivals(block), norm, few=True).amax(dim=0).maximum(least)
+            refined, order = refined.sort()
+            for bounds, part in zip(refined.split(_SOLVED), block[order].split(_SOLVED), strict=True):
+                part = part[bounds < _enough(best, norm)]  # none of the own class, whose bounds are infinite
+                if not len(part):
+                    break
+                size, place = self._guaranteed(x, own, part, norm).min(dim=0)
+                solved += len(part)
+                if size < best:
+                    best, rival = size, part[place]
+
+    def _guaranteed(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> Tensor:
+        """A lower bound (m,) of the perturbation that each rival needs: the largest that an own image (K,) gives."""
+        x, u, v = (values.double() for values in (x, self.model.images[rivals], self.model.images[own]))
+        offsets = self.model.offsets.double()
+        of_rival = (u - x).square().sum(dim=1) + offsets[rivals]
+        of_own = (v - x).square().sum(dim=1) + offsets[own]
+        margin = of_rival[:, None] - of_own - self._slack(of_rival[:, None] + of_own)  # (m, K)
+        w = u[:, None] - v  # (m, K, d)
+        room = torch.where(w > 0, 1 - x, x)
+        size = GUARANTEED[norm](margin.flatten(), 2 * w.abs().flatten(0, 1), room.flatten(0, 1))
+        return torch.where(size >= 0, size, 0).view_as(margin).amax(dim=1)  # NaN is no bound
+
+
+def _enough(best: Tensor, norm: str) -> Tensor:
+    """The lower bound from which on a rival cannot need less than `best`: sizes in l0 are whole."""
+    return best - 1 if norm == "l0" else best
