@@ -1,6 +1,7 @@
 """Run one attack on one model in one norm over one shard of test images."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ import torch
 
 from absynth import __version__
 from absynth.attacks.checkpoint import Progress, fingerprint
-from absynth.attacks.relay import best_by_round, stopped
+from absynth.attacks.relay import NO_GAIN, TIGHT, best_by_round, stopped
 from absynth.attacks.run import AttackSettings, Samples, attack_images
+from absynth.basis import PROVED
 from absynth.data.split_files import read_split
 from absynth.errors import InputError
+from absynth.io.atomic import read_rows
 from absynth.io.log import LOGGER, start_log
+from absynth.io.opening import MADE
 from absynth.io.records import SHARD, read_record, write_record
 from absynth.models.building import build, resolve
 from absynth.workflow.devices import acquire
@@ -64,12 +68,14 @@ def main(
     checkpoint: str | os.PathLike[str],
     device: torch.device,
     starts: Sequence[str | os.PathLike[str]] = (),
+    bounds: Sequence[str | os.PathLike[str]] = (),
 ) -> None:
     """Attack the test images of one shard and write it (see absynth.io.records.SHARD).
 
     folder: that of the run, with the model's files
     sources: all files that the result depends on, the code among them
     starts: shards of other attacks on the same images, from whose adversarials this one starts
+    bounds: a table of proved lower bounds of the same images, by which a relay leaves tight ones out; or none
     Resumes from `checkpoint` if an interrupted job with these settings and sources left one.
     """
     index = torch.arange(*job.span, device=device)
@@ -83,7 +89,11 @@ def main(
         AttackSettings(attack, job.attack, job.norm, job.seed, job.batch_size),
         build(job.spec, folder).to(device),
         Samples(
-            x, y, index, [start["adversarial"].to(device) for start in known.values()], _stopped(job, known)
+            x,
+            y,
+            index,
+            [start["adversarial"].to(device) for start in known.values()],
+            _stopped(job, known, bounds),
         ),
         progress,
     )
@@ -96,17 +106,30 @@ def main(
     progress.discard()
 
 
-def _stopped(job: Job, known: Mapping[str, Mapping[str, torch.Tensor]]) -> torch.Tensor | None:
-    """Which images a later round of a relay leaves out, from what the rounds before it found."""
+def _stopped(
+    job: Job, known: Mapping[str, Mapping[str, torch.Tensor]], bounds: Sequence[str | os.PathLike[str]]
+) -> torch.Tensor | None:
+    """Which images a later round of a relay leaves out, from what the rounds before it found and what is proved."""
     if job.relay is None:
         return None
     distances = {name: start["distance"] for name, start in known.items()}
     before, after = best_by_round(distances, job.relay["rounds"], job.relay["round"] - 1)
-    codes = stopped(before, after, job.relay["gain"], None, job.relay["tightness"])
+    proved = _read_bounds(bounds[0], job.span) if bounds else None
+    codes = stopped(before, after, job.relay["gain"], proved, job.relay["tightness"])
     LOGGER.info(
-        "%d of %d images left out: the last round gained too little", int((codes > 0).sum()), len(codes)
+        "left out of %d images: %d on which the last round gained too little, %d that a proved bound shows tight",
+        *(len(codes), int((codes == NO_GAIN).sum()), int((codes == TIGHT).sum())),
     )
     return codes
+
+
+def _read_bounds(path: str | os.PathLike[str], span: tuple[int, int]) -> torch.Tensor:
+    """The lower bounds (n,) of the images of `span`; NaN, which proves nothing, where they are not proved."""
+    rows = read_rows([path])
+    if [row["index"] for row in rows] != [str(index) for index in range(*span)]:
+        raise InputError(f"{path}: holds other images than {span[0]} to {span[1] - 1}; {MADE}")
+    values = [float(row["joint"]) if row["basis"] == PROVED else math.nan for row in rows]
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _read_start(
@@ -131,6 +154,7 @@ if "snakemake" in globals():
         folder=task.params.folder,
         job=Job(run=task.params.run, seed=task.params.seed, **task.params.job),
         starts=task.input.starts,
+        bounds=task.input.bounds,
         # No result depends on what the probe says; Snakemake sets __file__ to the script itself, not its copy.
         sources=[*(path for path in task.input if path != task.input.probe), __file__],
         checkpoint=task.params.checkpoint,

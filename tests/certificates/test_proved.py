@@ -1,5 +1,7 @@
 """Proved lower bounds against brute force, and against perturbations just inside them."""
 
+import typing
+
 import brute_force
 import pytest
 import torch
@@ -9,11 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from absynth.certificates import proved
+from absynth.certificates.lower_bounds import lower_bounds
 from absynth.certificates.perturbations import Box
 from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.rounding import GUARANTEED
 from absynth.certificates.screening import screen
 from absynth.certificates.settings import SearchSettings
+from absynth.models.building import resolve
+from absynth.models.registry import KINDS
 from absynth.norms import NORMS
 
 D, CLASSES = 5, 3
@@ -308,3 +313,12 @@ def test_own_image_and_rival_are_screened_with_products_of_any_precision():
     finally:
         torch.set_float32_matmul_precision(before)
     assert torch.equal(found, plain)
+
+
+def test_the_registry_knows_whose_bounds_are_proved():
+    """By the classes that its builders return."""
+    for kind in KINDS.values():
+        if kind.lower_bound:
+            built = typing.get_type_hints(resolve(kind.builder))["return"]
+            proved = lower_bounds.dispatch(built) is ProvedBounds
+            assert kind.proved is proved, kind.label

@@ -4,6 +4,7 @@ import pytest
 from configs import plan
 
 from absynth.errors import InputError
+from absynth.workflow.outputs import Outputs
 
 RELAY = {"attacks": ["pointwise", "brendel_bethge"], "rounds": 2}
 
@@ -77,6 +78,17 @@ def test_later_rounds_know_what_the_rounds_before_them_were():
     assert job["relay"]["rounds"]["ddn"] == 0
     for attack in ("ddn", "relay1_pointwise"):
         assert made.attack_job(model="cnn", norm="l2", attack=attack, shard="0")["relay"] is None
+
+
+def test_later_rounds_read_proved_bounds_alone():
+    outputs = Outputs(plan(relay=RELAY))
+
+    def read(model, attack):
+        return outputs.relay_bounds(model=model, norm="l2", attack=attack, shard="0")
+
+    assert read("nearest_neighbor", "relay2_pointwise") == ["results/mnist/bounds/nearest_neighbor/l2/0.csv"]
+    assert read("nearest_neighbor", "relay1_pointwise") == read("nearest_neighbor", "ddn") == []
+    assert read("abs", "relay2_pointwise") == read("cnn", "relay2_pointwise") == []
 
 
 def test_there_is_no_relay_unless_asked_for():

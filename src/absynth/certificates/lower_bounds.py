@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from absynth.basis import PROVED, SEARCHED
 from absynth.certificates.class_pair import Bound, ClassPair, PaperBounds
-from absynth.certificates.enumerated import EnumeratedBounds
 from absynth.certificates.perturbations import Perturbations
 from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.searched import SearchedBounds
@@ -62,15 +61,13 @@ def lower_bounds(model: nn.Module, settings: SearchSettings) -> LowerBounds:
 
 
 lower_bounds.register(ABS, SearchedBounds)
-lower_bounds.register(NearestNeighbor, EnumeratedBounds)
+lower_bounds.register(NearestNeighbor, ProvedBounds)
 lower_bounds.register(PrototypeABS, ProvedBounds)
-_PROVED = (EnumeratedBounds, ProvedBounds)
 
 
 def bound_basis(model: nn.Module) -> str:
     """What the lower bounds of a model rest on: `PROVED` or `SEARCHED` of `absynth.basis`."""
-    method = lower_bounds.dispatch(type(model))
-    return PROVED if method in _PROVED else SEARCHED
+    return PROVED if lower_bounds.dispatch(type(model)) is ProvedBounds else SEARCHED
 
 
 def compute_lower_bounds(

@@ -23,6 +23,7 @@ class ModelKind:
     published: its files among the authors' released weights, in the order of `weights`, or of `sources` if it has
         any; none if there are none
     lower_bound: whether absynth.certificates bounds its distances from below
+    proved: whether these bounds are proved, not searched (`absynth.basis`)
     sources: the weights that its own are made from, named like them; none if it is trained itself
     """
 
@@ -37,6 +38,7 @@ class ModelKind:
     latents: bool = False
     published: tuple[str, ...] = ()
     lower_bound: bool = False
+    proved: bool = False
     sources: tuple[str, ...] = ()
 
 
@@ -56,6 +58,7 @@ KINDS: dict[str, ModelKind] = {
         trainer=None,
         reads_training_images=True,
         lower_bound=True,
+        proved=True,
     ),
     "madry": ModelKind("absynth.models.cnn:build_madry", "Madry et al."),
     "binary_abs": ModelKind(
@@ -84,6 +87,7 @@ KINDS: dict[str, ModelKind] = {
         "prototypes",
         published=_PUBLISHED_VAES,
         lower_bound=True,
+        proved=True,
         sources=_VAES,
     ),
     "substitute": ModelKind(

@@ -104,6 +104,12 @@ class Outputs:
         starts = self.plan.starts(attack, model, norm)
         return [self.path(f"attacks/{model}/{norm}/{start}/{shard}.h5") for start in starts]
 
+    def relay_bounds(self, model: str, norm: str, attack: str, shard: str) -> list[str]:
+        """The proved lower bounds by which a later round of a relay leaves images out; none for all other attacks."""
+        known = (model, norm) in self.plan.bounded and self.plan.planned(model).kind.proved
+        later = self.plan.relay_leg(attack, model, norm) is not None
+        return [self.path(f"bounds/{model}/{norm}/{shard}.csv")] if known and later else []
+
     def attack_checkpoint(self, model: str, norm: str, attack: str, shard: str) -> str:
         """Where an attack keeps its progress, outside the rule's outputs: those are deleted when a job fails."""
         return self.path(f"checkpoints/attack/{model}-{norm}-{attack}-{shard}.h5")
