@@ -142,7 +142,7 @@ EXPECTED = {"run": "r", "model": "m", "norm": "l2"}
 
 def test_a_shard_is_read_as_a_start(tmp_path):
     start = script._read_start(shard(tmp_path), EXPECTED, (3, 5))
-    assert torch.equal(start, torch.full((2, 1, 28, 28), 0.25))
+    assert torch.equal(start["adversarial"], torch.full((2, 1, 28, 28), 0.25))
 
 
 @pytest.mark.parametrize(
