@@ -17,6 +17,7 @@ from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.rounding import GUARANTEED
 from absynth.certificates.screening import screen
 from absynth.certificates.settings import SearchSettings
+from absynth.errors import InputError
 from absynth.models.building import resolve
 from absynth.models.registry import KINDS
 from absynth.norms import NORMS
@@ -301,6 +302,15 @@ def check_784(model, x: Tensor, label: int, size: float, norm: str) -> None:
     rivals = (_labels(model) != label).nonzero().flatten()
     every = torch.cat([method._guaranteed(x, own, part, norm) for part in rivals.split(300)])
     assert every.min().item() == size
+
+
+def test_images_of_another_dtype_are_refused():
+    """Their pixels near 0 or 1 would be rounded onto it."""
+    model, x = fixed_toy()
+    with pytest.raises(
+        InputError, match=r"images have dtype torch\.float64, the model's prototypes torch\.float32"
+    ):
+        ProvedBounds(model, SearchSettings()).bound(x[None].double(), torch.tensor([0]), "l2")
 
 
 def test_own_image_and_rival_are_screened_with_products_of_any_precision():

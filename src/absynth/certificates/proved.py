@@ -12,6 +12,7 @@ from absynth.certificates.enumerated import Enumerated, EnumeratedBounds
 from absynth.certificates.rounding import GUARANTEED, RELATIVE
 from absynth.certificates.screening import Queries, Rivals, screen
 from absynth.certificates.settings import SearchSettings
+from absynth.errors import InputError
 from absynth.models.prototypes import products
 
 _CHUNK = 8192  # rivals screened at a time, by products with all images of a batch: 26 MB
@@ -24,6 +25,7 @@ class ProvedBounds(EnumeratedBounds):
 
     That is, the order of energies computed in float64 from differences, each within a relative error of 1e-12.
     Images of the model and images x must lie within [0, 1]. A bound that would be NaN is 0.
+    Raises InputError for images x of another dtype than the model's: rounded to it, a pixel could lose its room.
     """
 
     def __init__(self, model: Enumerated, settings: SearchSettings):
@@ -36,6 +38,8 @@ class ProvedBounds(EnumeratedBounds):
         )  # no energy within the box is higher
 
     def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if x.dtype != self.model.images.dtype:
+            raise InputError(f"images have dtype {x.dtype}, the model's prototypes {self.model.images.dtype}")
         own = self._own(x, y)  # (n, K)
         lower = self._screen_all(x, own[:, 0], y, norm)  # (n, N)
         found = [self._solve(*row, norm) for row in zip(x, own, lower, strict=True)]
@@ -51,7 +55,7 @@ class ProvedBounds(EnumeratedBounds):
         for label in y.unique():
             rows, members = (y == label).nonzero().flatten(), (self.labels == label).nonzero().flatten()
             images = self.model.images[members[0] : members[-1] + 1]  # sorted by class
-            energy = self.energy[members] - 2 * products(x[rows].to(images.dtype), images)
+            energy = self.energy[members] - 2 * products(x[rows], images)
             order = energy.topk(min(self.settings.neighbors, len(members)), largest=False).indices
             found[rows] = members[order[:, [min(k, order.shape[1] - 1) for k in range(found.shape[1])]]]
         return found
@@ -68,7 +72,7 @@ class ProvedBounds(EnumeratedBounds):
         v, x64 = self.model.images[own], x.double()
         energy = (v.double() - x64).square().sum(dim=1) + self.model.offsets[own].double()
         energy += self._slack(energy) - x64.square().sum(dim=1)
-        return Queries(x.to(v.dtype), v, energy.to(v.dtype))
+        return Queries(x, v, energy.to(v.dtype))
 
     def _rivals(self, positions: Tensor | slice) -> Rivals:
         return Rivals(self.model.images[positions], self.energy[positions], self.extent[positions])
