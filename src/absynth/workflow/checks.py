@@ -11,7 +11,7 @@ from absynth.attacks.registry import ATTACKS, AttackEntry
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
 from absynth.norms import NORMS
-from absynth.workflow.config import check, check_entry, check_known
+from absynth.workflow.config import check, check_entry, check_known, check_plain
 from absynth.workflow.matrix import Matrix, kind_of
 
 _BOUNDS = ("Median lower bound", "Median gap")  # rows of Table 1 beside those of attacks
@@ -35,10 +35,21 @@ def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
         kinds = [known for known in schemas if known != "substitute"]
         if kind != name and kind not in kinds:
             raise InputError(f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}")
+        _check_draws(entry, f"models.{name}")
         check_entry(kind, entry, schemas, f"models.{name}")
+        check_plain(entry.get("arguments"), f"models.{name}.arguments")
     if all(entry is None for entry in config["models"].values()):
         raise InputError("config key models: none is left to attack; name at least one")
     check(config["substitute"], schemas["substitute"], "substitute")
+
+
+def _check_draws(entry: Mapping[str, Any], key: str) -> None:
+    """Refuse a number of draws for a model that is evaluated without any; before defaults are filled in."""
+    if "draws" in entry and entry.get("random", False) is False:
+        raise InputError(
+            f"config key {key}.draws: found {entry['draws']!r}, allowed only for a model that draws random numbers; "
+            "write random: true as well, or leave draws out"
+        )
 
 
 def check_attacks(matrix: Matrix, schemas: Mapping[str, Any]) -> None:
@@ -124,6 +135,7 @@ def _check_attack(name: str, entry: dict[str, Any] | None, schemas: Mapping[str,
         if "kind" in entry:
             raise InputError(f"config key {key}: found class and kind, allowed is one of them")
         check(entry, schemas["foolbox"], key)
+        check_plain(entry["arguments"], f"{key}.arguments")
         _check_foolbox(entry, key)
         kind = "foolbox"
     else:
@@ -153,6 +165,7 @@ def _check_per_model(entry: Mapping[str, Any], schema: Mapping[str, Any], key: s
     for model, own in entry["per_model"].items():
         check(deepcopy(own), options, f"{key}.per_model.{model}")  # a copy, for the defaults are the entry's
         if own and "class" in entry:
+            check_plain(own.get("arguments"), f"{key}.per_model.{model}.arguments")
             _check_foolbox(entry | own, f"{key}.per_model.{model}")
 
 
