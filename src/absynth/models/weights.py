@@ -158,6 +158,11 @@ def load_weights(
         raise InputError(f"{path}: has {unknown[0]!r}, which {type(module).__name__} does not know")
     for name, value in state.items():
         wanted = expected[name]
+        if wanted.is_meta:
+            raise InputError(
+                f"{path}: {name!r} of {type(module).__name__} lies on the device meta, which holds no values; "
+                "make the model on the CPU"
+            )
         if not is_lazy(wanted) and value.shape != wanted.shape:
             raise InputError(
                 f"{path}: {name!r} has shape {tuple(value.shape)}, expected {tuple(wanted.shape)}"

@@ -15,8 +15,8 @@ _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 def check_node(node: yaml.Node, name: str) -> None:
     """Raise InputError, with the line of the file `name`, for the first such slip below a node.
 
-    Those are a key that stands twice or is no text, a number in base 8 or 60, an anchor that holds an alias of itself,
-    and among `arguments` a text that was meant as a number.
+    These are a key that stands twice or is no text, a number in base 8 or 60, an anchor that holds an alias of
+    itself, and among `arguments` a text that was meant as a number.
     """
     _check(node, name, (), set())
 
