@@ -214,6 +214,18 @@ def test_bad_input_is_named(changes, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_home_folder_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    checked = plan(
+        models={"mine": {**OWN, "weights": "~/w.pt"}, "other": {**OWN, "weights": "./~w.pt"}},
+        trained_weights="~/run/models", data_dir="~", published_weights="a~/b",
+    )  # fmt: skip
+    assert checked.model_spec("mine")["options"]["weights"] == "/home/someone/w.pt"
+    assert checked.model_spec("other")["options"]["weights"] == "./~w.pt"
+    assert checked.config["trained_weights"] == "/home/someone/run/models"
+    assert (checked.config["data_dir"], checked.config["published_weights"]) == ("/home/someone", "a~/b")
+
+
 CERTIFICATE = {"per_model": {"abs": {"duels": 2}}}
 
 
