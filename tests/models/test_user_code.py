@@ -90,7 +90,7 @@ def test_a_default_device_is_put_back(build, place):
     line = "torch.set_default_device('meta')"
     line += "; self.dense = nn.Linear(784, 10)" if place == "made" else ""
     with pytest.raises(
-        InputError, match=r"'dense\.weight' of Net lies on the device meta.*; make the model on the CPU"
+        InputError, match=r"'dense\.weight': the model's own lies on the device meta.*; make it on the CPU"
     ):
         build(**{place: line})
     assert torch.get_default_device() == torch.device("cpu")
