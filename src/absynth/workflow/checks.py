@@ -35,21 +35,11 @@ def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
         kinds = [known for known in schemas if known != "substitute"]
         if kind != name and kind not in kinds:
             raise InputError(f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}")
-        _check_draws(entry, f"models.{name}")
+        _check_written(entry, f"models.{name}")
         check_entry(kind, entry, schemas, f"models.{name}")
-        check_plain(entry.get("arguments"), f"models.{name}.arguments")
     if all(entry is None for entry in config["models"].values()):
         raise InputError("config key models: none is left to attack; name at least one")
     check(config["substitute"], schemas["substitute"], "substitute")
-
-
-def _check_draws(entry: Mapping[str, Any], key: str) -> None:
-    """Refuse a number of draws for a model that is evaluated without any; before defaults are filled in."""
-    if "draws" in entry and entry.get("random", False) is False:
-        raise InputError(
-            f"config key {key}.draws: found {entry['draws']!r}, allowed only for a model that draws random numbers; "
-            "write random: true as well, or leave draws out"
-        )
 
 
 def check_attacks(matrix: Matrix, schemas: Mapping[str, Any]) -> None:
@@ -98,6 +88,17 @@ def _check_distinct(key: str, labels: Mapping[str, str], taken: Iterable[str]) -
 def _spelt(label: str) -> str:
     """A label without what a reader overlooks: case, and the kind and number of blanks."""
     return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def _check_written(entry: Mapping[str, Any], key: str) -> None:
+    """Refuse draws without `random`, and arguments that are not plain; before defaults are filled in."""
+    if "draws" in entry and entry.get("random", False) is False:
+        raise InputError(
+            f"config key {key}.draws: found {entry['draws']!r}, allowed only for a model that draws random numbers; "
+            "write random: true as well, or leave draws out"
+        )
+    if isinstance(entry.get("arguments"), Mapping):
+        check_plain(entry["arguments"], f"{key}.arguments")
 
 
 def check_sizes(config: Mapping[str, Any]) -> None:
