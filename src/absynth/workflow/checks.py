@@ -13,6 +13,7 @@ from absynth.errors import InputError
 from absynth.norms import NORMS
 from absynth.workflow.config import check, check_entry, check_known, check_plain
 from absynth.workflow.matrix import Matrix, kind_of
+from absynth.workflow.paths import settle_paths
 
 _BOUNDS = ("Median lower bound", "Median gap")  # rows of Table 1 beside those of attacks
 
@@ -114,7 +115,8 @@ def check_sizes(config: Mapping[str, Any]) -> None:
 
 
 def check_weights(config: Mapping[str, Any]) -> None:
-    """Refuse a run that would take its own weights."""
+    """Refuse a run that would take its own weights, and paths that cannot be used; expand the others, in place."""
+    settle_paths(config)
     own = Path("results", config["run"], "models")
     trained = config["trained_weights"]
     if trained and Path(trained).resolve() == own.resolve():

@@ -17,7 +17,6 @@ from absynth.workflow.checks import (
 )
 from absynth.workflow.config import check, read_schema
 from absynth.workflow.matrix import Matrix
-from absynth.workflow.paths import settle_paths
 from absynth.workflow.relay import add_relay
 
 
@@ -33,7 +32,6 @@ class Plan(Matrix):
         super().__init__(config)
         check(config, read_schema(schemas, "config"))
         check_models(config, read_schema(schemas, "models"))
-        settle_paths(config)
         add_relay(config)
         check_attacks(self, read_schema(schemas, "attacks"))
         check_labels(self)
