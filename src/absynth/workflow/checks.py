@@ -114,7 +114,7 @@ def check_sizes(config: Mapping[str, Any]) -> None:
         )
 
 
-def check_weights(config: Mapping[str, Any]) -> None:
+def check_weights(config: dict[str, Any]) -> None:
     """Refuse a run that would take its own weights, and paths that cannot be used; expand the others, in place."""
     settle_paths(config)
     own = Path("results", config["run"], "models")
