@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-import pandas as pd
 from laid_over import ROOT, SCHEMAS, read_config
 
 from absynth.errors import InputError
+from absynth.io.tables import read_table
 from absynth.workflow.plan import Plan
 
 # Options that time is proportional to.
@@ -73,7 +73,7 @@ class Jobs:
 
 def measured(plan: Plan, run: Path) -> dict[Key, Measured]:
     """Every attack of a finished run whose jobs all have their measurements."""
-    table = pd.read_csv(run / "tables" / "attacks.csv").set_index(["model", "norm", "attack"])["queries"]
+    table = read_table(run / "tables" / "attacks.csv").set_index(["model", "norm", "attack"])["queries"]
     jobs, found = Jobs(plan, run), {}
     for model, norm, attack in table.index:
         files = [f"run_attack/{model}-{norm}-{attack}-{shard}.tsv" for shard in range(plan.config["shards"])]

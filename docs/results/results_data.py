@@ -16,6 +16,7 @@ import yaml
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
 from absynth.io.records import MINIMAL, SHARD, read_record
+from absynth.io.tables import read_table
 from absynth.models.calibration_file import read_calibration
 from results_comparison import Entry, Key
 
@@ -90,10 +91,7 @@ class Run:
         path = self.folder / "tables" / f"{stem}.csv"
         if not path.is_file():
             return pd.DataFrame(columns=list(columns))
-        try:
-            table = pd.read_csv(path)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not a table ({error}); delete it and rerun") from None
+        table = read_table(path)
         missing = [column for column in columns if column not in table]
         if missing:
             raise InputError(f"{path}: lacks the column {missing[0]}; delete it and rerun")

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from absynth.data.idx import N_CLASSES
 from absynth.data.order import arrange, lacking_classes
 from absynth.data.sources import find_dataset
 from absynth.data.split_files import write_split
 from absynth.data.splits import load_dataset, split_calibration
+from absynth.errors import InputError
 from absynth.io.log import LOGGER, start_log
 
 
@@ -34,9 +36,13 @@ def main(
     n_calibration: how many training images, the last ones, are kept for calibration
     image_order, seed: the order of training and test images, as `absynth.data.order.arrange` has it
     n_samples: how many test images are attacked, the first ones; to warn of classes that they lack
-    Raises InputError for what `load_dataset` and `split_calibration` refuse.
+    Raises InputError for what `load_dataset` and `split_calibration` refuse, and if there are fewer test images.
     """
     loaded = load_dataset(find_dataset(dataset, description), data_dir, cache)
+    if n_samples and n_samples > len(loaded[3]):
+        raise InputError(
+            f"config key n_samples: found {n_samples}, allowed are the {len(loaded[3])} test images of {dataset}"
+        )
     known, known_labels, known_index = arrange(*loaded[:2], image_order, seed, f"{dataset} train")
     test_images, test_labels, test_index = arrange(*loaded[2:], image_order, seed, f"{dataset} test")
     train_images, train_labels, calibration_images, calibration_labels = split_calibration(
@@ -54,7 +60,7 @@ def main(
         LOGGER.info(
             "%s %s: %d images, by class %s, in %s", dataset, split, len(labels), counts.tolist(), path
         )
-    lacking = lacking_classes(test_labels[:n_samples], test_labels) if n_samples else None
+    lacking = lacking_classes(test_labels[:n_samples], np.arange(N_CLASSES)) if n_samples else None
     if lacking:
         LOGGER.warning("%s test: %s", dataset, lacking)
 
@@ -62,6 +68,8 @@ def main(
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    # Only for a warning: as a parameter, another number of images would train every model again.
+    # No parameter: another number of images would train every model again.
     n_samples = job.config.get("n_samples")
-    main(**dict(job.output.items()), **dict(job.params.items()), n_samples=n_samples)
+    # `unverified` is a parameter only so that files whose content no checksum tells are noticed if they change.
+    settings = {key: value for key, value in job.params.items() if key != "unverified"}
+    main(**dict(job.output.items()), **settings, n_samples=n_samples)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from absynth.data.fetch import Downloads, locate
-from absynth.data.idx import read_idx
-from absynth.data.sources import DATASETS, Dataset, IdxFile, IdxFiles
+from absynth.data.idx import parse_idx, read_idx
+from absynth.data.places import unverified
+from absynth.data.sources import DATASETS, ROLES, Dataset, IdxFile, IdxFiles
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
 
@@ -237,12 +238,61 @@ def cached(cache: Path) -> list[str]:
 @pytest.mark.parametrize("file", [BY_SHA256, BY_MD5, UNKNOWN], ids=["sha256", "md5", "unknown"])
 def test_download_is_cached(tmp_path, serve, file):
     mirror = serve(Reply())
-    for _ in range(2):
-        path = download(file, tmp_path, mirror.url)
-        assert path == tmp_path / "toy" / "labels.gz"
-        assert path.read_bytes() == PUBLISHED
+    paths = {download(file, tmp_path, mirror.url) for _ in range(2)}
+    (path,) = paths
+    assert path.read_bytes() == PUBLISHED
     assert mirror.paths == ["/data/labels.gz"]
-    assert cached(tmp_path) == ["toy/labels.gz"]
+    assert cached(tmp_path) == [str(path.relative_to(tmp_path))]
+    if file != UNKNOWN:
+        assert path == tmp_path / "toy" / "labels.gz"
+
+
+def test_a_download_that_nothing_verifies_serves_its_own_mirror_alone(tmp_path, serve):
+    first, second = serve(Reply()), serve(Reply(gzip.compress(OTHER)))
+    put(tmp_path / "toy" / "labels.gz", gzip.compress(OTHER))  # from who knows where
+    assert read_idx(download(UNKNOWN, tmp_path, first.url)).tolist() == read_idx_of(PAYLOAD)
+    assert read_idx(download(UNKNOWN, tmp_path, second.url)).tolist() == read_idx_of(OTHER)
+    assert read_idx(download(UNKNOWN, tmp_path, first.url.rstrip("/"))).tolist() == read_idx_of(PAYLOAD)
+    assert read_idx(download(UNKNOWN, tmp_path, unreachable(), second.url)).tolist() == read_idx_of(OTHER)
+    assert (len(first.paths), len(second.paths)) == (1, 1)
+
+
+def read_idx_of(payload: bytes) -> list[int]:
+    return parse_idx(payload, "").tolist()
+
+
+# What a run depends on besides its config
+
+
+def described(**files: IdxFile) -> Dataset:
+    roles = {role: IdxFile(f"{role}.gz") for role in ROLES} | files
+    return replace(dataset(), files=IdxFiles(**roles))
+
+
+def test_files_that_nothing_verifies_are_known_by_their_digests(tmp_path, monkeypatch):
+    data, other = described(test_labels=IdxFile("labels.gz")), tmp_path / "other"
+    assert (
+        unverified(data, None) == unverified(data, tmp_path / "missing") == unverified(data, tmp_path) == {}
+    )
+    path = put(tmp_path / "labels", PAYLOAD)
+    before = unverified(data, tmp_path)
+    assert before == {"test_labels": hashlib.sha256(PAYLOAD).hexdigest()}
+    put(other / "toy" / "labels", PAYLOAD)
+    monkeypatch.setenv("ABSYNTH_DATA", str(other))
+    assert unverified(data, None) == before  # wherever it lies
+    path.write_bytes(OTHER)
+    assert unverified(data, tmp_path) == {"test_labels": hashlib.sha256(OTHER).hexdigest()}
+    put(tmp_path / "toy" / "labels.gz", PUBLISHED)  # which goes before it
+    assert unverified(data, tmp_path) == {"test_labels": hashlib.sha256(PUBLISHED).hexdigest()}
+
+
+def test_files_that_a_checksum_verifies_need_no_digest(tmp_path):
+    put(tmp_path / "labels.gz", PUBLISHED)
+    assert unverified(described(test_labels=BY_SHA256), tmp_path) == {}
+    assert unverified(described(test_labels=BY_MD5), tmp_path) == {}
+    put(tmp_path / "labels.gz", PAYLOAD)  # which an md5 of the .gz says nothing of
+    assert list(unverified(described(test_labels=BY_MD5), tmp_path)) == ["test_labels"]
+    assert unverified(DATASETS["digits"], tmp_path) == {}
 
 
 def test_download_from_a_file_url(tmp_path):

@@ -364,6 +364,30 @@ def test_a_run_whose_images_lack_classes_says_so(prepared):
     )
 
 
+def test_more_images_than_there_are_are_refused_with_both_numbers(prepared, tmp_path):
+    prepared(n_samples=100)
+    for path in tmp_path.glob("*.h5"):
+        path.unlink()
+    with pytest.raises(
+        InputError, match=r"^config key n_samples: found 101, allowed are the 100 test images of mine$"
+    ):
+        prepared(n_samples=101)
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_a_class_that_the_test_part_lacks_is_named(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("absynth"), "propagate", True)
+    description = describe(tmp_path)
+    labels = np.arange(20, dtype=np.uint8) % 9
+    write_idx(tmp_path / description["files"]["test_labels"]["name"], labels)
+    paths = {split: tmp_path / f"{split}.h5" for split in ("train", "calibration", "test")}
+    prepare_data.main(
+        **paths, dataset="mine", description=description, data_dir=str(tmp_path),
+        cache=str(tmp_path / "cache"), n_calibration=7, n_samples=20,
+    )  # fmt: skip
+    assert "mine test: the 20 images attacked hold none of class 9" in caplog.messages
+
+
 @pytest.mark.parametrize("scale", [0, 1])
 def test_bytes_of_zero_and_one_are_no_images(tmp_path, scale):
     """A float image in [0, 1] that was cast to uint8, as it happens."""

@@ -260,3 +260,118 @@ def test_a_module_without_weights_has_an_empty_state_dict(tmp_path):
     load_weights(tmp_path / "net.pt", torch.nn.Flatten())
     with pytest.raises(InputError, match=r"lacks '0\.bias'"):
         load_weights(tmp_path / "net.pt", net())
+
+
+class WithExtraState(torch.nn.Module):
+    """As modules do that remember scales, versions or settings in their state dict."""
+
+    def __init__(self, extra):
+        super().__init__()
+        self.dense = torch.nn.Linear(3, 2)
+        self.extra = extra
+
+    def get_extra_state(self):
+        return self.extra
+
+    def set_extra_state(self, state):
+        self.extra = state
+
+
+@pytest.mark.parametrize(
+    "extra", [{"version": 1}, {"scale": torch.ones(1)}, [torch.ones(1)], 3, None], ids=repr
+)
+@pytest.mark.parametrize("key", [None, "model"])
+def test_an_entry_that_is_no_tensor_is_named_and_leaving_it_out_works(tmp_path, extra, key):
+    path, module = tmp_path / "net.pt", WithExtraState(extra)
+    state = module.state_dict()
+    torch.save({key: state, "epoch": 3} if key else state, path)
+    kind = type(extra).__name__
+    advice = "leave it out: torch.save({k: v for k, v in state.items() if torch.is_tensor(v)}, path)"
+    with pytest.raises(
+        InputError, match=rf"^[^\n]*'_extra_state' holds a {kind}, expected tensors alone; "
+    ) as caught:
+        load_weights(path, module, key=key)
+    assert str(caught.value).endswith(advice)
+    if key:
+        with pytest.raises(InputError, match=r"write state_dict_key: model$"):
+            load_weights(path, module)
+    exec(advice.removeprefix("leave it out: "), {"torch": torch, "state": state, "path": path})
+    other = WithExtraState("its own")
+    load_weights(path, other)
+    assert torch.equal(other.dense.weight, module.dense.weight)
+    assert other.extra == "its own"
+
+
+def test_extra_state_that_is_a_tensor_is_loaded(tmp_path):
+    save_weights(tmp_path / "net.pt", WithExtraState(torch.ones(3)))
+    other = WithExtraState(torch.zeros(1, 2))
+    with pytest.raises(InputError, match=r"'_extra_state' has shape \(3,\), expected \(1, 2\)"):
+        load_weights(tmp_path / "net.pt", other)
+    other = WithExtraState({})
+    load_weights(tmp_path / "net.pt", other)
+    assert torch.equal(other.extra, torch.ones(3))
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_a_quantised_model_is_refused_as_one(tmp_path, dynamic):
+    packed = (torch.zeros(2), None)
+    state = {
+        "0.scale": torch.ones(1),
+        "0.zero_point": torch.zeros(1),
+        "0._packed_params._packed_params": packed,
+    }
+    state |= {"0._packed_params.dtype": torch.qint8} if dynamic else {}
+    torch.save(state, tmp_path / "net.pt")
+    with pytest.raises(InputError, match=r"'0\._packed_params\.\w+' holds a .* before it was quantised$"):
+        load_weights(tmp_path / "net.pt", net())
+
+
+UNUSUAL = {
+    "coo": lambda x: x.to_sparse(),
+    "uncoalesced": lambda x: x.to_sparse() * 1 + x.to_sparse(),
+    "csr": lambda x: x.to_sparse_csr(),
+    "bsr": lambda x: x.to_sparse_bsr((2, 2)),
+    "float8_e4m3fn": lambda x: x.to(torch.float8_e4m3fn),
+    "float8_e5m2": lambda x: x.to(torch.float8_e5m2),
+    "bfloat16": lambda x: x.bfloat16(),
+    "int8": lambda x: x.nan_to_num(0).to(torch.int8),
+    "quantised": lambda x: torch.quantize_per_tensor(x, 0.5, 0, torch.qint8),
+}
+
+
+class Holds(torch.nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.register_buffer("kept", value)
+
+
+def dense(value: torch.Tensor) -> torch.Tensor:
+    value = value.dequantize() if value.is_quantized else value
+    return value.to_dense().float()
+
+
+@pytest.mark.filterwarnings("ignore:Sparse", "ignore:torch.quantize", "ignore:TypedStorage")
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_tensors_of_other_layouts_and_dtypes_are_loaded(tmp_path, kind):
+    value = UNUSUAL[kind](2 * torch.eye(4))
+    torch.save({"kept": value}, tmp_path / "net.pt")
+    module = Holds(UNUSUAL[kind](torch.eye(4)))
+    load_weights(tmp_path / "net.pt", module)
+    assert torch.equal(dense(module.kept), dense(value))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse", "ignore:torch.quantize", "ignore:TypedStorage")
+@pytest.mark.parametrize("kind", ["coo", "csr", "bsr", "float8_e4m3fn", "float8_e5m2", "bfloat16"])
+def test_values_that_are_not_finite_are_found_there_too(tmp_path, kind):
+    torch.save({"kept": UNUSUAL[kind](torch.diag(torch.tensor([1, torch.nan, 1, 1])))}, tmp_path / "net.pt")
+    with pytest.raises(InputError, match="'kept' holds values that are not finite"):
+        load_weights(tmp_path / "net.pt", Holds(UNUSUAL[kind](torch.ones(4, 4))))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse", "ignore:torch.quantize", "ignore:TypedStorage")
+@pytest.mark.parametrize("kind", ["meta", "csr"])
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, kind):
+    value = torch.eye(4, device="meta") if kind == "meta" else torch.eye(4).to_sparse_csr()
+    torch.save({"kept": value}, tmp_path / "net.pt")
+    with pytest.raises(InputError, match=r"^[^\n]*net\.pt: [^\n]*$"):
+        load_weights(tmp_path / "net.pt", Holds(torch.ones(4, 4)))

@@ -2,7 +2,7 @@
 
 import re
 from copy import deepcopy
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 from configs import OWN, ROOT, SCHEMAS, overlaid, plan, shipped
@@ -55,6 +55,7 @@ def test_least_config_gets_defaults():
     assert again["epsilons"] == {"l2": 2, "linf": 0.3, "l0": 12}
 
 
+NEWTON = {"class": "foolbox.attacks.NewtonFoolAttack", "norms": ["l2"]}
 BAD = [
     ({"n_sample": 5}, "n_sample: unknown; did you mean n_samples? allowed are run, dataset, "),
     ({"zzz": 5}, "zzz: unknown; allowed are run, dataset, "),
@@ -153,6 +154,42 @@ BAD = [
         {"attacks": {"fgm": {"models": ["vae"]}}},
         "attacks.fgm.models: found vae; allowed are cnn, ",
     ),
+    *(
+        (
+            {"models": {"mine": {**OWN, "arguments": {"a": {"d": [found]}}}}},
+            f"models.mine.arguments.a.d.0: {message}",
+        )
+        for found, message in (
+            (
+                date(2020, 1, 1),
+                "found the date 2020-01-01, which is no text, number or list; put it in quotes",
+            ),
+            (datetime(2020, 1, 1, 5), "found the datetime 2020-01-01 05:00:00, which is no text"),
+            (
+                {"x"},
+                "found {'x'} of type set, allowed are text, numbers, true, false, null, lists and mappings",
+            ),
+            (b"x", "found b'x' of type bytes, allowed are text, "),
+            (("a", 1), "found ('a', 1) of type tuple, allowed are text, "),
+            ({1: 2}, "its key 1 is no text; put it in quotes, '1'"),
+        )
+    ),
+    (
+        {"attacks": {"nf": {**NEWTON, "arguments": {"steps": date(2020, 1, 1)}}}},
+        "attacks.nf.arguments.steps: found the date 2020-01-01",
+    ),
+    (
+        {"attacks": {"nf": {**NEWTON, "per_model": {"cnn": {"arguments": {"steps": b"5"}}}}}},
+        "attacks.nf.per_model.cnn.arguments.steps: found b'5' of type bytes",
+    ),
+    (
+        {"models": {"mine": {**OWN, "draws": 5}}},
+        "models.mine.draws: found 5, allowed only for a model that draws random numbers; write random: true as well",
+    ),
+    (
+        {"models": {"mine": {**OWN, "draws": 16, "random": False}}},
+        "models.mine.draws: found 16, allowed only",
+    ),
     ({"n_samples": 3, "shards": 4}, "shards: found 4, allowed is n_samples = 3 or less"),
     ({"n_samples": 10_001}, "n_samples: found 10001, allowed are the 10000 test images of mnist"),
     (
@@ -176,6 +213,18 @@ def test_bad_input_is_named(changes, message):
         plan(**changes)
     assert str(caught.value).removeprefix("config key ").startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_a_home_folder_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    checked = plan(
+        models={"mine": {**OWN, "weights": "~/w.pt"}, "other": {**OWN, "weights": "./~w.pt"}},
+        trained_weights="~/run/models", data_dir="~", published_weights="a~/b",
+    )  # fmt: skip
+    assert checked.model_spec("mine")["options"]["weights"] == "/home/someone/w.pt"
+    assert checked.model_spec("other")["options"]["weights"] == "./~w.pt"
+    assert checked.config["trained_weights"] == "/home/someone/run/models"
+    assert (checked.config["data_dir"], checked.config["published_weights"]) == ("/home/someone", "a~/b")
 
 
 CERTIFICATE = {"per_model": {"abs": {"duels": 2}}}

@@ -61,6 +61,14 @@ BAD = [
     ("seed: 010\n", "line 1: 010 is a number in base 8 in YAML; write it without leading zeros"),
     ("seed: 1:30\n", "line 1: 1:30 is a number in base 60 in YAML"),
     ("vae: &v {refine: *v}\n", "line 1: an anchor that holds an alias of itself"),
+    (
+        "models: {m: {arguments: {b: 1e-3}}}\n",
+        "line 1: config key arguments.b: 1e-3 is a text in YAML; write 0.001, or",
+    ),
+    (
+        "a: {arguments: {b: {c: [2,\n 5E8]}}}\n",
+        "line 2: config key arguments.b.c.1: 5E8 is a text in YAML; write 5000",
+    ),
     ("__use_yte__: true\nrun: x\n", "config key __use_yte__: templates are not read"),
 ]
 
@@ -87,6 +95,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
         ("a: &a {x: 1}\nb: {<<: [*a, {x: 5, z: 2}]}\n", {"a": {"x": 1}, "b": {"x": 1, "z": 2}}),
         ('{\n\t"vae": {"learning_rate": 1e-3}\n}', {"vae": {"learning_rate": 0.001}}),
         ("seed: 0x10\nn: 1_000\nzero: 0\n", {"seed": 16, "n": 1000, "zero": 0}),
+        (
+            "m: {arguments: {a: '1e-3', b: \"2e5\", c: 1.0e-3, d: e5, f: 1e}}\nlabel: 1e-3\n",
+            {
+                "m": {"arguments": {"a": "1e-3", "b": "2e5", "c": 0.001, "d": "e5", "f": "1e"}},
+                "label": "1e-3",
+            },
+        ),
         ("\ufeffrun: x\n", {"run": "x"}),
         ("'no': 1\n", {"no": 1}),
     ],

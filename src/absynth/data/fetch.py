@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 
 from absynth import __version__
 from absynth.data.idx import decompress, is_gzip, parse_idx
+from absynth.data.places import candidates, download_place, downloaded, named_folders
 from absynth.data.sources import DATASETS, ROLES, Dataset, IdxFile
 from absynth.errors import InputError
 from absynth.io.atomic import replacing
@@ -52,38 +53,29 @@ def locate(
     """Return the path of `file`, verified; plain or gzipped, whatever its suffix.
 
     Looks in `data_dir`, in the folder that ABSYNTH_DATA names, and in `cache`; in each, first in the subfolder named
-    after the data set, since several data sets share their file names. Then downloads into `cache`, from each mirror
-    in turn; an interrupted transfer is resumed if the server supports it.
+    after the data set, since several data sets share their file names. Of a file without a checksum, `cache` serves
+    only what comes from a mirror of this data set. Then downloads into `cache`, from each mirror in turn; an
+    interrupted transfer is resumed if the server supports it.
     Raises  `InputError` if a folder does not exist, a file found there does not match, or no mirror has it.
     """
-    searched = []
-    for folder in _local_folders(data_dir, cache):
-        for path in _candidates(folder, dataset, file):
-            searched.append(str(path))
-            if _is_there(path):
-                ours = folder == Path(cache).expanduser()
-                _check_local(path, file, dataset, f"{MADE if ours else BROUGHT}, {_ANOTHER}")
-                LOGGER.info("%s: %s from %s", dataset.name, file.name, path)
-                return path
-    target = Path(cache).expanduser() / dataset.name / file.name
-    return _download(file, dataset, target, downloads or Downloads(), searched)
+    searched, cache = [], Path(cache).expanduser()
+    brought = [path for folder in _local_folders(data_dir) for path in candidates(folder, dataset, file)]
+    made = downloaded(cache, dataset, file)
+    for path in [*brought, *made]:
+        searched.append(str(path))
+        if _is_there(path):
+            _check_local(path, file, dataset, f"{BROUGHT if path in brought else MADE}, {_ANOTHER}")
+            LOGGER.info("%s: %s from %s", dataset.name, file.name, path)
+            return path
+    return _download(file, dataset, cache, downloads or Downloads(), searched)
 
 
-def _local_folders(data_dir: str | os.PathLike[str] | None, cache: str | os.PathLike[str]) -> list[Path]:
-    folders = []
-    for source, folder in (("data_dir", data_dir), ("ABSYNTH_DATA", os.environ.get("ABSYNTH_DATA"))):
-        if not folder:
-            continue
-        folder = Path(folder).expanduser()
+def _local_folders(data_dir: str | os.PathLike[str] | None) -> list[Path]:
+    folders = named_folders(data_dir)
+    for source, folder in folders.items():
         if not folder.is_dir():
             raise InputError(f"{source}: {folder} is not a folder; a folder that holds IDX files is allowed")
-        folders.append(folder)
-    return [*folders, Path(cache).expanduser()]
-
-
-def _candidates(folder: Path, dataset: Dataset, file: IdxFile) -> list[Path]:
-    names = (file.plain_name + ".gz", file.plain_name)
-    return [place / name for place in (folder / dataset.name, folder) for name in names]
+    return list(folders.values())
 
 
 def _is_there(path: Path) -> bool:
@@ -140,16 +132,13 @@ def _known_payloads() -> dict[str, str]:
 
 
 def _download(
-    file: IdxFile, dataset: Dataset, target: Path, downloads: Downloads, searched: list[str]
+    file: IdxFile, dataset: Dataset, cache: Path, downloads: Downloads, searched: list[str]
 ) -> Path:
-    """Download a file from the first mirror that has it; returns `target`."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cache: {target.parent} cannot be made ({error.strerror}); {_REMEDY}") from error
+    """Download a file from the first mirror that has it; returns where it is kept in `cache`."""
     failures = []
     for mirror in dataset.mirrors:
-        url = f"{mirror.rstrip('/')}/{file.name}"
+        url, target = f"{mirror.rstrip('/')}/{file.name}", download_place(cache, dataset, file, mirror)
+        _make_folder(target.parent)
         try:
             with replacing(target) as part:
                 _transfer(url, part, downloads)
@@ -166,6 +155,13 @@ def _download(
         f"{dataset.name}: {file.name} not found; looked for {', '.join(searched)}; "
         f"mirrors tried: {', '.join(failures) or 'none is listed'}; {_REMEDY}"
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cache: {folder} cannot be made ({error.strerror}); {_REMEDY}") from error
 
 
 def _transfer(url: str, part: Path, downloads: Downloads) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from absynth.data.places import GZIP_MAGIC
 from absynth.errors import InputError
 from absynth.io.opening import opening
 
@@ -21,12 +22,11 @@ N_CLASSES = 10
 IMAGE_SHAPE = (28, 28)
 _UINT8 = 0x08
 _MAX_DIMENSIONS = 3
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def is_gzip(raw: bytes) -> bool:
     """Whether bytes are gzipped, by the first two; an IDX payload starts with zeros."""
-    return raw[:2] == _GZIP_MAGIC
+    return raw.startswith(GZIP_MAGIC)
 
 
 def decompress(raw: bytes, name: str) -> bytes:

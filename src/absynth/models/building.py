@@ -47,5 +47,8 @@ def resolve(path: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: cannot be imported ({error})") from None
-    except Exception as error:  # whatever the code of a user's own module raises
-        raise InputError(f"{path}: cannot be imported ({type(error).__name__}: {error})") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the code of a user's own module raises, SystemExit included
+        message = " ".join([f"{type(error).__name__}:", *str(error).split()])
+        raise InputError(f"{path}: cannot be imported ({message})") from error

@@ -14,6 +14,7 @@ from absynth.models.base import input_threshold, keep_for_gradients
 from absynth.models.building import ModelFiles, resolve
 from absynth.models.checks import check_images
 from absynth.models.expectation import Expectation
+from absynth.models.user_code import imported, settings_kept
 from absynth.models.weights import load_weights
 
 N_CLASSES = 10
@@ -174,6 +175,20 @@ def shown_error(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' if message else ''}{message}{place}"
 
 
+def _made(shown: str, named: str, arguments: Mapping[str, Any]) -> Any:
+    """An instance of the class `named`. Raises InputError whatever its code raises, SystemExit included."""
+    made = imported(named.replace(":", ".").rpartition(".")[0], lambda: resolve(named))
+    try:
+        return made(**arguments)
+    except (KeyboardInterrupt, torch.OutOfMemoryError):
+        raise
+    except BaseException as error:
+        name = named if isinstance(error, TypeError) else shown
+        raise InputError(
+            f"{name}: cannot be made with arguments {arguments} ({shown_error(error)})"
+        ) from error
+
+
 def build_custom(
     files: ModelFiles,
     *,
@@ -190,19 +205,13 @@ def build_custom(
 
     name: of the model in its config, for messages; nonfinite: as in `Custom`
     random: whether it draws random numbers; it is then evaluated by its `Expectation` over this number of draws
+    What the class's code sets for the whole process, such as the working directory, is put back (`settings_kept`).
     Raises InputError if any of the three fails.
     """
     named, arguments = rest["class"], dict(arguments or {})
     shown = f"{name} ({named})" if name else named
-    made = resolve(named)
-    try:
-        model = made(**arguments)
-    except TypeError as error:
-        raise InputError(f"{named}: cannot be made with arguments {arguments} ({error})") from error
-    except Exception as error:  # whatever a user's own code raises
-        raise InputError(
-            f"{shown}: cannot be made with arguments {arguments} ({shown_error(error)})"
-        ) from error
+    with settings_kept(shown):
+        model = _made(shown, named, arguments)
     if not isinstance(model, nn.Module):
         raise InputError(f"{shown}: makes a {type(model).__name__}, expected a torch.nn.Module")
     load_weights(Path(weights), model, key=state_dict_key)

@@ -16,6 +16,7 @@ from absynth.errors import InputError
 from absynth.io.atomic import write_bytes
 from absynth.io.opening import BROUGHT, NotOpenedError, opening
 
+_EXTRA = "_extra_state"  # the last part of a name, of what `torch.nn.Module.get_extra_state` returns
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and DistributedDataParallel, and of torch.compile
 
 
@@ -45,6 +46,8 @@ def read_state(path: str | Path, key: str | None = None, *, damaged: str = BROUG
     if _is_state(state):
         return dict(state)
     where = f"{path}: {key!r}" if key else f"{path}:"
+    if _is_mostly_state(state) and (key or not _state_keys(content)):
+        raise InputError(f"{where} {_odd_entry(state)}")
     raise InputError(f"{where} expected a dict of named tensors, found {_shown(state)}{_hint(content, key)}")
 
 
@@ -89,6 +92,25 @@ def _is_state(content: Any) -> bool:
     return named and all(isinstance(value, Tensor) for value in content.values())
 
 
+def _is_mostly_state(content: Any) -> bool:
+    """Whether something is a state dict but for some entries, such as what a module adds as its extra state."""
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        return False
+    tensors = sum(isinstance(value, Tensor) for value in content.values())
+    return tensors > 0 and 2 * tensors >= len(content)
+
+
+def _odd_entry(state: Mapping[str, Any]) -> str:
+    """The first entry of a state dict that is no tensor, in words, and what to do."""
+    name, value = next((name, value) for name, value in state.items() if not isinstance(value, Tensor))
+    found = f"the entry {name!r} holds a {type(value).__name__}, expected tensors alone"
+    if any("_packed_params" in other for other in state):
+        return f"{found}; that is a quantised model: save the state dict of the model before it was quantised"
+    return (
+        f"{found}; leave it out: torch.save({{k: v for k, v in state.items() if torch.is_tensor(v)}}, path)"
+    )
+
+
 def _at_key(path: str | Path, content: Any, key: str) -> Any:
     """What a file holds under a dotted key. Raises InputError if it holds nothing there."""
     for part in key.split("."):
@@ -116,7 +138,9 @@ def _state_keys(content: Any, prefix: str = "", depth: int = 3) -> list[str]:
         return []
     keys = []
     for name, value in content.items():
-        if _is_state(value) and len(value):
+        if name == _EXTRA or str(name).endswith(f".{_EXTRA}"):
+            continue
+        if (_is_state(value) and len(value)) or _is_mostly_state(value):
             keys.append(f"{prefix}{name}")
         else:
             keys += _state_keys(value, f"{prefix}{name}.", depth - 1)
@@ -144,11 +168,13 @@ def load_weights(
     Values are converted to the dtype of the module.
 
     key, damaged: where the state dict lies within the file, and what to do about damage, as in `read_state`
+    What a module adds to its state dict that is no tensor (`get_extra_state`) may be missing; it then keeps its own.
     Raises InputError naming the first missing, unknown or misshapen tensor, or a non-finite one.
     """
     expected = module.state_dict()
     state = _without_prefixes(read_state(path, key, damaged=damaged), expected)
     optional = {name for name in expected if name.endswith("num_batches_tracked")}
+    optional |= {name for name, value in expected.items() if not isinstance(value, Tensor)}
     missing = sorted(set(expected) - set(state) - optional)
     unknown = sorted(set(state) - set(expected))
     if missing:
@@ -157,14 +183,42 @@ def load_weights(
     if unknown:
         raise InputError(f"{path}: has {unknown[0]!r}, which {type(module).__name__} does not know")
     for name, value in state.items():
-        wanted = expected[name]
-        if not is_lazy(wanted) and value.shape != wanted.shape:
+        _check_tensor(f"{path}: {name!r}", value, expected[name])
+    try:
+        module.load_state_dict(state, strict=False)
+    except (RuntimeError, NotImplementedError) as error:  # a layout that cannot be copied to another, say
+        raise InputError(f"{path}: does not fit {type(module).__name__} ({_one_line(error)})") from error
+
+
+def _check_tensor(name: str, value: Tensor, wanted: Any) -> None:
+    """Raise InputError unless a tensor of a state dict has the shape of the module's own and is finite."""
+    if isinstance(wanted, Tensor) and not is_lazy(wanted):
+        if wanted.is_meta:
             raise InputError(
-                f"{path}: {name!r} has shape {tuple(value.shape)}, expected {tuple(wanted.shape)}"
+                f"{name}: the model's own lies on the device meta, which holds no values; make it on the CPU"
             )
-        if not torch.isfinite(value).all():
-            raise InputError(f"{path}: {name!r} holds values that are not finite")
-    module.load_state_dict(state, strict=False)
+        if value.shape != wanted.shape:
+            raise InputError(f"{name} has shape {tuple(value.shape)}, expected {tuple(wanted.shape)}")
+    try:
+        finite = bool(torch.isfinite(_plain(value)).all())
+    except (RuntimeError, NotImplementedError) as error:
+        raise InputError(
+            f"{name}: a tensor of {value.dtype} and {value.layout} is not read ({_one_line(error)}); "
+            "save it as an ordinary tensor, and let the model convert it"
+        ) from error
+    if not finite:
+        raise InputError(f"{name} holds values that are not finite")
+
+
+def _plain(value: Tensor) -> Tensor:
+    """The values of a sparse, quantised or 8-bit floating tensor as those of an ordinary one, in whatever shape."""
+    if value.is_quantized:
+        value = value.dequantize()
+    if value.layout is torch.sparse_coo:
+        value = value.coalesce()
+    if value.layout is not torch.strided:
+        value = value.values()
+    return value.float() if value.is_floating_point() and value.element_size() == 1 else value
 
 
 def _without_prefixes(state: dict[str, Tensor], expected: Mapping[str, Any]) -> dict[str, Tensor]:

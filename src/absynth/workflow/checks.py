@@ -11,8 +11,9 @@ from absynth.attacks.registry import ATTACKS, AttackEntry
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
 from absynth.norms import NORMS
-from absynth.workflow.config import check, check_entry, check_known
+from absynth.workflow.config import check, check_entry, check_known, check_plain
 from absynth.workflow.matrix import Matrix, kind_of
+from absynth.workflow.paths import settle_paths
 
 _BOUNDS = (
     "Median lower bound (proved)",
@@ -39,6 +40,7 @@ def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
         kinds = [known for known in schemas if known != "substitute"]
         if kind != name and kind not in kinds:
             raise InputError(f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}")
+        _check_written(entry, f"models.{name}")
         check_entry(kind, entry, schemas, f"models.{name}")
         _check_prototypes(name, entry)
     if all(entry is None for entry in config["models"].values()):
@@ -102,6 +104,17 @@ def _spelt(label: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
 
 
+def _check_written(entry: Mapping[str, Any], key: str) -> None:
+    """Refuse draws without `random`, and arguments that are not plain; before defaults are filled in."""
+    if "draws" in entry and entry.get("random", False) is False:
+        raise InputError(
+            f"config key {key}.draws: found {entry['draws']!r}, allowed only for a model that draws random numbers; "
+            "write random: true as well, or leave draws out"
+        )
+    if isinstance(entry.get("arguments"), Mapping):
+        check_plain(entry["arguments"], f"{key}.arguments")
+
+
 def check_sizes(config: Mapping[str, Any]) -> None:
     """Refuse more shards than images, and more images than the data set has."""
     n, shards = config["n_samples"], config["shards"]
@@ -114,8 +127,9 @@ def check_sizes(config: Mapping[str, Any]) -> None:
         )
 
 
-def check_weights(config: Mapping[str, Any]) -> None:
-    """Refuse a run that would take its own weights."""
+def check_weights(config: dict[str, Any]) -> None:
+    """Refuse a run that would take its own weights, and paths that cannot be used; expand the others, in place."""
+    settle_paths(config)
     own = Path("results", config["run"], "models")
     trained = config["trained_weights"]
     if trained and Path(trained).resolve() == own.resolve():
@@ -137,6 +151,7 @@ def _check_attack(name: str, entry: dict[str, Any] | None, schemas: Mapping[str,
         if "kind" in entry:
             raise InputError(f"config key {key}: found class and kind, allowed is one of them")
         check(entry, schemas["foolbox"], key)
+        check_plain(entry["arguments"], f"{key}.arguments")
         _check_foolbox(entry, key)
         kind = "foolbox"
     else:
@@ -166,6 +181,7 @@ def _check_per_model(entry: Mapping[str, Any], schema: Mapping[str, Any], key: s
     for model, own in entry["per_model"].items():
         check(deepcopy(own), options, f"{key}.per_model.{model}")  # a copy, for the defaults are the entry's
         if own and "class" in entry:
+            check_plain(own.get("arguments"), f"{key}.per_model.{model}.arguments")
             _check_foolbox(entry | own, f"{key}.per_model.{model}")
 
 

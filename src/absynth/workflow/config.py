@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from absynth.errors import InputError
-from absynth.workflow.config_files import number_in_text
+from absynth.workflow.yaml_nodes import number_in_text
 
 # Keys that were renamed, without the `per_model.{model}` that an attack's option may stand in.
 RENAMED = {
@@ -85,6 +85,31 @@ def fill_defaults(value: Any, schema: Mapping[str, Any]) -> None:
             value.setdefault(name, deepcopy(part["default"]))
         if name in value:
             fill_defaults(value[name], part)
+
+
+def check_plain(value: Any, key: str) -> None:
+    """Raise InputError, with the key, for a value that YAML knows but a config cannot hand on to jobs as it is.
+
+    Allowed are texts, numbers, truth values, null, and lists and mappings of these, as in JSON.
+    """
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            if not isinstance(name, str):
+                raise InputError(f"config key {key}: its key {name!r} is no text; put it in quotes, '{name}'")
+            check_plain(part, f"{key}.{name}")
+    elif isinstance(value, list):
+        for i, part in enumerate(value):
+            check_plain(part, f"{key}.{i}")
+    elif isinstance(value, date):  # a datetime too
+        raise InputError(
+            f"config key {key}: found the {type(value).__name__} {value}, which is no text, number or list; "
+            f"put it in quotes, '{value}'"
+        )
+    elif value is not None and not isinstance(value, str | int | float):
+        raise InputError(
+            f"config key {key}: found {value!r} of type {type(value).__name__}, allowed are text, numbers, true, "
+            "false, null, lists and mappings; write it as one of these, or put it in quotes"
+        )
 
 
 def _message(error: ValidationError, key: str) -> str:

@@ -7,7 +7,7 @@ keys, and nested values of `--config` arrive as text.
 import json
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from absynth.errors import InputError
+from absynth.workflow.yaml_nodes import FLOAT, check_node
 
 _OPTIONS = {"--configfile": ("--configfile", "--configfiles"), "--config": ("--config", "-C")}
 _JOINED = {"--configfile": "A B", "--config": "a=1 b=2"}
-_MERGE, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("merge", "int", "float"))
 _PLAIN = {
     "": None,
     "null": None,
@@ -27,7 +27,6 @@ _PLAIN = {
     "True": True,
     "False": False,
 }  # after --config KEY=
-_OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
 class _OptionLoader(yaml.SafeLoader):
@@ -35,7 +34,7 @@ class _OptionLoader(yaml.SafeLoader):
 
 
 _OptionLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("None$"), ["N"])
-_OptionLoader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?\d+[.]?\d*[eE][-+]?\d+$"), [*"-+0123456789"])
+_OptionLoader.add_implicit_resolver(FLOAT, re.compile(r"[-+]?\d+[.]?\d*[eE][-+]?\d+$"), [*"-+0123456789"])
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def parse_config(text: str, name: str, kind: type[yaml.SafeLoader] = yaml.SafeLo
         node = loader.get_single_node()
         if node is None:
             return None
-        _check(node, name, (), set())
+        check_node(node, name)
         return loader.construct_document(node)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-99-99
         raise InputError(f"{name}{_line_of(error)}: not valid YAML ({_problem(error, text)})") from None
@@ -146,16 +145,6 @@ def check_command(arguments: Sequence[str]) -> None:
             )
 
 
-def number_in_text(text: str) -> int | float | None:
-    """The number that a text spells which YAML takes for text, such as 1e-3 or "50"; None if it spells none."""
-    for kind in (int, float):
-        try:
-            return kind(text) if text.strip() == text else None
-        except ValueError:
-            continue
-    return None
-
-
 def _spells(word: str, spellings: Sequence[str]) -> bool:
     """Whether a word of a command line is one of an option's spellings, its value joined to it or not."""
     short = [name for name in spellings if len(name) == 2]
@@ -170,62 +159,6 @@ def _mapping(pairs: Sequence[tuple[str, Any]], name: str) -> dict[str, Any]:
             raise InputError(f"{name}: config key {key} stands twice; leave one of them out")
         found[key] = value
     return found
-
-
-def _check(node: yaml.Node, name: str, above: tuple[yaml.Node, ...], checked: set[int]) -> None:
-    """Refuse what YAML reads otherwise than it looks, below a node.
-
-    above: the nodes that it is in; checked: ids of those that need no second look, as aliases name them again
-    """
-    if any(node is other for other in above):
-        raise InputError(f"{name}, line {node.start_mark.line + 1}: an anchor that holds an alias of itself")
-    if id(node) in checked:
-        return
-    parts: list[yaml.Node] = []
-    if isinstance(node, yaml.ScalarNode):
-        _check_number(node, name)
-    elif isinstance(node, yaml.SequenceNode):
-        parts = node.value
-    elif isinstance(node, yaml.MappingNode):
-        _check_keys(node, name)
-        parts = [value for _, value in node.value]
-    for part in parts:
-        _check(part, name, (*above, node), checked)
-    checked.add(id(node))
-
-
-def _check_keys(node: yaml.MappingNode, name: str) -> None:
-    """Refuse keys that stand twice, and those that are not text. What a merge key brings may be overwritten."""
-    lines: dict[Hashable, int] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise InputError(f"{name}, line {line}: a key that is no text; write it as text")
-        if key.tag not in ("tag:yaml.org,2002:str", _MERGE):
-            kind = key.tag.rpartition(":")[2]
-            raise InputError(
-                f"{name}, line {line}: config key {key.value} is of type {kind} in YAML; "
-                f"put it in quotes, '{key.value}'"
-            )
-        if key.value in lines:
-            raise InputError(
-                f"{name}, line {line}: config key {key.value} stands twice, first in line {lines[key.value]}; "
-                "leave one of them out"
-            )
-        lines[key.value] = line
-
-
-def _check_number(node: yaml.ScalarNode, name: str) -> None:
-    """Refuse numbers in base 8 or 60, which YAML 1.1 reads from 010 and 1:30."""
-    if node.tag not in (_INT, _FLOAT):
-        return
-    octal = node.tag == _INT and _OCTAL.fullmatch(node.value)
-    if octal or ":" in node.value:
-        base = 8 if octal else 60
-        raise InputError(
-            f"{name}, line {node.start_mark.line + 1}: {node.value} is a number in base {base} in YAML; "
-            "write it without leading zeros and colons, or a text in quotes"
-        )
 
 
 def _kind(value: Any) -> str:

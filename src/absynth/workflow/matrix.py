@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from absynth.attacks.registry import ATTACKS, PAPER, AttackEntry, foolbox_entry
+from absynth.data.sources import Dataset, find_dataset
 from absynth.models.registry import KINDS, ModelKind
 from absynth.workflow.relay import relay_rounds
 
@@ -127,6 +128,11 @@ class Matrix:
     def relay_rounds(self) -> dict[str, int]:
         """The attacks of the run's relay, in their order, and the round of each."""
         return relay_rounds(self.config["relay"])
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set of the run, registered or described by the config."""
+        return find_dataset(self.config["dataset"], self.config["datasets"].get(self.config["dataset"]))
 
     @property
     def norms(self) -> list[str]:

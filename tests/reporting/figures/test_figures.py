@@ -18,8 +18,10 @@ from pictures import (
 )
 
 from absynth.evaluation.selection import by_quantile, one_per_class
+from absynth.reporting.figures.accuracy_distortion import accuracy_distortion_figure
 from absynth.reporting.figures.adversarials import adversarials_grid, quantiles_grid
 from absynth.reporting.figures.attacks import attacks_figure
+from absynth.reporting.figures.bracket import bracket_figure
 from absynth.reporting.figures.distal import distal_grid
 from absynth.reporting.figures.distribution import distribution_figure
 from absynth.reporting.figures.style import line_styles, model_markers, model_styles, save_figure
@@ -238,3 +240,43 @@ def test_models_and_classes_differ_without_colour():
     assert len(set(model_markers(f"m{i}" for i in range(8)).values())) == 8
     styles = line_styles(map(str, range(10)))
     assert len({(str(style["linestyle"]), style["color"]) for style in styles.values()}) == 10
+
+
+# Labels that matplotlib would take for formulas, or leave out of a legend.
+ODD_LABELS = ["Net $\\frac{1$ _x", "$_x$", "_hidden", "\\$5"]
+
+
+def texts(figure: plt.Figure) -> set[str]:
+    """All texts of a figure as they are shown; one set as a formula in braces."""
+    figure.canvas.draw()
+    shown = set()
+    for text in figure.findobj(plt.Text):
+        for line in text.get_text().split("\n"):
+            literal, formula = text._preprocess_math(line)
+            shown.add(f"{{{literal}}}" if formula else literal)
+    return shown
+
+
+@pytest.mark.parametrize("label", ODD_LABELS)
+def test_labels_are_shown_as_they_are_written(tmp_path, label):
+    models = {"mine": label}
+    curves = pd.DataFrame([("mine", "l2", 0.0, 1.0)], columns=["model", "norm", "distance", "accuracy"])
+    interval = pd.DataFrame(
+        [("mine", "l2", 0, 1.0, 2.0)], columns=["model", "norm", "index", "lower", "upper"]
+    )
+    attacks = {"models": models, "norms": ["l2"], "titles": {"l2": {"fgm": label}}}
+    of_norm = {"models": models, "norms": ["l2"]}
+    drawn = {
+        "adversarials": draw_adversarials({"mine": minimal()}, models),
+        "quantiles": draw_quantiles({"mine": minimal(40)}, models),
+        "distribution": draw_distribution({("mine", "l2"): minimal()}, models, ("l2",)),
+        "distal": draw_distal({"mine": ascents()}, models),
+        "reconstructions": reconstructions_grid({"mine": reconstructed()}, {"mine": "l2"}, models=models),
+        "attacks": attacks_figure(statistics(["mine"], {"l2": {"fgm": ""}}), **attacks),
+        "training": training_figure({"mine": curve(loss=0.1, accuracy=0.9)}, {}, models=models),
+        "curves": accuracy_distortion_figure(curves, lower_bounds=curves[:0], epsilons=EPSILONS, **of_norm),
+        "bracket": bracket_figure(interval, curves.assign(side="attacked"), **of_norm),
+    }
+    for name, figure in drawn.items():
+        assert label in texts(figure), name
+        save_figure(figure, [tmp_path / f"{name}.svg"])

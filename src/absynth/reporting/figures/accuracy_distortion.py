@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, Style, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, Style, as_written, model_styles, set_style
 
 _ATTACKED: dict[str, Any] = {"linewidth": 1.3}
 _LOWER_BOUNDS: dict[str, Any] = {
@@ -36,6 +36,7 @@ def accuracy_distortion_figure(
     models: labels, in the order of the legend; epsilons: marked by a vertical line
     """
     set_style()
+    models = as_written(models)
     figure, panels = plt.subplots(
         1, len(norms), figsize=(TEXT_WIDTH, 2.2), sharey=True, squeeze=False, layout="constrained"
     )

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from absynth.norms import NORMS
 from absynth.reporting.figures.grid import Cell, Row, image_grid
+from absynth.reporting.figures.style import as_written
 
 Columns = Mapping[str, npt.NDArray[Any]]  # of absynth.io.records.MINIMAL
 
@@ -27,6 +28,7 @@ def adversarials_grid(
     chosen: positions in `minimal` of the images shown
     models: labels, in the order of the rows; those without a file in `minimal` are left out
     """
+    models = as_written(models)
     shown = [model for model in models if model in minimal]
     first, positions = minimal[shown[0]], list(chosen)
     images = zip(first["index"][positions], first["label"][positions], strict=True)
@@ -58,6 +60,7 @@ def quantiles_grid(
     chosen: by model and part, positions in `minimal` of those shown; fewer than n leave empty squares
     minimal, models: as for `adversarials_grid`
     """
+    models = as_written(models)
     rows, n_parts = [], 1
     for model in (model for model in models if model in minimal):
         cells = []

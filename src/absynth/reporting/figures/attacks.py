@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, model_markers, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, as_written, model_markers, model_styles, set_style
 
 _COSTS = {"queries": "queries per image", "seconds": "seconds per image"}
 
@@ -30,6 +30,8 @@ def attacks_figure(
     models: labels; one column of the shares and one marker each
     """
     set_style()
+    models = as_written(models)
+    titles = {norm: as_written(of_norm) for norm, of_norm in titles.items()}
     rows = {
         norm: [attack for attack in titles[norm] if attack in set(of_norm["attack"])]
         for norm, of_norm in ((norm, statistics[statistics["norm"] == norm]) for norm in norms)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, Style, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, Style, as_written, model_styles, set_style
 
 _WIDTHS = {"lower bound": 0.8, "under attack": 1.4}  # of the lines of both accuracies
 
@@ -27,6 +27,7 @@ def bracket_figure(
     models: labels of all models; those without an interval are left out
     """
     set_style()
+    models = as_written(models)
     shown = [model for model in models if model in set(intervals["model"])]
     styles = model_styles(models)
     size = (TEXT_WIDTH, 1.5 * len(shown) + 1.9)

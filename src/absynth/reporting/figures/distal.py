@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from absynth.reporting.figures.grid import Cell, Row, image_grid
+from absynth.reporting.figures.style import as_written
 
 
 def distal_grid(
@@ -19,6 +20,7 @@ def distal_grid(
     ascents: by model the columns of `absynth.io.records.DISTAL`; table: tables/distal.csv
     models: labels, in the order of the rows; those without ascents are left out
     """
+    models = as_written(models)
     counts = table.set_index("model")
     rows, labels = [], []
     for model in (model for model in models if model in ascents):

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, as_written, model_styles, set_style
 
 _BOX: dict[str, Any] = {
     "orientation": "horizontal",
@@ -38,6 +38,7 @@ def distribution_figure(
     models: labels, in order from above; epsilons: marked by a vertical line
     """
     set_style()
+    models = as_written(models)
     size = (TEXT_WIDTH, 0.55 + 0.32 * max(len(models), 2))
     figure, panels = plt.subplots(
         1, len(norms), figsize=size, sharey=True, squeeze=False, layout="constrained"

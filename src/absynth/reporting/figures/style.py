@@ -1,6 +1,6 @@
 """One palette and one look for every figure, and how figures are written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ def set_style() -> None:
     """Set matplotlib's look, whatever it was: seaborn's ticks, fonts that stay readable in a paper's column."""
     matplotlib.rcdefaults()
     sns.set_theme(context="paper", style="ticks", font_scale=0.9, rc={"svg.hashsalt": "absynth"})
+
+
+def as_written(labels: Mapping[str, str]) -> dict[str, str]:
+    """A user's labels as matplotlib shows them as they are written: it would set formulas between two `$`."""
+    return {name: label.replace("$", r"\$") for name, label in labels.items()}
 
 
 def model_styles(models: Iterable[str]) -> dict[str, Style]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from absynth.norms import NORMS
 from absynth.reporting.figures.grid import Cell, Row, image_grid
+from absynth.reporting.figures.style import as_written
 
 Columns = Mapping[str, npt.NDArray[Any]]
 _IMAGES = ("clean", "adversarial")
@@ -31,6 +32,7 @@ def reconstructions_grid(
     found: by model the columns of `absynth.io.records.RECONSTRUCTIONS`; norms: by model, that of the adversarials
     models: labels, in the order of the blocks; those without reconstructions are left out
     """
+    models = as_written(models)
     rows: list[Row] = []
     for model in (model for model in models if model in found):
         columns = found[model]

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from absynth.reporting.figures.style import TEXT_WIDTH, line_styles, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, as_written, line_styles, model_styles, set_style
 
 _TITLES = {"loss": "loss", "accuracy": "accuracy on training images", "kl": "KL divergence"}
 
@@ -21,6 +21,7 @@ def training_figure(
     models: labels and, by their order, colours
     """
     set_style()
+    models = as_written(models)
     styles = model_styles(models)
     blocks = []
     if classifiers:
@@ -40,6 +41,12 @@ def training_figure(
             panel.set(xlabel="epoch", ylabel=_TITLES[quantity], title=name)
             if quantity == "loss":
                 panel.set_yscale("log")
-        row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=2.6)
+        row[-1].legend(
+            handles=row[-1].lines,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            frameon=False,
+            handlelength=2.6,
+        )
     sns.despine(figure)
     return figure

@@ -1,0 +1,68 @@
+"""Where the files of a data set may lie on this machine.
+
+Imported when a workflow starts, so it does without numpy and torch.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from absynth.data.sources import ROLES, Dataset, IdxFile
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def named_folders(data_dir: str | os.PathLike[str] | None) -> dict[str, Path]:
+    """The folders that a user names for data files, by where they are named, in the order that they are searched."""
+    named = {"data_dir": data_dir, "ABSYNTH_DATA": os.environ.get("ABSYNTH_DATA")}
+    return {source: Path(folder).expanduser() for source, folder in named.items() if folder}
+
+
+def candidates(folder: Path, dataset: Dataset, file: IdxFile) -> list[Path]:
+    """Where a folder may hold a file: first in the subfolder named after the data set, gzipped or plain."""
+    names = (file.plain_name + ".gz", file.plain_name)
+    return [place / name for place in (folder / dataset.name, folder) for name in names]
+
+
+def download_place(cache: Path, dataset: Dataset, file: IdxFile, mirror: str) -> Path:
+    """Where a download is kept. One that no checksum can tell from another mirror's has a folder for its mirror."""
+    folder = cache / dataset.name
+    if file.sha256 or file.md5:
+        return folder / file.name
+    return folder / hashlib.sha256(mirror.rstrip("/").encode()).hexdigest()[:12] / file.name
+
+
+def downloaded(cache: Path, dataset: Dataset, file: IdxFile) -> list[Path]:
+    """Where earlier downloads of a file may lie."""
+    if file.sha256 or file.md5:
+        return candidates(cache, dataset, file)
+    return [download_place(cache, dataset, file, mirror) for mirror in dataset.mirrors]
+
+
+def unverified(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> dict[str, str]:
+    """The sha256 of each file, by its role, that a user's folders hold and that no checksum verifies.
+
+    What such files hold may change between two runs; that of all others is known from their checksums, wherever they
+    lie. Files that are not there or cannot be read are left out, without an error: who needs them will say so.
+    """
+    found = {}
+    for role in ROLES if dataset.files else ():
+        file = getattr(dataset.files, role)
+        path = None if file.sha256 else _first(dataset, file, data_dir)
+        try:
+            raw = path.read_bytes() if path else None
+        except OSError:
+            continue
+        if raw is not None and not (file.md5 and raw.startswith(GZIP_MAGIC)):
+            found[role] = hashlib.sha256(raw).hexdigest()
+    return found
+
+
+def _first(dataset: Dataset, file: IdxFile, data_dir: str | os.PathLike[str] | None) -> Path | None:
+    places = (
+        path for folder in named_folders(data_dir).values() for path in candidates(folder, dataset, file)
+    )
+    try:
+        return next((path for path in places if path.is_file()), None)
+    except OSError:
+        return None
