@@ -22,6 +22,7 @@ class ModelKind:
     latents: whether it classifies by latents that it infers for each class (`ABS.infer`)
     published: its files among the authors' released weights, in the order of `weights`; none if there are none
     lower_bound: whether absynth.certificates bounds its distances from below
+    input_threshold: whether it binarises its input
     """
 
     builder: str
@@ -35,6 +36,7 @@ class ModelKind:
     latents: bool = False
     published: tuple[str, ...] = ()
     lower_bound: bool = False
+    input_threshold: bool = False
 
 
 LABELS = tuple(range(10))
@@ -44,7 +46,10 @@ _PUBLISHED_VAES = tuple(f"ABS_{label}.net" for label in LABELS)
 KINDS: dict[str, ModelKind] = {
     "cnn": ModelKind("absynth.models.cnn:build_cnn", "CNN", published=("vanilla_cnn.net",)),
     "binary_cnn": ModelKind(
-        "absynth.models.cnn:build_binary_cnn", "Binary CNN", published=("binary_cnn.net",)
+        "absynth.models.cnn:build_binary_cnn",
+        "Binary CNN",
+        published=("binary_cnn.net",),
+        input_threshold=True,
     ),
     "nearest_neighbor": ModelKind(
         "absynth.models.nearest_neighbor:build_nearest_neighbor",
@@ -64,6 +69,7 @@ KINDS: dict[str, ModelKind] = {
         latents=True,
         published=_PUBLISHED_VAES,
         lower_bound=True,
+        input_threshold=True,
     ),
     "abs": ModelKind(
         "absynth.models.abs.model:build_abs",
