@@ -17,7 +17,7 @@ SMALL = {
     "repetitions": 2, "draws": 5, "steps": 6, "trials": 2, "doublings": 3, "bisections": 4, "per_doubling": 1,
     "restarts": 2, "binary_search_steps": 2, "starts": 3, "initial_gradient_eval_steps": 5,
     "max_gradient_eval_steps": 10, "candidates": 3, "refine_steps": 4, "epsilons": (0.2,), "step_sizes": (0.4,),
-    "differences": (0.1,), "rounds": 2, "removals": 1, "walks": 3, "toggled": 0.3,
+    "differences": (0.1,), "rounds": 2, "removals": 1, "walks": 3, "toggled": 0.3, "exchanges": 3, "shrinks": 3,
 }  # fmt: skip
 SMALL_ESTIMATED = {"steps": 2, "doublings": 2, "bisections": 1, "restarts": 1}  # 1,568 queries a step
 

@@ -21,6 +21,7 @@ BUDGETS = {
     "brendel_bethge": {"steps": 3, "refine_steps": 0},
     "hop_skip_jump": {"steps": 2, "initial_gradient_eval_steps": 20, "refine_steps": 0},
     "beam": {"width": 1, "candidates": 1, "pixels": 1, "removals": 1},
+    "sparse_l2": {"width": 1, "candidates": 1, "pixels": 1, "rounds": 1, "exchanges": 1, "shrinks": 5},
 }
 # Flips, which needs a model that binarises its input, has a test of its own.
 TAKERS = [

@@ -58,7 +58,7 @@ class Beam:
         _, gradients = ask_gradients(target, sets.images)
         led = gradients.any(dim=2).any(dim=0)  # (m,)
         parts, positions = [], [led.nonzero().squeeze(1), (~led).nonzero().squeeze(1)]
-        for chosen, count in zip(positions, (self.candidates, ends.value[:, 0].numel()), strict=True):
+        for chosen, count in zip(positions, (self.candidates, len(ends.value) * clean.shape[1]), strict=True):
             if len(chosen):
                 with target.only(chosen):
                     part = sets.only(chosen)

@@ -181,6 +181,14 @@ ATTACKS: dict[str, AttackEntry] = {
         takes_start=True,
         logits=True,
     ),
+    "sparse_l2": AttackEntry(
+        "absynth.attacks.sparse_l2:sparse_l2",
+        {"l2": "Sparse search"},
+        False,
+        "Shaw 1998",
+        takes_start=True,
+        logits=True,
+    ),
     "flips": AttackEntry(
         "absynth.attacks.flips:flips",
         dict.fromkeys(("l2", "linf", "l0"), "Flips"),
