@@ -131,7 +131,7 @@ def _shrunk(target: Target, delta: Tensor, going: Tensor) -> tuple[Tensor, Tenso
 
 
 def _smaller(delta: Tensor) -> Tensor:
-    """Perturbations (c, w, m, d) smaller than `delta` (w, m, d): in one pixel, in all, without the smallest changes."""
+    """Perturbations (c, w, m, d) smaller than `delta` (w, m, d): in a pixel, in all, without the smallest changes."""
     pixels = delta.abs().argsort(dim=2, descending=True, stable=True)[..., :_PARTS, None]
     pixels = pixels.permute(2, 0, 1, 3)  # (parts, w, m, 1)
     spread = delta.expand(len(pixels), *delta.shape)
