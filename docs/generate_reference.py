@@ -133,7 +133,12 @@ def model_part(kind: str) -> str:
 
 def kinds_part(_: str) -> str:
     """The kinds of model and what they offer to attacks."""
-    offers = {"gradients": "gradients", "latents": "latents", "lower_bound": "lower bounds"}
+    offers = {
+        "gradients": "gradients",
+        "latents": "latents",
+        "lower_bound": "lower bounds",
+        "input_threshold": "a binarised input",
+    }
     rows = [
         (f"`{name}`", kind.label, ", ".join(word for key, word in offers.items() if getattr(kind, key)))
         for name, kind in KINDS.items()
@@ -195,6 +200,8 @@ def _options(name: str) -> str:
 
 def knowledge(entry: AttackEntry) -> str:
     """What an attack must know of the model, in words."""
+    if entry.input_threshold:
+        return "logits, and a binarised input"
     if entry.lower_bound:
         return "lower bounds"
     if entry.latents:
@@ -203,7 +210,7 @@ def knowledge(entry: AttackEntry) -> str:
         return "decisions, and gradients of a substitute"
     if entry.gradients:
         return "gradients"
-    return "logits" if entry.estimates else "decisions"
+    return "logits" if entry.estimates or entry.logits else "decisions"
 
 
 def record_part(layout: str) -> str:

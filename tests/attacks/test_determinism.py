@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from absynth.attacks.registry import ATTACKS, AttackEntry, foolbox_entry
 from absynth.attacks.run import AttackSettings, Samples, attack_images
+from absynth.models.binarize import THRESHOLD, binarize
 from absynth.models.building import resolve
 from absynth.models.nearest_neighbor import NearestNeighbor
 
@@ -16,7 +17,7 @@ SMALL = {
     "repetitions": 2, "draws": 5, "steps": 6, "trials": 2, "doublings": 3, "bisections": 4, "per_doubling": 1,
     "restarts": 2, "binary_search_steps": 2, "starts": 3, "initial_gradient_eval_steps": 5,
     "max_gradient_eval_steps": 10, "candidates": 3, "refine_steps": 4, "epsilons": (0.2,), "step_sizes": (0.4,),
-    "differences": (0.1,),
+    "differences": (0.1,), "rounds": 2, "removals": 1, "walks": 3, "toggled": 0.3, "exchanges": 3, "shrinks": 3,
 }  # fmt: skip
 SMALL_ESTIMATED = {"steps": 2, "doublings": 2, "bisections": 1, "restarts": 1}  # 1,568 queries a step
 
@@ -31,6 +32,15 @@ class Rowwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         products = (x.flatten(1) - 0.5)[:, None] * self.linear.weight  # (n, 10, 784), summed one by one
         return products.sum(dim=2) + self.linear.bias
+
+
+class Binarised(Rowwise):
+    """The same on binarised images."""
+
+    input_threshold = THRESHOLD
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(binarize(x))
 
 
 def smaller(entry: AttackEntry, norm: str, entry_options: dict):
@@ -55,7 +65,7 @@ def results(
     seed: int = 0,
     model: nn.Module | None = None,
 ) -> dict:
-    model = model or Rowwise()
+    model = model or (Binarised() if entry.input_threshold else Rowwise())
     generator = torch.Generator().manual_seed(5)
     x = 0.2 + 0.6 * torch.rand(N, 1, 28, 28, generator=generator)
     y = model(x).argmax(dim=1)

@@ -22,6 +22,8 @@ class AttackEntry:
     refines: attacks of a single step that it iterates, and should never be weaker than
     estimates: the attack that it repeats with estimated gradients
     lower_bound: whether it needs a model that absynth.certificates bounds from below
+    input_threshold: whether it needs a model that binarises its input
+    logits: whether it needs the logits, and not only decisions; every model has them
     batch_free: whether an image's adversarial is the same in any batch and shard, whatever its companions, but for
         the rounding of the model's own arithmetic; it then draws its random numbers from a SampleRandom
     """
@@ -36,6 +38,8 @@ class AttackEntry:
     refines: tuple[str, ...] = ()
     estimates: str | None = None
     lower_bound: bool = False
+    input_threshold: bool = False
+    logits: bool = False
     batch_free: bool = True
 
 
@@ -174,6 +178,31 @@ ATTACKS: dict[str, AttackEntry] = {
     ),
     "salt_pepper": AttackEntry(
         "absynth.attacks.noise:salt_pepper", {"l0": "Salt & pepper noise"}, False, "Schott et al. 2019"
+    ),
+    "beam": AttackEntry(
+        "absynth.attacks.beam:beam",
+        {"l0": "Beam search"},
+        False,
+        "Lowerre 1976",
+        takes_start=True,
+        logits=True,
+    ),
+    "sparse_l2": AttackEntry(
+        "absynth.attacks.sparse_l2:sparse_l2",
+        {"l2": "Sparse search"},
+        False,
+        "Shaw 1998",
+        takes_start=True,
+        logits=True,
+    ),
+    "flips": AttackEntry(
+        "absynth.attacks.flips:flips",
+        dict.fromkeys(("l2", "linf", "l0"), "Flips"),
+        False,
+        "Shaw 1998",
+        takes_start=True,
+        input_threshold=True,
+        logits=True,
     ),
 }
 

@@ -25,6 +25,7 @@ class ModelKind:
     lower_bound: whether absynth.certificates bounds its distances from below
     proved: whether these bounds are proved, not searched (`absynth.basis`)
     sources: the weights that its own are made from, named like them; none if it is trained itself
+    input_threshold: whether it binarises its input
     """
 
     builder: str
@@ -40,6 +41,7 @@ class ModelKind:
     lower_bound: bool = False
     proved: bool = False
     sources: tuple[str, ...] = ()
+    input_threshold: bool = False
 
 
 LABELS = tuple(range(10))
@@ -49,7 +51,10 @@ _PUBLISHED_VAES = tuple(f"ABS_{label}.net" for label in LABELS)
 KINDS: dict[str, ModelKind] = {
     "cnn": ModelKind("absynth.models.cnn:build_cnn", "CNN", published=("vanilla_cnn.net",)),
     "binary_cnn": ModelKind(
-        "absynth.models.cnn:build_binary_cnn", "Binary CNN", published=("binary_cnn.net",)
+        "absynth.models.cnn:build_binary_cnn",
+        "Binary CNN",
+        published=("binary_cnn.net",),
+        input_threshold=True,
     ),
     "nearest_neighbor": ModelKind(
         "absynth.models.nearest_neighbor:build_nearest_neighbor",
@@ -70,6 +75,7 @@ KINDS: dict[str, ModelKind] = {
         latents=True,
         published=_PUBLISHED_VAES,
         lower_bound=True,
+        input_threshold=True,
     ),
     "abs": ModelKind(
         "absynth.models.abs.model:build_abs",

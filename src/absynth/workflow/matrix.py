@@ -72,6 +72,7 @@ class PlannedModel:
             "gradients": self.gradients,
             "latents": self.kind.latents,
             "lower_bound": self.kind.lower_bound,
+            "input_threshold": self.entry.get("binarises", self.kind.input_threshold),
         }
         return next((name for name, offered in offers.items() if getattr(attack, name) and not offered), None)
 
