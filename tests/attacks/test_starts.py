@@ -20,6 +20,8 @@ BUDGETS = {
     "pointwise": {"draws": 1, "resolution": 1 / 8},
     "brendel_bethge": {"steps": 3, "refine_steps": 0},
     "hop_skip_jump": {"steps": 2, "initial_gradient_eval_steps": 20, "refine_steps": 0},
+    "boundary_descent": {"steps": 4, "walks": 1, "refine_steps": 0},
+    "apgd": {"steps": 2, "targets": 0, "doublings": 3, "bisections": 2, "refine_steps": 0},
 }
 TAKERS = [(name, next(iter(entry.norms))) for name, entry in ATTACKS.items() if entry.takes_start]
 TAKERS += [("pointwise", "l0")]  # one norm each: Brendel & Bethge compile for half a minute in every one
