@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from absynth.attacks.apgd import _scaled_entropy, _targeted_dlr, apgd
 from absynth.attacks.boundary_descent import boundary_descent
+from absynth.attacks.fab import fab
 from absynth.attacks.linearised import ask_linearised, margin
 from absynth.attacks.target import Target
 from absynth.errors import InputError
@@ -18,6 +19,7 @@ from absynth.norms import distance
 ATTACKS = [  # attack, options, how far beyond the optimum it may end in l2 and in linf
     (boundary_descent, {"steps": 40, "walks": 4}, 0.005, 0.005),
     (apgd, {"steps": 40, "bisections": 8}, 0.1, 0.05),
+    (fab, {"steps": 20, "targets": 9}, 0.01, 0.01),
 ]
 NORMS = ("l2", "linf")
 CASES = [(attack, options, norm) for attack, options, *_ in ATTACKS for norm in NORMS]
@@ -155,6 +157,24 @@ def test_apgd_ends_at_the_first_success_within_epsilon():
     assert (target.gradients < 31).all()
     assert torch.equal(target.queries, target.gradients + 1)
     assert target.best_distance.isfinite().all()
+
+
+def test_fab_starts_again_from_random_points():
+    model = ten_class()
+    x, y = at_the_edge(model)
+    asked = {}
+    for restarts in (1, 2):
+        target = Target(model, x, y, "l2")
+        seen = asked[restarts] = []
+        target.register_forward_pre_hook(
+            lambda module, inputs, seen=seen: seen.append(inputs[0].detach().clone())
+        )
+        fab("l2", steps=1, targets=2, restarts=restarts, refine_steps=0)(target, draws())
+    once, twice = asked[1], asked[2]
+    assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=False))
+    assert len(twice) == 2 * len(once) - 1  # the clean image is asked for its rivals once
+    for start in twice[len(once) :]:
+        assert (distance(x, start, "l2") > 0).all()
 
 
 def test_losses_of_apgd_by_hand():

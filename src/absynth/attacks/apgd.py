@@ -16,7 +16,7 @@ from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 
 _CLEAN_MARGIN = 10.0  # of each clean image's logits, to which the cross entropy scales them
-_MOMENTUM = 0.75  # α of equation 1: the share of the gradient step, the rest is the step before
+_MOMENTUM = 0.75  # α of algorithm 1: the share of the gradient step, the rest is the step before
 _RISING = 0.75  # ρ: the share of steps that must raise the loss for the step size to stay
 _SHARES = (0.22, 0.03, 0.06)  # of the steps: to the first checkpoint, less at each later one, at least
 _State = dict[str, Tensor]

@@ -13,7 +13,7 @@ def nearest_point(
 
     The optimum is clip(x − t v, low, high), v = normal in l2 and its sign in linf, with the smallest t ≥ 0 that
     fulfils the halfspace (and in linf reaches the box). normal · z falls with t, linearly between the 2d values of t
-    at which a coordinate begins or ends to move: these are sorted (Croce & Hein 2020, appendix A, for linf and l2
+    at which a coordinate begins or ends to move: these are sorted (Croce & Hein 2020, FAB, for linf and l2
     with x within the box).
 
     x, normal (m, d), bound (m,), low, high (m, d) float64, low ≤ high; x may lie outside of the box

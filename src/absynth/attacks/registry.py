@@ -166,6 +166,9 @@ ATTACKS: dict[str, AttackEntry] = {
         "Croce & Hein 2020b",
         takes_start=True,
     ),
+    "fab": AttackEntry(
+        "absynth.attacks.fab:fab", dict.fromkeys(("l2", "linf"), "FAB"), True, "Croce & Hein 2020a"
+    ),
     "hop_skip_jump": AttackEntry(
         "absynth.attacks.foolbox.minimum_norm:hop_skip_jump",
         dict.fromkeys(("l2", "linf"), "HopSkipJump"),
