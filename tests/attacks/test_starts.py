@@ -22,6 +22,8 @@ BUDGETS = {
     "hop_skip_jump": {"steps": 2, "initial_gradient_eval_steps": 20, "refine_steps": 0},
     "beam": {"width": 1, "candidates": 1, "pixels": 1, "removals": 1},
     "sparse_l2": {"width": 1, "candidates": 1, "pixels": 1, "rounds": 1, "exchanges": 1, "shrinks": 5},
+    "boundary_descent": {"steps": 4, "walks": 1, "refine_steps": 0},
+    "apgd": {"steps": 2, "targets": 0, "doublings": 3, "bisections": 2, "refine_steps": 0},
 }
 # Flips, which needs a model that binarises its input, has a test of its own.
 TAKERS = [

@@ -138,7 +138,7 @@ BAD = [
         {"models": dict.fromkeys(set(KINDS) - {"substitute"})},
         "models: none is left to attack; name at least one",
     ),
-    ({"attacks": {"pgd": {}}}, "attacks.pgd: unknown; allowed are gaussian_noise, "),
+    ({"attacks": {"jsma": {}}}, "attacks.jsma: unknown; allowed are gaussian_noise, "),
     ({"attacks": {"fgmm": {}}}, "attacks.fgmm: unknown; did you mean fgm? allowed are "),
     ({"attacks": {1: {}}}, "attacks: found 1, allowed is a value of type string"),
     (

@@ -162,6 +162,23 @@ ATTACKS: dict[str, AttackEntry] = {
         "Brendel et al. 2019",
         takes_start=True,
     ),
+    "boundary_descent": AttackEntry(
+        "absynth.attacks.boundary_descent:boundary_descent",
+        dict.fromkeys(("l2", "linf"), "Boundary descent"),
+        True,
+        "docs/derivations/boundary-descent.md",
+        takes_start=True,
+    ),
+    "apgd": AttackEntry(
+        "absynth.attacks.apgd:apgd",
+        dict.fromkeys(("l2", "linf"), "APGD"),
+        True,
+        "Croce & Hein 2020b",
+        takes_start=True,
+    ),
+    "fab": AttackEntry(
+        "absynth.attacks.fab:fab", dict.fromkeys(("l2", "linf"), "FAB"), True, "Croce & Hein 2020a"
+    ),
     "hop_skip_jump": AttackEntry(
         "absynth.attacks.foolbox.minimum_norm:hop_skip_jump",
         dict.fromkeys(("l2", "linf"), "HopSkipJump"),
