@@ -24,6 +24,7 @@ def main(
     spec: Mapping[str, Any],
     name: str,
     gradients: bool,
+    binarises: bool,
     n: int,
     device: torch.device,
 ) -> None:
@@ -31,12 +32,12 @@ def main(
 
     spec: what the model is built from, paths relative to `folder` (see absynth.models.building.build); it is probed
         without γ, which its calibration is yet to find
-    gradients: whether the config says that the model is differentiable
+    gradients, binarises: whether the config says that the model is differentiable, and that it binarises its input
     Raises InputError for a model that cannot be evaluated.
     """
     model = build({**spec, "calibration": None}, folder).to(device)
     chosen = spec["options"].get("class")
-    subject = Subject(f"{name} ({chosen})" if chosen else name, model, gradients)
+    subject = Subject(f"{name} ({chosen})" if chosen else name, model, gradients, binarises=binarises)
     x, y = (torch.from_numpy(array[:n]).to(device) for array in read_split(images))
     found = probe(subject, x, y)
     for warning in found.warnings:

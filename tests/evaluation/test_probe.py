@@ -36,10 +36,13 @@ from absynth.models.nearest_neighbor import NearestNeighbor
 SOUND = ["Plain", "Binarises", "Masks", "Normalises", "Double", "Half", "Compiled"]
 
 
-def probed(kind, *, gradients: bool = True, nonfinite: bool = False, draws: int = 0) -> Probe:
+def probed(
+    kind, *, gradients: bool = True, nonfinite: bool = False, draws: int = 0, binarises: bool | None = None
+) -> Probe:
     module = Expectation(kind(), draws) if draws else kind()
     model = Custom("mine (a.Net)", module, nonfinite=nonfinite).eval().requires_grad_(False)
-    return probe(Subject("mine (a.Net)", model, gradients), *drawn())
+    declared = model.input_threshold is not None if binarises is None else binarises
+    return probe(Subject("mine (a.Net)", model, gradients, binarises=declared), *drawn())
 
 
 def refused(kind, message: str, **options) -> None:
@@ -137,6 +140,12 @@ def test_a_threshold_that_is_not_where_the_model_binarises(name, what):
     refused(
         getattr(users_models, name), rf"its input_threshold is 0\.5, but images whose pixels are .*({what})"
     )
+
+
+def test_what_the_config_says_of_a_threshold_is_compared():
+    refused(Plain, "binarises: true stands in its config entry, but it has no attribute", binarises=True)
+    (warning,) = probed(users_models.Threshold, binarises=False).warnings
+    assert "write binarises: true in its config entry" in warning
 
 
 def test_a_model_that_nothing_puts_in_evaluation_mode():
@@ -265,7 +274,7 @@ def test_the_file_of_a_probe_stays_as_it_is(tmp_path):
         began = time.monotonic()
         probe_model.main(
             images=tmp_path / "test.h5", output=tmp_path / "probe.json", folder=tmp_path, spec=spec, name="mine",
-            gradients=True, n=100, device=torch.device("cpu"),
+            gradients=True, binarises=False, n=100, device=torch.device("cpu"),
         )  # fmt: skip
         assert time.monotonic() - began < 5
         written.append((tmp_path / "probe.json").read_bytes())

@@ -171,6 +171,7 @@ rule probe_model:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         gradients=lambda wildcards: planned(wildcards.model).gradients,
+        binarises=lambda wildcards: planned(wildcards.model).binarises,
         n=lambda wildcards: PLAN.probe_images(wildcards.model),
     script:
         "../../scripts/models/probe_model.py"

@@ -33,13 +33,14 @@ _ALONE = 3  # images that are asked one at a time
 class Subject:
     """The model that is probed, as the config knows it.
 
-    name: what messages call it; gradients, nonfinite: what its entry says
+    name: what messages call it; gradients, nonfinite, binarises: what its entry says
     """
 
     name: str
     model: nn.Module
     gradients: bool = True
     nonfinite: bool = False
+    binarises: bool = False
 
     @property
     def custom(self) -> Custom | None:
@@ -137,8 +138,13 @@ def check_repeats(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
 
 
 def check_threshold(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
-    """Refuse a model whose `input_threshold` is not where it binarises its input."""
+    """Refuse a model whose `input_threshold` is not where it binarises its input, or is said to be and is not."""
     threshold = input_threshold(subject.model)
+    if threshold is None and subject.binarises:
+        raise subject.fault(
+            "binarises: true stands in its config entry, but it has no attribute input_threshold, from which on "
+            "pixels count as 1; give it one, or take the line out"
+        )
     if threshold is None:
         return
     upper = torch.tensor(threshold, dtype=inputs.images.dtype, device=inputs.images.device)

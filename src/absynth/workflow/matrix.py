@@ -36,6 +36,11 @@ class PlannedModel:
         return self.entry.get("gradients", self.kind.gradients)
 
     @property
+    def binarises(self) -> bool:
+        """Whether it binarises its input."""
+        return self.entry.get("binarises", self.kind.input_threshold)
+
+    @property
     def generative(self) -> bool:
         """Whether it has a decoder for each class, from which it can draw samples."""
         return self.kind.trainer == "vae"
@@ -72,7 +77,7 @@ class PlannedModel:
             "gradients": self.gradients,
             "latents": self.kind.latents,
             "lower_bound": self.kind.lower_bound,
-            "input_threshold": self.entry.get("binarises", self.kind.input_threshold),
+            "input_threshold": self.binarises,
         }
         return next((name for name, offered in offers.items() if getattr(attack, name) and not offered), None)
 
