@@ -145,7 +145,7 @@ def test_a_threshold_that_is_not_where_the_model_binarises(name, what):
 def test_what_the_config_says_of_a_threshold_is_compared():
     refused(Plain, "binarises: true stands in its config entry, but it has no attribute", binarises=True)
     (warning,) = probed(users_models.Threshold, binarises=False).warnings
-    assert "write binarises: true in its config entry" in warning
+    assert "write binarises: true in its entry" in warning
 
 
 def test_a_model_that_nothing_puts_in_evaluation_mode():

@@ -97,7 +97,7 @@ def probe(subject: Subject, images: Tensor, labels: Tensor) -> Probe:
         found.warnings += _chance(found.accuracy, logits.shape[1], len(images))
         if subject.custom and subject.custom.input_threshold is not None and not subject.binarises:
             found.warnings.append(
-                "has an input_threshold: write binarises: true in its config entry, so that attacks for such models run"
+                "has an input_threshold: write binarises: true in its entry, so that attacks for such models run"
             )
         if subject.random:
             found.warnings += _redrawn(subject.random, images, logits)
