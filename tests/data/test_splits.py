@@ -185,7 +185,10 @@ def test_range_is_read(split_file, start, stop):
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 31), (-1, 5), (31, None), (6, 5)])
 def test_range_outside_the_file_is_refused(split_file, start, stop):
-    with pytest.raises(InputError, match=r"test\.h5: samples .* requested, the file has 0 to 30"):
+    with pytest.raises(
+        InputError,
+        match=r"test\.h5: samples .* requested, the file has 0 to 30; for test .* n_samples: 30 or less",
+    ):
         read_split(split_file, start, stop)
 
 

@@ -105,5 +105,8 @@ def _check_layout(
         )
     first, last = 0 if start is None else start, n if stop is None else stop
     if not 0 <= first <= last <= n:
-        raise InputError(f"{path}: samples {first} to {last} requested, the file has 0 to {n}")
+        raise InputError(
+            f"{path}: samples {first} to {last} requested, the file has 0 to {n}; "
+            f"for test images write n_samples: {n} or less"
+        )
     return first, last
