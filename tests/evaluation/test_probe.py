@@ -190,6 +190,11 @@ def test_a_model_that_trains_when_asked(name, part):
     refused(getattr(users_models, name), rf"switches itself to training mode when it is asked \({part}\)")
 
 
+def test_state_of_any_kind_is_compared():
+    assert probed(users_models.OddState).warnings == []
+    refused(users_models.UpdatesSparse, r"changes itself when it is asked \(its sparse\)")
+
+
 def test_a_model_that_changes_itself_when_asked():
     refused(users_models.UpdatesItsBuffer, r"changes itself when it is asked \(its asked\)")
 

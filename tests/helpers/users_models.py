@@ -510,3 +510,27 @@ class AddsNoiseInPlace(Plain):
 class AddsNoiseOutOfPlace(Plain):
     def prepare(self, x):
         return x.add(0.1 * torch.randn(x.shape))
+
+
+class OddState(Plain):
+    """Has buffers of layouts and dtypes that few operations take, and extra state."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("sparse", torch.eye(3).to_sparse())
+        self.register_buffer("short", torch.ones(3).to(torch.float8_e4m3fn))
+        self.register_buffer("none", torch.tensor([torch.nan, 1]))
+        self.register_buffer("count", torch.ones(2, dtype=torch.int64))
+        self.register_buffer("complex", torch.ones(2, dtype=torch.complex64))
+
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class UpdatesSparse(OddState):
+    def finish(self, logits, x):
+        self.sparse = 2 * self.sparse
+        return logits
