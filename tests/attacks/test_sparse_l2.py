@@ -38,22 +38,31 @@ def attacked(model, start=None, **options):
 
 @pytest.mark.parametrize("gradients", [True, False])
 def test_one_pixel_is_shrunk_to_the_boundary(gradients):
-    target = attacked(Weighted(1.6, 1.2, gradients=gradients), rounds=0, shrinks=40)
+    model = Weighted(1.6, 1.2, gradients=gradients)
+    target = attacked(model, rounds=0, beyond=0, shrinks=40)
     assert 1 / 1.6 < target.best_distance.item() < 1.1 / 1.6
     assert int((target.best != 0).sum()) == 1
     assert (target.gradients > 0).item() == gradients
 
 
 def test_shrinking_ends_within_its_steps():
-    target = attacked(Weighted(1.6), rounds=0, shrinks=0)
+    target = attacked(Weighted(1.6), rounds=0, beyond=0, shrinks=0)
     assert target.best_distance.item() == 1
 
 
 def test_as_many_pixels_grow_as_are_needed():
-    few = attacked(Weighted(*[0.4] * 5), rounds=0)
+    few = attacked(Weighted(*[0.4] * 5), rounds=0, beyond=0)
     assert int((few.best != 0).sum()) == 3
     assert few.best_distance.item() < 3**0.5
     assert attacked(Weighted(*[0.4] * 5), pixels=2).best_distance.isinf()
+
+
+def test_more_pixels_than_needed_let_each_change_less():
+    """n pixels of weight w need changes of 1 / nw each, of length 1 / w√n together."""
+    model = Weighted(*[0.4] * 5)
+    distances = [attacked(model, rounds=0, shrinks=60, beyond=n).best_distance.item() for n in (0, 2)]
+    assert distances[1] < 0.9 * distances[0]
+    assert distances[1] > 1 / (0.4 * 5**0.5)
 
 
 def test_a_pixel_is_exchanged_for_a_better_one():

@@ -34,6 +34,7 @@ class SparseL2:
     width: int
     candidates: int
     pixels: int
+    beyond: int
     rounds: int
     exchanges: int
     shrinks: int
@@ -54,16 +55,19 @@ class SparseL2:
                             self._exchange(target, random, ends.only(chosen).only(found), later)
 
     def _grow(self, target: Target, ends: Ends, count: int) -> None:
-        """Grow sets of pixels of the active images until one fools the model, and shrink those that do."""
+        """Grow sets of pixels of the active images until one fools the model, and a little further; shrink those."""
         clean = target.active[0].flatten(1)
         active, sets = torch.arange(len(clean), device=clean.device), Sets.of(clean, clean)
+        left = torch.full_like(active, 1 + self.beyond)
         for _ in range(self.pixels):
             with target.only(active):
                 _, gradients = ask_gradients(target, sets.images)
                 changes = additions(sets.images, clean[active], ends.only(active), gradients, count)
                 sets = sets.best(changes, changes.ask(target, sets.images), self.width, 1)
                 fooled = self._shrink(target, sets.images).any(dim=0)
-            active, sets = active[~fooled], sets.only(~fooled)
+            left[active[fooled]] -= 1
+            more = left[active] > 0
+            active, sets = active[more], sets.only(more)
             if not len(active):
                 break
 
@@ -148,7 +152,8 @@ def sparse_l2(
     width: int = 3,
     candidates: int = 200,
     pixels: int = 20,
-    rounds: int = 10,
+    beyond: int = 3,
+    rounds: int = 5,
     exchanges: int = 30,
     shrinks: int = 10,
 ) -> SparseL2:
@@ -157,8 +162,8 @@ def sparse_l2(
     width: sets of pixels that go on, and later exchanges side by side
     candidates: changes of each that are asked, those of largest gain by the gradient first; where the model has no
         gradient, or it is 0 at the clean image, every change is asked
-    pixels: largest set before anything is found
+    pixels: largest set; beyond: pixels added to sets that fool the model already, whose changes can be the smaller
     rounds: how often pixels of the best adversarial are exchanged; exchanges: candidates then
     shrinks: steps of shrinking at most; in each 22 smaller perturbations are asked
     """
-    return for_norm(norm, l2=SparseL2)(width, candidates, pixels, rounds, exchanges, shrinks)
+    return for_norm(norm, l2=SparseL2)(width, candidates, pixels, beyond, rounds, exchanges, shrinks)
