@@ -210,7 +210,8 @@ def test_table_has_a_row_and_the_log_a_warning_for_each_finding(write, tmp_path,
     logger = logging.getLogger("absynth")
     propagate, logger.propagate = logger.propagate, True
     try:
-        script.main(shards=paths, table=tmp_path / "audit.csv", run="toy", roles=roles, limits=limits)
+        outputs = {"table": tmp_path / "audit.csv", "optimality": tmp_path / "optimality.csv"}
+        script.main(shards=paths, **outputs, run="toy", roles=roles, limits=limits)
     finally:
         logger.propagate = propagate
     with (tmp_path / "audit.csv").open(newline="", encoding="utf-8") as file:
