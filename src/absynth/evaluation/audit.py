@@ -99,6 +99,7 @@ class Finding:
 
 Outcomes = Mapping[str, Outcome]
 Check = Callable[[Outcomes, Mapping[str, Role], Limits], Iterable[Finding]]
+_ADVICE = "lay config/strong.yaml over the config, whose beam, flips and relay do not depend on gradients alone"
 COLUMNS = ("model", "norm", *Finding.__dataclass_fields__)
 _LAYOUT = {name: SHARD[name] for name in ("index", "distance", "gradients")}  # what is read of a shard
 
@@ -126,7 +127,7 @@ def masked_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limi
         if name is not None and name in outcomes:
             yield from _weaker(
                 "masking", name, outcomes[name].distance, other, outcomes[other].distance, limits,
-                "the second estimates its gradients: the model may mask the exact ones",
+                f"the second estimates its gradients: the model may mask the exact ones; {_ADVICE}",
             )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits
     best = min(groups[1], key=lambda name: outcomes[name].median)
     yield from _weaker(
         "gradients", WITH, by, WITHOUT, without, limits,
-        f"too few steps, or gradients of no use; the best attack without them is {best}",
+        f"too few steps, or gradients of no use; the best attack without them is {best}; {_ADVICE}",
     )  # fmt: skip
 
 
