@@ -99,7 +99,9 @@ class Finding:
 
 Outcomes = Mapping[str, Outcome]
 Check = Callable[[Outcomes, Mapping[str, Role], Limits], Iterable[Finding]]
-_ADVICE = "lay config/strong.yaml over the config, whose beam, flips and relay do not depend on gradients alone"
+_ADVICE = (
+    "lay config/strong.yaml over the config, whose beam, flips and relay do not depend on gradients alone"
+)
 COLUMNS = ("model", "norm", *Finding.__dataclass_fields__)
 _LAYOUT = {name: SHARD[name] for name in ("index", "distance", "gradients")}  # what is read of a shard
 

@@ -197,6 +197,18 @@ def test_logits_are_scaled_to_the_clean_margin(shift):
     torch.testing.assert_close(logits.detach(), expected)
 
 
+def test_logits_have_one_scale_with_and_without_gradients():
+    """Virtual adversarial training compares the two: with two scales Foolbox's attack follows their difference."""
+    target = target_of(ten_class(), "l2")
+    view = FoolboxView(target)
+    with torch.no_grad():
+        clean = view(target.x)
+        moved = view(target.x + 0.01)
+    assert target.queries.tolist() == [2] * N  # no query for the scale
+    torch.testing.assert_close(view(target.x.clone().requires_grad_()).detach(), clean)
+    torch.testing.assert_close(view((target.x + 0.01).requires_grad_()).detach(), moved)
+
+
 def test_gradients_pass_where_queries_leave_the_box():
     target = target_of(ten_class(), "l2")
     x = (target.x + 2).requires_grad_()

@@ -16,9 +16,9 @@ class FoolboxView(nn.Module):
 
     Queries may leave [0, 1] by rounding (and in l0 miss the clean value by it): they are put back, and gradients
     pass unchanged. Where an attack divided by a gradient of zero, NaN becomes the clean value. Where gradients are
-    asked for, each image's logits are multiplied by a constant that makes the margin of the clean image
-    CLEAN_MARGIN. No decision depends on the scale, but the cross entropy does: for small logits its gradient
-    leads to all other classes at once, for large it vanishes.
+    asked for, or the clean images have been asked first, each image's logits are multiplied by a constant that makes
+    the margin of the clean image CLEAN_MARGIN. No decision depends on the scale, but the cross entropy does: for
+    small logits its gradient leads to all other classes at once, for large it vanishes.
     DeepFool asks for nine gradients at each point: the second to ninth reuse the forward pass. Weights get no
     gradients. A model whose answer does not depend on x has gradient zero.
 
@@ -39,7 +39,7 @@ class FoolboxView(nn.Module):
                 raise ValueError("the attack does not end")
         images = self._repair(queries.detach())
         if not queries.requires_grad:
-            return self.target(images)
+            return self._without_gradient(images)
         if not torch.equal(images, self.leaf):
             self.leaf = images.requires_grad_()
             self.logits = self.target(self.leaf)
@@ -47,10 +47,21 @@ class FoolboxView(nn.Module):
             self.scale = self._clean_scale()
         return self.scale * _GradientAtLeaf.apply(queries, (self.leaf, self.logits))
 
+    def _without_gradient(self, images: Tensor) -> Tensor:
+        """Logits on the scale of those with gradients, as soon as that is known: attacks may compare the two."""
+        logits = self.target(images)
+        if self.scale is None and torch.equal(images, self.target.active[0]):
+            self.scale = self._scale_of(logits)
+        return logits if self.scale is None else self.scale * logits
+
     @torch.no_grad()
     def _clean_scale(self) -> Tensor:
-        x, y = self.target.active
-        logits = self.logits.detach() if torch.equal(self.leaf, x) else self.target(x)
+        x, _ = self.target.active
+        return self._scale_of(self.logits.detach() if torch.equal(self.leaf, x) else self.target(x))
+
+    def _scale_of(self, logits: Tensor) -> Tensor:
+        """The scale (m, 1) that follows from the clean images' logits (m, C)."""
+        y = self.target.active[1]
         rivals = logits.scatter(1, y[:, None], -torch.inf)
         margin = logits.gather(1, y[:, None]) - rivals.amax(dim=1, keepdim=True)  # (m, 1)
         return CLEAN_MARGIN / margin.abs().clamp_min(1e-12)
