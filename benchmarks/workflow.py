@@ -211,12 +211,13 @@ def reductions(folder: Path, attacks: int, shards: int, images: int) -> list[Row
     minimal, limits = str(place / "minimal.h5"), {"tolerance": 0.05, "share": 0.25, "failures": 0.5}
     arguments: dict[str, dict[str, Any]] = {
         "attacks.gather_minima": {
-            **_IDENTITY, "shards": paths["shards"], "attacks": names, "epsilon": 1.5,
+            **_IDENTITY, "shards": paths["shards"], "attacks": names, "of_paper": [], "epsilon": 1.5,
             "minimal": minimal, "summary": str(place / "summary.csv"),
         },
         "tables.audit_attacks": {
             "shards": paths["shards"], "run": RUN, "table": str(place / "audit.csv"),
-            "roles": {name: {"gradients": True} for name in names}, "limits": limits,
+            "optimality": str(place / "optimality.csv"), "roles": {name: {"gradients": True} for name in names},
+            "limits": limits,
         },
         "tables.summarize_attacks": {
             "shards": paths["shards"], "run": RUN, "minimal": [minimal], "table": str(place / "attacks.csv"),

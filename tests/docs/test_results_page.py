@@ -365,7 +365,7 @@ def test_folder_that_is_not_a_run_is_named(tmp_path, run, write):
     ("name", "content", "message"),
     [
         ("bounds.csv", "model,norm\n", "lacks the column bound"),
-        ("bounds.csv", "", "not a table"),
+        ("bounds.csv", "", "not valid CSV"),
         ("provenance.json", "{", "not valid JSON"),
     ],
 )
