@@ -105,7 +105,7 @@ def test_distal_images_are_evaluated_by_the_reference(finished):
 def test_lower_bounds_and_attacks_bracket_every_image(finished):
     results = finished.folder / "results" / "tiny"
     bracket = pd.read_csv(results / "tables" / "bracket.csv")
-    assert list(bracket.columns) == ["model", "norm", "index", "lower", "upper", "attack"]
+    assert list(bracket.columns) == ["model", "norm", "index", "lower", "basis", "upper", "attack"]
     assert {model for model, _ in bracket.groupby(["model", "norm"]).groups} == {"nearest_neighbor", "abs"}
     for (model, norm), part in bracket.groupby(["model", "norm"]):
         bounds = pd.read_csv(results / "bounds" / model / f"{norm}.csv")
@@ -115,6 +115,8 @@ def test_lower_bounds_and_attacks_bracket_every_image(finished):
         assert (bounds["joint"][bounds["correct"] == 0] == 0).all()
         assert bounds["paper"].isna().all() == (model == "nearest_neighbor" or norm == "l0")
         assert ((part["upper"] > 0) == (bounds["correct"] == 1).to_numpy()).all()
+    bases = bracket.groupby("model")["basis"].agg(set).to_dict()
+    assert bases == {"nearest_neighbor": {"proved"}, "abs": {"searched"}}
     exact = bracket[bracket["model"] == "nearest_neighbor"]
     assert (exact["upper"] >= exact["lower"] - 1e-3).all()
     violations = pd.read_csv(results / "tables" / "bound_violations.csv")
@@ -122,7 +124,8 @@ def test_lower_bounds_and_attacks_bracket_every_image(finished):
     table = pd.read_csv(results / "tables" / "bounds.csv")
     assert set(table[table["model"] == "abs"]["bound"]) == {"joint", "paper", "paper_without_kl"}
     assert (table[table["bound"] == "paper"]["seeds"] == 2).all()
-    assert "Median lower bound" in (results / "tables" / "table1.md").read_text(encoding="utf-8")
+    table1 = (results / "tables" / "table1.md").read_text(encoding="utf-8")
+    assert all(f"Median lower bound ({basis})" in table1 for basis in ("proved", "searched"))
     assert (results / "figures" / "bracket.svg").stat().st_size > 0
 
 

@@ -274,8 +274,10 @@ def test_labels_are_shown_as_they_are_written(tmp_path, label):
         "reconstructions": reconstructions_grid({"mine": reconstructed()}, {"mine": "l2"}, models=models),
         "attacks": attacks_figure(statistics(["mine"], {"l2": {"fgm": ""}}), **attacks),
         "training": training_figure({"mine": curve(loss=0.1, accuracy=0.9)}, {}, models=models),
-        "curves": accuracy_distortion_figure(curves, lower_bounds=curves[:0], epsilons=EPSILONS, **of_norm),
-        "bracket": bracket_figure(interval, curves.assign(side="attacked"), **of_norm),
+        "curves": accuracy_distortion_figure(
+            curves, lower_bounds=curves.assign(side="proved")[:0], epsilons=EPSILONS, **of_norm
+        ),
+        "bracket": bracket_figure(interval.assign(basis="proved"), curves.assign(side="attacked"), **of_norm),
     }
     for name, figure in drawn.items():
         assert label in texts(figure), name
