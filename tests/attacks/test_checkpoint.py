@@ -78,7 +78,7 @@ def test_resumed_attack_equals_an_undisturbed_one_and_repeats_one_batch_at_most(
 
     found = attacked(progress(tmp_path), counted)
     assert again == [2, 2, 1][batches:]
-    assert found.keys() == expected.keys() == SHARD.keys()
+    assert found.keys() == expected.keys() == SHARD.keys() - {"stopped"}
     for name, values in expected.items():
         assert torch.equal(found[name], values), name
         assert found[name].dtype == values.dtype
@@ -181,7 +181,7 @@ def job(tmp_path, monkeypatch) -> dict:
         images=tmp_path / "test.h5", shard=tmp_path / "0.h5", folder=tmp_path,
         job=script.Job(
             run="toy", model="linear", norm="l2", attack="fgm", spec={}, builder="absynth.attacks.gradient:fgm",
-            options={}, substitute=None, batch_size=2, span=(1, 8), seed=0,
+            options={}, substitute=None, batch_size=2, span=(1, 8), relay=None, seed=0,
         ),
         sources=[tmp_path / "test.h5"], checkpoint=tmp_path / "checkpoints" / "0.h5", device=torch.device("cpu"),
     )  # fmt: skip
