@@ -60,7 +60,18 @@ rule summarize_lower_bounds:
     conda:
         "../../envs/absynth.yaml"
     params:
-        columns=["model", "norm", "bound", "basis", "mean", "median", "standard_error", "disagreeing", "seeds", "n"],
+        columns=[
+            "model",
+            "norm",
+            "bound",
+            "basis",
+            "mean",
+            "median",
+            "standard_error",
+            "disagreeing",
+            "seeds",
+            "n",
+        ],
     script:
         "../../scripts/certificates/summarize_lower_bounds.py"
 
