@@ -98,7 +98,7 @@ class Plan(Matrix):
 
     def probe_images(self, name: str) -> int:
         """How many test images the probe asks a model about: few where an answer is costly."""
-        return 20 if self.planned(name).kind.latents else 100
+        return 4 if self.planned(name).kind.latents else 100
 
     def substitute_spec(self, attack: str) -> dict[str, Any] | None:
         """The `model_spec` of the substitute for an attack that needs it, None for all others."""
