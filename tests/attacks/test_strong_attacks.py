@@ -11,7 +11,8 @@ from torch.nn import functional
 from absynth.attacks.apgd import _scaled_entropy, _targeted_dlr, apgd
 from absynth.attacks.boundary_descent import boundary_descent
 from absynth.attacks.fab import fab
-from absynth.attacks.linearised import ask_linearised, margin
+from absynth.attacks.linearised import ask_linearised
+from absynth.attacks.margins import margin
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 from absynth.norms import distance

@@ -11,7 +11,8 @@ from absynth.attacks.api import for_norm
 from absynth.attacks.epsilon_search import first_success, search_epsilon
 from absynth.attacks.gradient import steepest
 from absynth.attacks.line_search import bisect_to_clean
-from absynth.attacks.linearised import Loss, ask_linearised, likeliest_rivals, margin, representable
+from absynth.attacks.linearised import Loss, ask_linearised, likeliest_rivals, representable
+from absynth.attacks.margins import margin
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 

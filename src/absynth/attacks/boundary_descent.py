@@ -12,10 +12,10 @@ from absynth.attacks.linearised import (
     Loss,
     ask_linearised,
     likeliest_rivals,
-    margin,
     margin_to,
     representable,
 )
+from absynth.attacks.margins import margin
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 

@@ -10,12 +10,6 @@ from absynth.attacks.target import Target
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (m, C) and labels (m,) to values (m,)
 
 
-def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """The label's logit minus the highest other one (m,), of logits (m, C): negative where misclassified."""
-    rivals = logits.scatter(1, y[:, None], -torch.inf)
-    return logits.gather(1, y[:, None]).squeeze(1) - rivals.amax(dim=1)
-
-
 def margin_to(rival: Tensor) -> Loss:
     """The label's logit minus that of classes `rival` (m,): as the margin, for one class each."""
     return lambda logits, y: (logits.gather(1, y[:, None]) - logits.gather(1, rival[:, None])).squeeze(1)
