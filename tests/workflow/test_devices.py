@@ -159,6 +159,17 @@ def test_granted_devices_are_leased_one_by_one(tmp_path):
 
 
 @pytest.mark.usefixtures("machine")
+def test_a_leased_device_computes_in_full_precision(monkeypatch):
+    for setting, name in ((torch.backends.cudnn, "allow_tf32"), (torch.backends.cuda.matmul, "allow_tf32")):
+        monkeypatch.setattr(setting, name, True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    devices.acquire(gpu=1, threads=1)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.deterministic
+
+
+@pytest.mark.usefixtures("machine")
 def test_slices_of_a_device_are_told_apart_by_their_visible_names(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, MIG-1/2")
     assert devices.acquire(gpu=1, threads=1) == torch.device("cuda:0")

@@ -29,7 +29,7 @@ class FoolboxView(nn.Module):
         super().__init__()
         self.target, self.calls_left = target, max_calls
         self.scale: Tensor | None = None
-        self.leaf = self.logits = torch.empty(0)
+        self.leaf = self.logits = torch.empty(0, device=target.x.device)
 
     def forward(self, queries: Tensor) -> Tensor:
         """Logits (m, 10) of queries (m, 1, 28, 28), one for each active image."""
