@@ -160,12 +160,13 @@ def test_granted_devices_are_leased_one_by_one(tmp_path):
 
 @pytest.mark.usefixtures("machine")
 def test_a_leased_device_computes_in_full_precision(monkeypatch):
-    for setting, name in ((torch.backends.cudnn, "allow_tf32"), (torch.backends.cuda.matmul, "allow_tf32")):
-        monkeypatch.setattr(setting, name, True)
+    products = types.SimpleNamespace(allow_tf32=True)
+    monkeypatch.setattr(torch.backends.cuda, "matmul", products)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     devices.acquire(gpu=1, threads=1)
     assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not products.allow_tf32
     assert torch.backends.cudnn.deterministic
 
 
