@@ -91,7 +91,7 @@ def answers(subject: Subject, inputs: Inputs) -> Tensor:
             f"stays in training mode ({_own_name(training[0])}) after eval() was called on it; "
             "let its train() and eval() call those of torch.nn.Module"
         )
-    before = _state(subject.model)
+    before = {name: value.clone() for name, value in _state(subject.model).items()}
     with torch.no_grad():
         logits = _ask(subject, inputs, inputs.images)
     training = [name for name, part in subject.model.named_modules() if part.training]
@@ -100,8 +100,9 @@ def answers(subject: Subject, inputs: Inputs) -> Tensor:
             f"switches itself to training mode when it is asked ({_own_name(training[0])}); "
             "leave train() out of its forward: it is asked in evaluation mode"
         )
-    for name, value in _state(subject.model).items():
-        if not torch.equal(before[name], value):
+    after = _state(subject.model)
+    for name, value in before.items():
+        if name not in after or not _same(value, after[name]):
             raise subject.fault(
                 f"changes itself when it is asked (its {_own_name(name)}); "
                 "keep parameters and buffers as they are in evaluation mode"
@@ -110,16 +111,23 @@ def answers(subject: Subject, inputs: Inputs) -> Tensor:
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of a model's parameters and buffers, as dense tensors that can be compared: NaN as 0."""
-    copies = {}
+    """A model's parameters and buffers, as dense tensors that can be compared."""
+    found = {}
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):  # extra state
             continue
         value = value.dequantize() if value.is_quantized else value
         value = value.to_dense() if value.layout != torch.strided else value
         short = value.is_floating_point() and value.element_size() == 1
-        copies[name] = (value.float() if short else value).nan_to_num().clone()
-    return copies
+        found[name] = value.float() if short else value
+    return found
+
+
+def _same(before: Tensor, after: Tensor) -> bool:
+    """Whether two tensors are equal, NaN to NaN."""
+    if before.shape != after.shape or before.dtype != after.dtype:
+        return False
+    return torch.equal(before, after) or torch.equal(before.nan_to_num(), after.nan_to_num())
 
 
 def _own_name(name: str) -> str:
