@@ -15,14 +15,17 @@ from absynth.evaluation.probe_checks import (
     Subject,
     answers,
     check_batches,
-    check_gradients,
+    check_lasting,
     check_modes,
     check_repeats,
     check_threshold,
 )
+from absynth.evaluation.probe_gradients import check_gradients
+from absynth.evaluation.probe_process import check_process, check_settings
 from absynth.models.base import predicted_classes
 from absynth.models.custom import Custom
 from absynth.models.expectation import Expectation
+from absynth.models.user_code import settings_watched
 
 FAR_MORE = 0.3  # by how much another preparation of the images must raise the accuracy to be worth a hint
 
@@ -38,6 +41,10 @@ PREPARATIONS: Mapping[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "normalised with mean 0.1307 and standard deviation 0.3081": (
         lambda x: (x - 0.1307) / 0.3081,
         "write x = (x - 0.1307) / 0.3081 in its forward",
+    ),
+    "divided by their brightest pixel": (
+        lambda x: x / x.amax().clamp_min(torch.finfo(x.dtype).tiny),
+        "rescale the data set's images, so that white is 1 (255 as uint8)",
     ),
     "binarised at 0.5": (
         lambda x: (x >= 0.5).to(x.dtype),
@@ -75,24 +82,30 @@ def probe(subject: Subject, images: Tensor, labels: Tensor) -> Probe:
     """Ask a model in evaluation mode about the first test images (n, 1, 28, 28) with labels (n,).
 
     The same seed gives the same result. Raises InputError for the first fault found: answers of another shape, dtype
-    or device, not finite, or other for the same image in another call, batch or mode; no gradient, unless
-    that is declared.
+    or device, not finite, or other for the same image in another call, batch or mode; seeds or settings of the
+    process that it changes; no gradient, unless that is declared.
     """
     inputs, found = probe_inputs(images), Probe(n=len(images))
     devices = [images.device] if images.is_cuda else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        logits = answers(subject, inputs)
+        with settings_watched() as changed:
+            logits = answers(subject, inputs)
+            check_settings(subject, changed())
         check_repeats(subject, inputs, logits)
         check_batches(subject, inputs, logits)
         check_modes(subject, inputs, logits)
         check_threshold(subject, inputs, logits)
         if subject.custom:
+            check_process(subject, inputs)
             found.warnings += _changed_input(subject.custom, inputs)
         if subject.gradients:
-            found.warnings += check_gradients(subject, inputs, len(images))
+            found.warnings += check_gradients(subject, inputs, logits, len(images))
+        if subject.custom:
+            check_lasting(subject, inputs, logits)
         found.warnings += _count_nonfinite(inputs, logits)
         found.accuracy = _accuracy(logits[: len(images)], labels)
+        found.warnings += _probabilities(logits)
         found.warnings += _ties(logits[: len(images)])
         found.warnings += _chance(found.accuracy, logits.shape[1], len(images))
         if subject.custom and subject.custom.input_threshold is not None and not subject.binarises:
@@ -124,6 +137,17 @@ def _ties(logits: Tensor) -> list[str]:
     return [
         f"gives the highest logit to two classes at once on {n} of {len(logits)} test images: if a large constant is "
         "added to its logits, leave it out"
+    ]
+
+
+def _probabilities(logits: Tensor) -> list[str]:
+    """Answers that are probabilities, whose gradients vanish where the model is confident."""
+    shares = logits[logits.isfinite().all(dim=1)]
+    if not len(shares) or (shares < 0).any() or (shares.sum(dim=1) - 1).abs().max() > 1e-3:
+        return []
+    return [
+        "answers with probabilities, it seems (none is negative, and each image's add up to 1): their gradients "
+        "vanish where it is confident, and attacks find less; return the logits that its softmax is given"
     ]
 
 
