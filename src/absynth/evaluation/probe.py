@@ -15,13 +15,12 @@ from absynth.evaluation.probe_checks import (
     Subject,
     answers,
     check_batches,
-    check_lasting,
     check_modes,
     check_repeats,
     check_threshold,
 )
 from absynth.evaluation.probe_gradients import check_gradients
-from absynth.evaluation.probe_process import check_process, check_settings
+from absynth.evaluation.probe_process import check_lasting, check_process, check_settings
 from absynth.models.base import predicted_classes
 from absynth.models.custom import Custom
 from absynth.models.expectation import Expectation

@@ -1,4 +1,4 @@
-"""The check of a probe for what a model does to the process when it is asked: seeds and settings."""
+"""The checks of a probe for what asking a model leaves behind: seeds and settings of the process, and memory."""
 
 import pickle
 import random
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from absynth.evaluation.probe_checks import Inputs, Subject, ask
+from absynth.evaluation.probe_checks import SAME, Inputs, Subject, ask, differ
 from absynth.models.user_code import settings_watched
 
 # Random numbers that attacks may draw: whose, how to seed them, and the state that they are in.
@@ -40,6 +41,17 @@ def check_process(subject: Subject, inputs: Inputs) -> None:
                 "again and again; leave that out of its forward: noise that is fixed can be drawn in __init__ and "
                 "kept as a buffer"
             )
+
+
+def check_lasting(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
+    """Refuse a model whose answers are others after all that the probe asked it, gradients included."""
+    with torch.no_grad():
+        largest = differ(logits, ask(subject, inputs, inputs.images))
+    if largest > SAME[logits.device.type]:
+        raise subject.fault(
+            "gives the same images other answers once it has been asked about others, or for gradients (logits "
+            f"differ by {largest:.2g} of their range); keep nothing from one call to the next"
+        )
 
 
 def check_settings(subject: Subject, changed: Mapping[str, tuple[Any, Any]]) -> None:
