@@ -29,6 +29,7 @@ from absynth.data.split_files import write_split
 from absynth.errors import InputError
 from absynth.evaluation.probe import Probe, probe
 from absynth.evaluation.probe_checks import Subject
+from absynth.models.building import build
 from absynth.models.cnn import CNN
 from absynth.models.custom import Custom
 from absynth.models.expectation import Expectation
@@ -375,3 +376,28 @@ def test_images_on_another_scale_are_hinted_at():
     warnings = probe(Subject("mine", model), x / 16, y).warnings
     assert "once they are divided by their brightest pixel" in warnings[-1]
     assert "rescale the data set's images" in warnings[-1]
+
+
+def test_classes_in_another_order_are_hinted_at():
+    warnings = probed(users_models.CountsFromOne).warnings
+    assert "near chance" in warnings[0]
+    assert "if its classes are taken in another order (0 for 9, 1 for 0, 2 for 1," in warnings[1]
+
+
+def test_a_guess_of_the_order_of_classes_needs_more_than_a_few_images_by_luck():
+    class Guesses(Plain):
+        def finish(self, logits, x):
+            return (1e4 * logits).sin()
+
+    assert not any("another order" in warning for warning in probed(Guesses).warnings)
+
+
+def test_a_model_whose_train_is_no_switch_is_refused_as_it_is_built(tmp_path):
+    torch.save(Plain().state_dict(), tmp_path / "net.pt")
+    options = {"class": "users_models.TrainsItself", "weights": str(tmp_path / "net.pt"), "name": "mine"}
+    spec = {"builder": "absynth.models.custom:build_custom", "options": options, "weights": []}
+    with pytest.raises(
+        InputError,
+        match=r"^mine \(users_models\.TrainsItself\): its eval\(\) fails \(TypeError: .*other names than eval",
+    ):
+        build(spec, tmp_path)

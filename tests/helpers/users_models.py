@@ -393,7 +393,31 @@ class Bytes(Plain):
         return (x.flatten(1) - 75).sigmoid() @ self.weight.T - torch.arange(10)
 
 
+class Mirrored(Plain):
+    def prepare(self, x):
+        return x.flip(3)
+
+
+class UpsideDown(Plain):
+    def prepare(self, x):
+        return x.flip(2)
+
+
+class Turned(Plain):
+    def prepare(self, x):
+        return x.rot90(1, (2, 3))
+
+
+class TurnedBack(Plain):
+    def prepare(self, x):
+        return x.rot90(-1, (2, 3))
+
+
 PREPARED = {
+    Mirrored: "once they are mirrored",
+    UpsideDown: "once they are turned upside down",
+    Turned: "once they are turned by 90 degrees to the right",
+    TurnedBack: "once they are turned by 90 degrees to the left",
     OtherAxes: "once they are with rows and columns swapped",
     DarkOnLight: "once they are inverted",
     Bytes: "once they are times 255",
@@ -668,3 +692,17 @@ class ThresholdThatFails(Plain):
     @property
     def input_threshold(self):
         raise ValueError("not set yet")
+
+
+class CountsFromOne(Plain):
+    """Has its classes moved by one, as where labels were 1 to 10."""
+
+    def finish(self, logits, x):
+        return logits.roll(1, dims=1)
+
+
+class TrainsItself(Plain):
+    """Has a method `train` that trains, and not the one of a module."""
+
+    def train(self, images, labels):
+        raise NotImplementedError

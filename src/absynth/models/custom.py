@@ -145,6 +145,17 @@ class Custom(nn.Module):
         raise NonFiniteError(self.name, what, rows, f"{len(rows)} of {len(values)} images")
 
 
+def _check_switches(name: str, model: nn.Module) -> None:
+    """Raise InputError, naming the model, if it cannot be put in evaluation mode, as where its `train` trains."""
+    try:
+        model.eval()
+    except Exception as error:
+        raise InputError(
+            f"{name}: its eval() fails ({shown_error(error)}); torch calls train(False) for it, so give methods of "
+            "its own other names than eval and train"
+        ) from error
+
+
 def _stated_threshold(name: str, model: nn.Module) -> float | None:
     """A module's `input_threshold`. Raises InputError, naming the model, if its code fails to say it."""
     try:
@@ -232,5 +243,6 @@ def build_custom(
     if not isinstance(model, nn.Module):
         raise InputError(f"{shown}: makes a {type(model).__name__}, expected a torch.nn.Module")
     _stated_threshold(shown, model)
+    _check_switches(shown, model)
     load_weights(Path(weights), model, key=state_dict_key)
     return Custom(shown, Expectation(model, draws) if random else model, nonfinite=nonfinite)
