@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from absynth.data.idx import N_CLASSES
+from absynth.data.intensities import odd_intensities
 from absynth.data.order import arrange, lacking_classes
 from absynth.data.sources import find_dataset
 from absynth.data.split_files import write_split
@@ -43,6 +45,8 @@ def main(
         raise InputError(
             f"config key n_samples: found {n_samples}, allowed are the {len(loaded[3])} test images of {dataset}"
         )
+    _warn_of_oddities(f"{dataset} train", loaded[0])
+    _warn_of_oddities(f"{dataset} test", loaded[2])
     known, known_labels, known_index = arrange(*loaded[:2], image_order, seed, f"{dataset} train")
     test_images, test_labels, test_index = arrange(*loaded[2:], image_order, seed, f"{dataset} test")
     train_images, train_labels, calibration_images, calibration_labels = split_calibration(
@@ -63,6 +67,11 @@ def main(
     lacking = lacking_classes(test_labels[:n_samples], np.arange(N_CLASSES)) if n_samples else None
     if lacking:
         LOGGER.warning("%s test: %s", dataset, lacking)
+
+
+def _warn_of_oddities(name: str, images: npt.NDArray[np.uint8]) -> None:
+    for oddity in odd_intensities(images):
+        LOGGER.warning("%s: %s", name, oddity)
 
 
 if "snakemake" in globals():

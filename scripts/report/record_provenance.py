@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from absynth.data.idx import N_CLASSES
+from absynth.data.intensities import odd_intensities
 from absynth.data.order import lacking_classes
+from absynth.data.split_files import read_split
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import SHARD, read_record
@@ -18,12 +20,16 @@ from absynth.workflow.provenance import provenance
 
 def main(
     *,
+    images: str | os.PathLike[str],
     shards: Sequence[str | os.PathLike[str]],
     calibrations: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     config: Mapping[str, Any],
 ) -> None:
-    """Write settings, versions, hardware, classes without an attacked image and the dates of the files as JSON."""
+    """Write settings, versions, hardware, what is odd about the test images and the dates of the files as JSON.
+
+    images: the test split. Odd are classes without an attacked image, and intensities as by `odd_intensities`.
+    """
     layout = {name: SHARD[name] for name in ("index", "label")}
     records = [read_record(path, layout, {"run": config["run"]}) for path in shards]
     times = [Path(path).stat().st_mtime for path in [*shards, *calibrations]]
@@ -33,8 +39,9 @@ def main(
     )
     attacked = np.array(list(labels.values()), np.int64)
     about["lacking_classes"] = lacking_classes(attacked, np.arange(N_CLASSES)) if labels else None
-    if about["lacking_classes"]:
-        LOGGER.warning("%s", about["lacking_classes"])
+    about["odd_intensities"] = odd_intensities(read_split(images)[0])
+    for oddity in filter(None, [about["lacking_classes"], *about["odd_intensities"]]):
+        LOGGER.warning("%s", oddity)
     write_text(output, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -42,6 +49,7 @@ if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
     main(
+        images=job.input.images,
         shards=job.input.shards,
         calibrations=job.input.calibrations,
         output=job.output.provenance,

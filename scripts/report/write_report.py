@@ -56,6 +56,7 @@ def main(
         versions=about["versions"],
         machine=machine(about),
         lacking_classes=about.get("lacking_classes"),
+        odd_intensities=about.get("odd_intensities", []),
     )
     write_text(report, page)
 

@@ -13,7 +13,7 @@ import pytest
 
 from absynth.data.fetch import Downloads, locate
 from absynth.data.idx import parse_idx, read_idx
-from absynth.data.places import unverified
+from absynth.data.places import images_held, unverified
 from absynth.data.sources import DATASETS, ROLES, Dataset, IdxFile, IdxFiles
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
@@ -293,6 +293,39 @@ def test_files_that_a_checksum_verifies_need_no_digest(tmp_path):
     put(tmp_path / "labels.gz", PAYLOAD)  # which an md5 of the .gz says nothing of
     assert list(unverified(described(test_labels=BY_MD5), tmp_path)) == ["test_labels"]
     assert unverified(DATASETS["digits"], tmp_path) == {}
+
+
+def test_test_images_are_counted_by_the_header_alone(tmp_path, monkeypatch):
+    data, cache = described(test_images=IdxFile("images.gz")), tmp_path / "cache"
+    header = bytes.fromhex("00000803 0000001e 0000001c 0000001c")  # 30 images
+    assert images_held(data, tmp_path, cache) is None
+    put(cache / "toy" / "images.gz", gzip.compress(header))  # of no mirror of this data set
+    assert images_held(data, tmp_path, cache) is None
+    put(tmp_path / "images", header + b"not as long as it says")
+    assert images_held(data, tmp_path, cache) == 30
+    monkeypatch.setenv("ABSYNTH_DATA", str(tmp_path))
+    assert images_held(data, None, cache) == 30
+    put(tmp_path / "toy" / "images.gz", gzip.compress(header[:7] + b"\x05" + header[8:]))  # goes before it
+    assert images_held(data, None, cache) == 5
+
+
+def test_downloaded_test_images_are_counted(tmp_path):
+    mirror = tmp_path / "mirror"
+    file = IdxFile("images.gz")
+    put(mirror / "images.gz", gzip.compress(bytes.fromhex("00000803 00000002 00000001 00000001 0102")))
+    data = replace(described(test_images=file), mirrors=(mirror.as_uri(),))
+    locate(file, data, None, tmp_path / "cache")
+    assert images_held(data, None, tmp_path / "cache") == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x1f\x8b", b"\x1f\x8b damaged", bytes.fromhex("00000801 0000001e"), b"text, not IDX"]
+)
+def test_test_images_that_cannot_be_read_are_not_counted(tmp_path, content):
+    data = described(test_images=IdxFile("images.gz"))
+    put(tmp_path / "images.gz", content)
+    assert images_held(data, tmp_path, tmp_path) is None
+    assert images_held(DATASETS["digits"], tmp_path, tmp_path) is None
 
 
 def test_download_from_a_file_url(tmp_path):

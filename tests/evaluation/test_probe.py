@@ -1,6 +1,7 @@
 """The probe refuses models that cannot be evaluated, in words, and lets others pass."""
 
 import json
+import random
 import re
 import time
 
@@ -28,6 +29,7 @@ from absynth.data.split_files import write_split
 from absynth.errors import InputError
 from absynth.evaluation.probe import Probe, probe
 from absynth.evaluation.probe_checks import Subject
+from absynth.models.building import build
 from absynth.models.cnn import CNN
 from absynth.models.custom import Custom
 from absynth.models.expectation import Expectation
@@ -291,3 +293,111 @@ def test_the_file_of_a_probe_stays_as_it_is(tmp_path):
         40,
         1,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"), [("SeedsTorch", "torch"), ("SeedsNumpy", "numpy"), ("SeedsPython", "Python")]
+)
+def test_a_model_that_seeds_when_asked(name, whose):
+    before = np.random.get_state()[1].tolist(), random.getstate()
+    refused(getattr(users_models, name), f"seeds the random numbers of {whose} when it is asked")
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == before or name in (
+        "SeedsNumpy",
+        "SeedsPython",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("SwitchesGradientsOff", "torch's grad mode to False"),
+        ("SetsDefaultDtype", r"torch's default dtype to torch\.float64"),
+    ],
+)
+def test_a_model_that_sets_something_for_the_process_when_asked(name, setting):
+    try:
+        refused(getattr(users_models, name), f"sets {setting} for the whole process when it is asked")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.is_grad_enabled()
+
+
+def test_a_buffer_made_when_first_asked_is_sound_and_one_taken_away_is_not():
+    assert probed(users_models.CachesBuffer).warnings == []
+    refused(users_models.DropsBuffer, r"changes itself when it is asked \(its once\)")
+
+
+@pytest.mark.parametrize("name", ["AdaptsToGradients", "RemembersTheMean"])
+def test_a_model_that_remembers(name):
+    refused(getattr(users_models, name), "(gives the same images other answers once|answers otherwise)")
+
+
+def test_answers_that_depend_on_whether_gradients_are_required():
+    refused(users_models.SmoothForGradients, "answers otherwise for images that require gradients")
+    assert probed(users_models.SmoothForGradients, gradients=False).warnings == []
+
+
+def test_gradients_with_noise_are_warned_of():
+    (warning,) = probed(users_models.NoisyGradients).warnings
+    assert warning.startswith("gives other gradients when they are asked for again")
+
+
+def test_a_model_that_takes_views_gets_its_hint_as_well():
+    assert probed(users_models.ViewsOnly).warnings == []
+    assert "once they are with rows and columns swapped" in probed(users_models.Views).warnings[-1]
+
+
+def test_probabilities_are_warned_of():
+    (warning,) = probed(users_models.Probabilities).warnings
+    assert warning.startswith("answers with probabilities, it seems")
+
+
+@pytest.mark.parametrize(("name", "image"), [("CropsToInk", "black"), ("FailsOnWhite", "white")])
+def test_a_failure_at_one_image_names_it(name, image):
+    refused(getattr(users_models, name), rf"its forward pass fails \(.*\), for the {image} image$")
+
+
+def test_a_threshold_that_cannot_be_read():
+    with pytest.raises(
+        InputError, match=r"^mine \(a\.Net\): its input_threshold cannot be read \(ValueError: not set yet"
+    ):
+        probed(users_models.ThresholdThatFails)
+
+
+def test_images_on_another_scale_are_hinted_at():
+    class Sharp(Plain):
+        def finish(self, logits, x):
+            return (8 * (x.flatten(1) - 0.6)).sigmoid() @ self.weight.T - torch.arange(10) / 100
+
+    x, y = drawn()
+    x = x / x.amax()
+    model = Custom("mine", Sharp()).eval().requires_grad_(False)
+    assert probe(Subject("mine", model), x, y).accuracy == 1
+    warnings = probe(Subject("mine", model), x / 16, y).warnings
+    assert "once they are divided by their brightest pixel" in warnings[-1]
+    assert "rescale the data set's images" in warnings[-1]
+
+
+def test_classes_in_another_order_are_hinted_at():
+    warnings = probed(users_models.CountsFromOne).warnings
+    assert "near chance" in warnings[0]
+    assert "if its classes are taken in another order (0 for 9, 1 for 0, 2 for 1," in warnings[1]
+
+
+def test_a_guess_of_the_order_of_classes_needs_more_than_a_few_images_by_luck():
+    class Guesses(Plain):
+        def finish(self, logits, x):
+            return (1e4 * logits).sin()
+
+    assert not any("another order" in warning for warning in probed(Guesses).warnings)
+
+
+def test_a_model_whose_train_is_no_switch_is_refused_as_it_is_built(tmp_path):
+    torch.save(Plain().state_dict(), tmp_path / "net.pt")
+    options = {"class": "users_models.TrainsItself", "weights": str(tmp_path / "net.pt"), "name": "mine"}
+    spec = {"builder": "absynth.models.custom:build_custom", "options": options, "weights": []}
+    with pytest.raises(
+        InputError,
+        match=r"^mine \(users_models\.TrainsItself\): its eval\(\) fails \(TypeError: .*other names than eval",
+    ):
+        build(spec, tmp_path)

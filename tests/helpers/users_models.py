@@ -1,5 +1,7 @@
 """Classifiers as users bring them: sound ones, and each with one fault."""
 
+import random
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -391,7 +393,31 @@ class Bytes(Plain):
         return (x.flatten(1) - 75).sigmoid() @ self.weight.T - torch.arange(10)
 
 
+class Mirrored(Plain):
+    def prepare(self, x):
+        return x.flip(3)
+
+
+class UpsideDown(Plain):
+    def prepare(self, x):
+        return x.flip(2)
+
+
+class Turned(Plain):
+    def prepare(self, x):
+        return x.rot90(1, (2, 3))
+
+
+class TurnedBack(Plain):
+    def prepare(self, x):
+        return x.rot90(-1, (2, 3))
+
+
 PREPARED = {
+    Mirrored: "once they are mirrored",
+    UpsideDown: "once they are turned upside down",
+    Turned: "once they are turned by 90 degrees to the right",
+    TurnedBack: "once they are turned by 90 degrees to the left",
     OtherAxes: "once they are with rows and columns swapped",
     DarkOnLight: "once they are inverted",
     Bytes: "once they are times 255",
@@ -534,3 +560,149 @@ class UpdatesSparse(OddState):
     def finish(self, logits, x):
         self.sparse = 2 * self.sparse
         return logits
+
+
+# Models that do something to the process, or remember, or do not do what they do for every image.
+
+
+class SeedsTorch(Plain):
+    """Adds noise that is always the same, and lets everyone draw the same random numbers after it."""
+
+    def finish(self, logits, x):
+        torch.manual_seed(0)
+        return logits + 0.01 * torch.randn(10)
+
+
+class SeedsNumpy(Plain):
+    def finish(self, logits, x):
+        np.random.seed(1)
+        return logits + torch.from_numpy(np.random.normal(size=10) / 100).float()
+
+
+class SeedsPython(Plain):
+    def finish(self, logits, x):
+        random.seed(1)
+        return logits + random.random() / 100
+
+
+class SwitchesGradientsOff(Plain):
+    def finish(self, logits, x):
+        torch.set_grad_enabled(False)
+        return logits
+
+
+class SetsDefaultDtype(Plain):
+    def finish(self, logits, x):
+        torch.set_default_dtype(torch.float64)
+        return logits
+
+
+class CachesBuffer(Plain):
+    """Makes a table when it is first asked, and keeps it: sound."""
+
+    def prepare(self, x):
+        if not hasattr(self, "table"):
+            self.register_buffer("table", torch.ones(x.shape[1:]))
+        return x * self.table
+
+
+class DropsBuffer(Plain):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("once", torch.ones(()))
+
+    def prepare(self, x):
+        self.__dict__["_buffers"].pop("once", None)
+        return x
+
+
+class AdaptsToGradients(Plain):
+    """Attenuates its answers whenever a gradient was taken, as some defence that adapts."""
+
+    scale = 1.0
+
+    def finish(self, logits, x):
+        if logits.requires_grad:
+            logits.register_hook(self.adapt)
+        return self.scale * logits
+
+    def adapt(self, gradient):
+        self.scale *= 0.9
+
+
+class RemembersTheMean(Plain):
+    """Centres on a moving average of what it was asked, which stays as it is while the same images are asked."""
+
+    mean = None
+
+    def finish(self, logits, x):
+        found = x.detach().mean()
+        self.mean = found if self.mean is None else 0.5 * self.mean + 0.5 * found
+        return logits * self.mean
+
+
+class SmoothForGradients(Plain):
+    def finish(self, logits, x):
+        return logits.tanh() if x.requires_grad else logits.round(decimals=1)
+
+
+class NoisyGradients(Plain):
+    def finish(self, logits, x):
+        if logits.requires_grad:
+            logits.register_hook(lambda gradient: gradient + torch.randn_like(gradient))
+        return logits
+
+
+class Views(Plain):
+    """Takes `view` of its input with rows and columns swapped, as it was trained."""
+
+    def forward(self, x):
+        swapped = x.view(len(x), 28, 28).transpose(1, 2)
+        return swapped.flatten(1) @ self.weight.T
+
+
+class ViewsOnly(Plain):
+    def forward(self, x):
+        return x.view(len(x), -1) @ self.weight.T
+
+
+class Probabilities(Plain):
+    def finish(self, logits, x):
+        return logits.softmax(dim=1)
+
+
+class CropsToInk(Plain):
+    """Crops to what is not black, of which an image may have nothing."""
+
+    def finish(self, logits, x):
+        for image in x:
+            rows = (image[0].sum(dim=1) > 0).nonzero()
+            logits = logits + 0 * image[0, rows.min() : rows.max() + 1].sum()
+        return logits
+
+
+class FailsOnWhite(Plain):
+    def prepare(self, x):
+        if (x.flatten(1).amin(dim=1) == 1).any():
+            raise ValueError("saturated")
+        return x
+
+
+class ThresholdThatFails(Plain):
+    @property
+    def input_threshold(self):
+        raise ValueError("not set yet")
+
+
+class CountsFromOne(Plain):
+    """Has its classes moved by one, as where labels were 1 to 10."""
+
+    def finish(self, logits, x):
+        return logits.roll(1, dims=1)
+
+
+class TrainsItself(Plain):
+    """Has a method `train` that trains, and not the one of a module."""
+
+    def train(self, images, labels):
+        raise NotImplementedError

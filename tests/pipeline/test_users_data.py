@@ -44,6 +44,17 @@ def test_more_images_than_there_are_stop_the_run_before_anything_else(own_checko
     assert "Traceback" not in done.stdout
 
 
+def test_more_images_than_there_are_are_refused_at_the_start_of_a_later_run_too(own_checkout, data):
+    done = own_checkout.snakemake(TEST, config=config(own_checkout, data))
+    assert done.returncode == 0, done.stdout
+    done = own_checkout.snakemake("-n", config=config(own_checkout, data, n_samples=31))
+    assert done.returncode != 0
+    assert "config key n_samples: found 31, allowed are the 30 test images of mine" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert (own_checkout.folder / TEST).is_file()
+    assert own_checkout.planned(TEST, config=config(own_checkout, data, n_samples=30)) == set()
+
+
 def test_data_files_that_change_are_noticed_whatever_their_time(own_checkout, data):
     settings = config(own_checkout, data)
     done = own_checkout.snakemake(TEST, config=settings)

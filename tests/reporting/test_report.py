@@ -72,6 +72,7 @@ def page(tmp_path_factory) -> Path:
     (folder / "caption.rst").write_text("Of *{{ snakemake.config['run'] }}*, 5 < 6.\n", encoding="utf-8")
     about = provenance(shipped(), [{"absynth": 1, "torch": "9.9", "foolbox": 2, "device": "cuda:1"}], [1.7e9])
     about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}
+    about["odd_intensities"] = ["the brightest pixel is 0.06 & no more"]
     (folder / "provenance.json").write_text(json.dumps(about), encoding="utf-8")
     main(
         template=ROOT / "workflow" / "report" / "report.html.j2",
@@ -111,6 +112,11 @@ def test_page_states_versions_and_machine_of_the_run(page):
     assert found["processor"] == "Abacus &amp; Co"
     assert (found["GPUs"], found["attacks ran on"]) == ("Some GPU", "cuda:1")
     assert found["records made (UTC)"] == "2023-11-14"
+
+
+def test_page_says_what_is_odd_about_the_images(page):
+    text = page.read_text(encoding="utf-8")
+    assert "Test images: the brightest pixel is 0.06 &amp; no more." in text
 
 
 def test_empty_sections_are_left_out(page):

@@ -146,6 +146,20 @@ def test_second_model_of_a_kind_has_files_of_its_own():
     assert made.models["cnn"].label == "CNN"
 
 
+def test_the_probe_builds_models_with_latents_from_few_prior_samples():
+    made = plan(models={"mine": OWN, "prototype_abs": {}}, inference={"prior_samples": 8000})
+    for name in made.models:
+        probed, spec = made.probe_spec(name), made.model_spec(name)
+        samples = [options.pop("prior_samples", None) for options in (probed["options"], spec["options"])]
+        assert samples == ([500, 8000] if name in ("abs", "binary_abs") else [None, None])
+        assert probed == spec
+    assert plan(inference={"prior_samples": 40}).probe_spec("abs")["options"]["prior_samples"] == 40
+    asked = {
+        name: made.probe_images(name) for name in ("cnn", "mine", "nearest_neighbor", "prototype_abs", "abs")
+    }
+    assert asked == {"cnn": 100, "mine": 100, "nearest_neighbor": 30, "prototype_abs": 30, "abs": 8}
+
+
 def test_model_specs_say_what_to_build():
     made = plan(inference={"steps": 7}, models={"mine": {**OWN, "arguments": {"width": 3}}})
     both = [made.model_spec(name) for name in ("abs", "binary_abs")]

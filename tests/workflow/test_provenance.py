@@ -8,6 +8,7 @@ import numpy as np
 from scripts.report.record_provenance import main
 
 import absynth
+from absynth.data.split_files import write_split
 from absynth.io.records import SHARD, write_record
 from absynth.workflow import provenance
 
@@ -40,7 +41,11 @@ def at(path, *date: int):
 def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
     calibration = tmp_path / "calibration.json"
     calibration.write_text("{}", encoding="utf-8")
+    images = np.random.default_rng(0).integers(0, 17, (6, 28, 28), np.uint8)
+    images[4], images[0, 0, 0] = 7, 16
+    write_split(tmp_path / "test.h5", images, np.arange(6, dtype=np.uint8), "mine", "test")
     main(
+        images=tmp_path / "test.h5",
         shards=[
             at(shard(tmp_path / "0.h5"), 2026, 2, 3, 4, 5, 6),
             at(shard(tmp_path / "1.h5", torch="1.2.4"), 2026, 2, 4),
@@ -58,6 +63,9 @@ def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
     assert found["versions"]["torch"] == "1.2.3, 1.2.4"
     assert found["versions"]["absynth"] == "9.8.7"
     assert found["lacking_classes"] == "the 1 images attacked hold none of classes 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    dark, constant = found["odd_intensities"]
+    assert dark.startswith("the brightest pixel of 6 images is 0.0627, where white is 1 (as uint8 16 of 255)")
+    assert constant.startswith("1 of 6 images show nothing, all their pixels are equal (at 4)")
     assert {"Python", "numpy", "snakemake"} <= found["versions"].keys()
     assert found["hardware"]["devices"] == ["cpu"]
     assert found["hardware"]["gpus"] == []

@@ -17,7 +17,7 @@ rule prepare_data:
         description=config["datasets"].get(config["dataset"]),
         data_dir=config["data_dir"],
         unverified=lambda wildcards: unverified(PLAN.dataset, config["data_dir"]),
-        cache="results/downloads",
+        cache=DOWNLOADS,
         n_calibration=config["n_calibration"],
         image_order=config["image_order"],
         seed=config["seed"],

@@ -169,7 +169,7 @@ rule probe_model:
         runtime=scaled(15),
     params:
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        spec=lambda wildcards: PLAN.probe_spec(wildcards.model),
         gradients=lambda wildcards: planned(wildcards.model).gradients,
         binarises=lambda wildcards: planned(wildcards.model).binarises,
         n=lambda wildcards: PLAN.probe_images(wildcards.model),

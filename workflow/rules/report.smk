@@ -17,6 +17,7 @@ rule gather_runtime:
 
 rule record_provenance:
     input:
+        images=run("data/test.h5"),
         shards=OUTPUTS.all_shards,
         calibrations=OUTPUTS.calibrations,
         code=code("report/record_provenance"),

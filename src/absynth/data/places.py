@@ -3,13 +3,17 @@
 Imported when a workflow starts, so it does without numpy and torch.
 """
 
+import gzip
 import hashlib
 import os
+import zlib
 from pathlib import Path
 
 from absynth.data.sources import ROLES, Dataset, IdxFile
 
 GZIP_MAGIC = b"\x1f\x8b"
+DOWNLOADS = "results/downloads"  # of the workflow, from its working directory
+_IMAGES_MAGIC = bytes([0, 0, 8, 3])  # of an IDX file of uint8 values in three dimensions
 
 
 def named_folders(data_dir: str | os.PathLike[str] | None) -> dict[str, Path]:
@@ -56,6 +60,32 @@ def unverified(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> dic
         if raw is not None and not (file.md5 and raw.startswith(GZIP_MAGIC)):
             found[role] = hashlib.sha256(raw).hexdigest()
     return found
+
+
+def images_held(
+    dataset: Dataset, data_dir: str | os.PathLike[str] | None, cache: str | os.PathLike[str]
+) -> int | None:
+    """How many test images a data set of IDX files has, by the header of its file in a user's folders or `cache`.
+
+    None if the file is not there, or not to be read: who needs it will say so.
+    """
+    if not dataset.files:
+        return None
+    file = dataset.files.test_images
+    brought = _first(dataset, file, data_dir)
+    try:
+        path = brought or next(
+            (path for path in downloaded(Path(cache), dataset, file) if path.is_file()), None
+        )
+        if path is None:
+            return None
+        with path.open("rb") as raw:
+            packed = raw.read(2) == GZIP_MAGIC
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            header = stream.read(8)
+    except (OSError, EOFError, zlib.error):
+        return None
+    return int.from_bytes(header[4:8], "big") if len(header) == 8 and header[:4] == _IMAGES_MAGIC else None
 
 
 def _first(dataset: Dataset, file: IdxFile, data_dir: str | os.PathLike[str] | None) -> Path | None:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from absynth.data.fetch import locate
 from absynth.data.idx import IMAGE_SHAPE, N_CLASSES, check_intensities, check_pair, read_idx
+from absynth.data.intensities import check_varied
 from absynth.data.sources import ROLES, Dataset
 from absynth.errors import InputError
 
@@ -22,7 +23,7 @@ def load_dataset(
 
     Returns train_images (n, 28, 28), train_labels (n,), test_images (m, 28, 28), test_labels (m,), all uint8
     Raises  `InputError` if a file is missing or corrupt, images and labels do not belong together, images
-            hold only 0 and 1, or there are not as many as `dataset` states.
+            are all the same or hold only 0 and 1, or there are not as many as `dataset` states.
     """
     splits = READERS[dataset.reader](dataset, data_dir, cache)
     for split, images, labels, stated in (
@@ -30,6 +31,7 @@ def load_dataset(
         ("test", *splits[2:], dataset.n_test),
     ):
         check_pair(images, labels, f"{dataset.name} {split}")
+        check_varied(images, f"{dataset.name} {split}")
         check_intensities(images, f"{dataset.name} {split}")
         if stated is not None and len(images) != stated:
             raise InputError(

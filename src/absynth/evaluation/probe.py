@@ -3,9 +3,7 @@
 Faults are raised as InputError, one at a time, in words that say what to write; what may be meant is a warning.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,35 +13,17 @@ from absynth.evaluation.probe_checks import (
     Subject,
     answers,
     check_batches,
-    check_gradients,
     check_modes,
     check_repeats,
     check_threshold,
 )
+from absynth.evaluation.probe_gradients import check_gradients
+from absynth.evaluation.probe_hints import accuracy, hints
+from absynth.evaluation.probe_process import check_lasting, check_process, check_settings
 from absynth.models.base import predicted_classes
 from absynth.models.custom import Custom
 from absynth.models.expectation import Expectation
-
-FAR_MORE = 0.3  # by how much another preparation of the images must raise the accuracy to be worth a hint
-
-# What users' models often expect in place of pixels in [0, 1], rows before columns, and what to write then.
-PREPARATIONS: Mapping[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "with rows and columns swapped": (
-        lambda x: x.transpose(2, 3),
-        "transpose the images in its forward, or check how it was trained",
-    ),
-    "inverted": (lambda x: 1 - x, "write x = 1 - x in its forward"),
-    "times 255": (lambda x: 255 * x, "write x = 255 * x in its forward"),
-    "scaled to [-1, 1]": (lambda x: 2 * x - 1, "write x = 2 * x - 1 in its forward"),
-    "normalised with mean 0.1307 and standard deviation 0.3081": (
-        lambda x: (x - 0.1307) / 0.3081,
-        "write x = (x - 0.1307) / 0.3081 in its forward",
-    ),
-    "binarised at 0.5": (
-        lambda x: (x >= 0.5).to(x.dtype),
-        "binarise in its forward and give it an attribute input_threshold = 0.5",
-    ),
-}
+from absynth.models.user_code import settings_watched
 
 
 @dataclass
@@ -75,24 +55,30 @@ def probe(subject: Subject, images: Tensor, labels: Tensor) -> Probe:
     """Ask a model in evaluation mode about the first test images (n, 1, 28, 28) with labels (n,).
 
     The same seed gives the same result. Raises InputError for the first fault found: answers of another shape, dtype
-    or device, not finite, or other for the same image in another call, batch or mode; no gradient, unless
-    that is declared.
+    or device, not finite, or other for the same image in another call, batch or mode; seeds or settings of the
+    process that it changes; no gradient, unless that is declared.
     """
     inputs, found = probe_inputs(images), Probe(n=len(images))
     devices = [images.device] if images.is_cuda else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        logits = answers(subject, inputs)
+        with settings_watched() as changed:
+            logits = answers(subject, inputs)
+            check_settings(subject, changed())
         check_repeats(subject, inputs, logits)
         check_batches(subject, inputs, logits)
         check_modes(subject, inputs, logits)
         check_threshold(subject, inputs, logits)
         if subject.custom:
+            check_process(subject, inputs)
             found.warnings += _changed_input(subject.custom, inputs)
         if subject.gradients:
-            found.warnings += check_gradients(subject, inputs, len(images))
+            found.warnings += check_gradients(subject, inputs, logits, len(images))
+        if subject.custom:
+            check_lasting(subject, inputs, logits)
         found.warnings += _count_nonfinite(inputs, logits)
-        found.accuracy = _accuracy(logits[: len(images)], labels)
+        found.accuracy = accuracy(logits[: len(images)], labels)
+        found.warnings += _probabilities(logits)
         found.warnings += _ties(logits[: len(images)])
         found.warnings += _chance(found.accuracy, logits.shape[1], len(images))
         if subject.custom and subject.custom.input_threshold is not None and not subject.binarises:
@@ -102,7 +88,7 @@ def probe(subject: Subject, images: Tensor, labels: Tensor) -> Probe:
         if subject.random:
             found.warnings += _redrawn(subject.random, images, logits)
         if subject.custom:
-            found.warnings += _preparation(subject.custom, images, labels, found.accuracy)
+            found.warnings += hints(subject.custom, images, labels, found.accuracy)
     return found
 
 
@@ -127,8 +113,15 @@ def _ties(logits: Tensor) -> list[str]:
     ]
 
 
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
-    return (predicted_classes(logits) == labels).double().mean().item()
+def _probabilities(logits: Tensor) -> list[str]:
+    """Answers that are probabilities, whose gradients vanish where the model is confident."""
+    shares = logits[logits.isfinite().all(dim=1)]
+    if not len(shares) or (shares < 0).any() or (shares.sum(dim=1) - 1).abs().max() > 1e-3:
+        return []
+    return [
+        "answers with probabilities, it seems (none is negative, and each image's add up to 1): their gradients "
+        "vanish where it is confident, and attacks find less; return the logits that its softmax is given"
+    ]
 
 
 def _chance(accuracy: float, n_classes: int, n: int) -> list[str]:
@@ -171,29 +164,3 @@ def _changed_input(model: Custom, inputs: Inputs) -> list[str]:
     if torch.equal(before, handed):
         return []
     return ["changes the images that it is handed in place; it is handed copies, so results are not affected"]
-
-
-def _preparation(model: Custom, images: Tensor, labels: Tensor, accuracy: float) -> list[str]:
-    """A hint at how the images would have to be prepared for a far higher accuracy, if any such way is known."""
-    if accuracy > 1 - FAR_MORE:
-        return []
-    ask = partial(_prepared_accuracy, model, images, labels)
-    found = {name: ask(prepare) for name, (prepare, _) in PREPARATIONS.items()}
-    best = max(found, key=lambda name: found[name])
-    if found[best] < accuracy + FAR_MORE:
-        return []
-    return [
-        f"classifies {found[best]:.0%} of the images correctly once they are {best}, but {accuracy:.0%} as they are: "
-        f"{PREPARATIONS[best][1]}"
-    ]
-
-
-def _prepared_accuracy(
-    model: Custom, images: Tensor, labels: Tensor, prepare: Callable[[Tensor], Tensor]
-) -> float:
-    """The accuracy (0 to 1) on images that need not lie in [0, 1] any more, so that the module itself is asked."""
-    try:
-        with torch.no_grad():
-            return _accuracy(model.model(model.copied(prepare(images))), labels)
-    except Exception:
-        return 0.0

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from absynth.errors import InputError
 from absynth.models.base import input_threshold
-from absynth.models.custom import Custom, NonFiniteError, shown_error
+from absynth.models.custom import Custom, NonFiniteError
 from absynth.models.expectation import Expectation
 
 # Answers that differ by no more, as a share of the range of the logits, differ by rounding. Repeats of a call do on a
 # GPU alone; verification takes no more than 1e-5 for a tie.
 SAME = {"cpu": 1e-6, "cuda": 1e-5}
 SAME_IN_BATCH = {"cpu": 1e-3, "cuda": 1e-2}  # rounding differs more between batches of other sizes
-VANISHING = 1e-30  # sums of squares of a gradient below it lose digits in float32
 _CURE = (
     "take the noise out, call dropout with training=self.training and keep nothing from one call to the next, "
     "or write random: true in its config entry if noise from torch is part of the model"
@@ -65,7 +64,7 @@ class Inputs:
     names: tuple[str, ...]
 
 
-def _named(subject: Subject, inputs: Inputs, error: NonFiniteError) -> InputError:
+def named(subject: Subject, inputs: Inputs, error: NonFiniteError) -> InputError:
     """The same fault, with the inputs at which it was seen."""
     first = [inputs.names[row] for row in error.rows if row < len(inputs.names)]
     more = f" and {len(first) - 1} more of {len(inputs.names)}" if len(first) > 1 else ""
@@ -73,12 +72,12 @@ def _named(subject: Subject, inputs: Inputs, error: NonFiniteError) -> InputErro
     return NonFiniteError(f"probe: {subject.name}", error.what, error.rows, images)
 
 
-def _ask(subject: Subject, inputs: Inputs, images: Tensor) -> Tensor:
-    """Logits of images that are the first of the inputs, or all of them."""
+def ask(subject: Subject, inputs: Inputs, images: Tensor) -> Tensor:
+    """Logits of images that are the first of the inputs, or all of them. Raises InputError that names the model."""
     try:
         return subject.model(images.clone())
     except NonFiniteError as error:
-        raise _named(subject, inputs, error) from None
+        raise named(subject, inputs, error) from None
     except InputError as error:
         raise subject.fault(str(error).removeprefix(subject.name).lstrip(": ")) from error
 
@@ -91,17 +90,18 @@ def answers(subject: Subject, inputs: Inputs) -> Tensor:
             f"stays in training mode ({_own_name(training[0])}) after eval() was called on it; "
             "let its train() and eval() call those of torch.nn.Module"
         )
-    before = _state(subject.model)
+    before = {name: value.clone() for name, value in _state(subject.model).items()}
     with torch.no_grad():
-        logits = _ask(subject, inputs, inputs.images)
+        logits = _first_answers(subject, inputs)
     training = [name for name, part in subject.model.named_modules() if part.training]
     if training:
         raise subject.fault(
             f"switches itself to training mode when it is asked ({_own_name(training[0])}); "
             "leave train() out of its forward: it is asked in evaluation mode"
         )
-    for name, value in _state(subject.model).items():
-        if not torch.equal(before[name], value):
+    after = _state(subject.model)
+    for name, value in before.items():
+        if name not in after or not _same(value, after[name]):
             raise subject.fault(
                 f"changes itself when it is asked (its {_own_name(name)}); "
                 "keep parameters and buffers as they are in evaluation mode"
@@ -109,17 +109,41 @@ def answers(subject: Subject, inputs: Inputs) -> Tensor:
     return logits
 
 
+def _first_answers(subject: Subject, inputs: Inputs) -> Tensor:
+    """Logits of all inputs. Raises InputError that names the input at which the model fails, where one does it."""
+    try:
+        return ask(subject, inputs, inputs.images)
+    except NonFiniteError:
+        raise
+    except InputError as error:
+        for position, name in enumerate(inputs.names):
+            try:
+                ask(subject, inputs, inputs.images[position : position + 1])
+            except InputError as of_one:
+                if position == 0:  # any image will do
+                    break
+                raise InputError(f"{of_one}, for {name}") from error
+        raise
+
+
 def _state(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of a model's parameters and buffers, as dense tensors that can be compared: NaN as 0."""
-    copies = {}
+    """A model's parameters and buffers, as dense tensors that can be compared."""
+    found = {}
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):  # extra state
             continue
         value = value.dequantize() if value.is_quantized else value
         value = value.to_dense() if value.layout != torch.strided else value
         short = value.is_floating_point() and value.element_size() == 1
-        copies[name] = (value.float() if short else value).nan_to_num().clone()
-    return copies
+        found[name] = value.float() if short else value
+    return found
+
+
+def _same(before: Tensor, after: Tensor) -> bool:
+    """Whether two tensors are equal, NaN to NaN."""
+    if before.shape != after.shape or before.dtype != after.dtype:
+        return False
+    return torch.equal(before, after) or torch.equal(before.nan_to_num(), after.nan_to_num())
 
 
 def _own_name(name: str) -> str:
@@ -127,7 +151,7 @@ def _own_name(name: str) -> str:
     return name.removeprefix("model").lstrip(".").removeprefix("module").lstrip(".") or "the model"
 
 
-def _differ(one: Tensor, other: Tensor) -> float:
+def differ(one: Tensor, other: Tensor) -> float:
     """The largest difference of logits (n, C), as a share of their range; inf where only one is not finite."""
     finite = one.isfinite()
     if not torch.equal(finite, other.isfinite()):
@@ -140,9 +164,10 @@ def _differ(one: Tensor, other: Tensor) -> float:
 
 def check_repeats(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
     """Refuse a model that gives the same images other answers when asked again."""
+    times = 2 if subject.custom else 1
     with torch.no_grad():
-        again = [_ask(subject, inputs, inputs.images) for _ in range(2)]
-    largest = max(_differ(logits, other) for other in again)
+        again = [ask(subject, inputs, inputs.images) for _ in range(times)]
+    largest = max(differ(logits, other) for other in again)
     if largest > SAME[logits.device.type]:
         raise subject.fault(
             f"gives the same images other answers when it is asked again (logits differ by {largest:.2g} of their "
@@ -168,8 +193,8 @@ def check_threshold(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
     }
     for what, (one, zero) in ends.items():
         with torch.no_grad():
-            moved = _ask(subject, inputs, torch.where(inputs.images >= upper, one, zero))
-        largest = _differ(logits, moved)
+            moved = ask(subject, inputs, torch.where(inputs.images >= upper, one, zero))
+        largest = differ(logits, moved)
         if largest > SAME_IN_BATCH[logits.device.type]:
             raise subject.fault(
                 f"its input_threshold is {threshold:g}, but images whose pixels are {what} are answered otherwise "
@@ -184,9 +209,9 @@ def check_batches(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
     n = len(inputs.images)
     with torch.no_grad():
         chosen = sorted({0, n // 3, n - 2})[:_ALONE]
-        alone = torch.cat([_ask(subject, inputs, inputs.images[i : i + 1]) for i in chosen])
-        half = _ask(subject, inputs, inputs.images[: n // 2])
-    largest = max(_differ(logits[chosen], alone), _differ(logits[: n // 2], half))
+        alone = torch.cat([ask(subject, inputs, inputs.images[i : i + 1]) for i in chosen])
+        half = ask(subject, inputs, inputs.images[: n // 2])
+    largest = max(differ(logits[chosen], alone), differ(logits[: n // 2], half))
     if largest > SAME_IN_BATCH[logits.device.type]:
         raise subject.fault(
             "answers otherwise for an image alone than for the same image in a batch "
@@ -205,62 +230,13 @@ def check_modes(subject: Subject, inputs: Inputs, logits: Tensor) -> None:
     for name, mode in modes.items():
         try:
             with mode():
-                found = _ask(subject, inputs, few).detach().clone()
+                found = ask(subject, inputs, few).detach().clone()
         except InputError as error:
             reason = str(error).removeprefix(f"probe: {subject.name}: ")
             raise subject.fault(f"fails under {name}: {reason}") from error
-        largest = _differ(logits[: len(few)], found)
+        largest = differ(logits[: len(few)], found)
         if largest > SAME_IN_BATCH[logits.device.type]:
             raise subject.fault(
                 f"answers otherwise under {name} than under torch.no_grad() (logits differ by {largest:.2g} of their "
                 "range); let its answers not depend on whether gradients are asked for"
             )
-
-
-def check_gradients(subject: Subject, inputs: Inputs, n_clean: int) -> list[str]:
-    """Refuse a model without gradients of its logits with respect to the images; warn where many are zero."""
-    declare = "or write gradients: false in its config entry, and attacks that need gradients leave it out"
-    x = inputs.images.clone().requires_grad_()
-    with torch.enable_grad():
-        logits = _ask(subject, inputs, x)
-        if not logits.requires_grad:
-            raise subject.fault(
-                "its logits have no gradient with respect to the images (detach, numpy or no_grad on the way); "
-                f"take that out, {declare}"
-            )
-        if not logits[:n_clean].isfinite().all(dim=1).any():
-            raise subject.fault(
-                "answers every test image with logits that are not finite; nothing can be measured on it"
-            )
-        gradients = [_gradient(subject, inputs, logits, x, declare) for _ in range(2)]
-    flat = gradients[0][:n_clean].flatten(1)
-    used = flat.any(dim=1)
-    if not used.any():
-        alone = "; each image of a random model is asked alone" if subject.random else ""
-        raise subject.fault(
-            "its gradient with respect to the images is zero for every image, as after a threshold, a rounding or a "
-            f"saturated softmax{alone}; return logits and pass gradients on, {declare}"
-        )
-    if flat.square().sum(dim=1).max() < VANISHING:
-        return [
-            f"its gradients are so small (at most {flat.abs().max():.2g}) that their squares vanish in float32, and "
-            "attacks fail: multiply its logits by a constant, which changes no class"
-        ]
-    if used.double().mean() < 0.5:
-        return [f"its gradient is zero for {int((~used).sum())} of {len(used)} test images"]
-    return []
-
-
-def _gradient(subject: Subject, inputs: Inputs, logits: Tensor, x: Tensor, declare: str) -> Tensor:
-    """The gradient of each image's logits, weighted so that sums over classes do not vanish; may be asked again."""
-    weights = torch.linspace(-1, 1, logits.shape[1], device=x.device).square() + 1
-    values = torch.where(logits.isfinite(), logits, 0)
-    try:
-        (gradient,) = torch.autograd.grad((values * weights).sum(), x, retain_graph=True, allow_unused=True)
-    except NonFiniteError as error:
-        raise _named(subject, inputs, error) from None
-    except RuntimeError as error:
-        raise subject.fault(
-            f"its gradient with respect to the images fails ({shown_error(error)}); mend it, {declare}"
-        ) from error
-    return torch.zeros_like(x) if gradient is None else gradient

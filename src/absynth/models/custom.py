@@ -58,7 +58,9 @@ class Custom(nn.Module):
         keep_for_gradients()
         own = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
         self._dtypes = list(dict.fromkeys([torch.float32, *own]))  # until it is known which the module takes
-        self.input_threshold = _smallest_pixel_of_one(name, input_threshold(model), torch.float64 in own)
+        self.input_threshold = _smallest_pixel_of_one(
+            name, _stated_threshold(name, model), torch.float64 in own
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x)
@@ -82,15 +84,18 @@ class Custom(nn.Module):
         return answer.to(torch.float32, copy=True)
 
     def copied(self, x: Tensor) -> Tensor:
-        """What the module is handed for images x: a copy in a dtype that it takes, through which gradients pass."""
-        return x.to(self.dtype_for(x), copy=True)
+        """What the module is handed for images x: a copy in a dtype that it takes, through which gradients pass.
+
+        It is contiguous, so that a module may take `view` of it.
+        """
+        return _copy(x, self.dtype_for(x))
 
     def dtype_for(self, x: Tensor) -> torch.dtype:
         """The first of float32 and the dtypes of its parameters in which the module answers images x."""
         for dtype in self._dtypes if len(self._dtypes) > 1 else ():
             try:
                 with torch.no_grad():
-                    self.model(x.detach().to(dtype, copy=True))
+                    self.model(_copy(x.detach(), dtype))
             except Exception:
                 continue
             self._dtypes = [dtype]
@@ -138,6 +143,29 @@ class Custom(nn.Module):
             return
         rows = (~values.detach().isfinite()).flatten(1).any(dim=1).nonzero().squeeze(1).tolist()
         raise NonFiniteError(self.name, what, rows, f"{len(rows)} of {len(values)} images")
+
+
+def _check_switches(name: str, model: nn.Module) -> None:
+    """Raise InputError, naming the model, if it cannot be put in evaluation mode, as where its `train` trains."""
+    try:
+        model.eval()
+    except Exception as error:
+        raise InputError(
+            f"{name}: its eval() fails ({shown_error(error)}); torch calls train(False) for it, so give methods of "
+            "its own other names than eval and train"
+        ) from error
+
+
+def _stated_threshold(name: str, model: nn.Module) -> float | None:
+    """A module's `input_threshold`. Raises InputError, naming the model, if its code fails to say it."""
+    try:
+        return input_threshold(model)
+    except Exception as error:
+        raise InputError(f"{name}: its input_threshold cannot be read ({shown_error(error)})") from error
+
+
+def _copy(x: Tensor, dtype: torch.dtype) -> Tensor:
+    return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
 def _smallest_pixel_of_one(name: str, threshold: Any, in_float64: bool) -> float | None:
@@ -214,5 +242,7 @@ def build_custom(
         model = _made(shown, named, arguments)
     if not isinstance(model, nn.Module):
         raise InputError(f"{shown}: makes a {type(model).__name__}, expected a torch.nn.Module")
+    _stated_threshold(shown, model)
+    _check_switches(shown, model)
     load_weights(Path(weights), model, key=state_dict_key)
     return Custom(shown, Expectation(model, draws) if random else model, nonfinite=nonfinite)

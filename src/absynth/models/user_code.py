@@ -57,21 +57,34 @@ def settings_kept(name: str) -> Iterator[None]:
     name: whose code it is, for messages. Relative paths, gradients and dtypes are then as without this code.
     Raises InputError for inference mode, which cannot be left from outside.
     """
-    before = _read()
     inference = torch.is_inference_mode_enabled()
-    try:
-        yield
-    finally:
-        for what, (found, kept) in _changes(before).items():
-            _SETTINGS[what][1](kept)
-            LOGGER.warning(
-                "%s: its code sets %s to %s for the whole process as it is imported or made; put back to %s",
-                name, what, found, kept,
-            )  # fmt: skip
+    with settings_watched() as changed:
+        try:
+            yield
+        finally:
+            for what, (found, kept) in changed().items():
+                LOGGER.warning(
+                    "%s: its code sets %s to %s for the whole process as it is imported or made; put back to %s",
+                    name, what, found, kept,
+                )  # fmt: skip
     if torch.is_inference_mode_enabled() and not inference:
         raise InputError(
             f"{name}: its code enters torch.inference_mode for good; leave it again, or use `with`"
         )
+
+
+@contextmanager
+def settings_watched() -> Iterator[Callable[[], dict[str, tuple[Any, Any]]]]:
+    """Put back, in the end, what the code within has set for the whole process; gives what tells of it until then.
+
+    That is, by the setting's name, what it is now and what it was.
+    """
+    before = _read()
+    try:
+        yield lambda: _changes(before)
+    finally:
+        for what, (_, kept) in _changes(before).items():
+            _SETTINGS[what][1](kept)
 
 
 def imported(module: str, load: Callable[[], Any]) -> Any:

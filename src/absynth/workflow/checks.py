@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from absynth.attacks.registry import ATTACKS, AttackEntry
+from absynth.data.places import DOWNLOADS, images_held
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
 from absynth.norms import NORMS
@@ -121,9 +122,12 @@ def check_sizes(config: Mapping[str, Any]) -> None:
     if shards > n:
         raise InputError(f"config key shards: found {shards}, allowed is n_samples = {n} or less")
     dataset = find_dataset(config["dataset"], config["datasets"].get(config["dataset"]))
-    if dataset.n_test is not None and n > dataset.n_test:
+    n_test = dataset.n_test
+    if n_test is None:
+        n_test = images_held(dataset, config["data_dir"], DOWNLOADS)
+    if n_test is not None and n > n_test:
         raise InputError(
-            f"config key n_samples: found {n}, allowed are the {dataset.n_test} test images of {dataset.name}"
+            f"config key n_samples: found {n}, allowed are the {n_test} test images of {dataset.name}"
         )
 
 

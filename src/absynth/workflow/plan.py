@@ -19,6 +19,8 @@ from absynth.workflow.config import check, read_schema
 from absynth.workflow.matrix import Matrix
 from absynth.workflow.relay import add_relay
 
+_PROBE_PRIOR_SAMPLES = 500
+
 
 class Plan(Matrix):
     """A checked config and the questions that rules ask of it.
@@ -98,7 +100,19 @@ class Plan(Matrix):
 
     def probe_images(self, name: str) -> int:
         """How many test images the probe asks a model about: few where an answer is costly."""
-        return 4 if self.planned(name).kind.latents else 100
+        kind = self.planned(name).kind
+        return 8 if kind.latents else 30 if kind.proved else 100
+
+    def probe_spec(self, name: str) -> dict[str, Any]:
+        """The `model_spec` of what the probe builds: the model, but with few prior samples where inference takes any.
+
+        To decode thousands of them costs more than all the probe asks; they are starts of a search, and no fault of
+        weights or data hides behind their number.
+        """
+        spec = self.model_spec(name)
+        if self.planned(name).generative:
+            spec["options"]["prior_samples"] = min(spec["options"]["prior_samples"], _PROBE_PRIOR_SAMPLES)
+        return spec
 
     def substitute_spec(self, attack: str) -> dict[str, Any] | None:
         """The `model_spec` of the substitute for an attack that needs it, None for all others."""
