@@ -42,10 +42,17 @@ class BestAdversarial:
 
         The clean image itself never counts, though fast inference may misclassify it where the reference does not.
         """
+        # Positions, not masks: each mask that indexes makes a GPU wait for the CPU, and most queries improve nothing.
+        asked = misclassified.nonzero().squeeze(1)
+        if not len(asked):
+            return
+        rows, images = rows[asked], images[asked]
         candidate = self.measure(rows, images)
-        improved = misclassified & (candidate > 0) & (candidate < self.distance[rows])
+        improved = ((candidate > 0) & (candidate < self.distance[rows])).nonzero().squeeze(1)
+        if not len(improved):
+            return
         rows, images, candidate = rows[improved], images[improved], candidate[improved]
-        self._enter(rows[candidate < _STEP * self._entered[rows]])
+        self._enter(rows, candidate)
         self.best[rows] = images.to(self.best.dtype)
         self.distance[rows] = candidate
 
@@ -61,9 +68,11 @@ class BestAdversarial:
         self.history[place, rows] = self.x[rows]
         self._next[rows] = place
 
-    def _enter(self, rows: Tensor) -> None:
-        """Put the best of `rows` into the history before better ones take their place."""
-        rows = rows[self.distance[rows].isfinite()]
+    def _enter(self, rows: Tensor, candidate: Tensor) -> None:
+        """Put the best of `rows` into the history where the candidates that take its place are far enough below."""
+        former = self.distance[rows]
+        enters = former.isfinite() & (candidate < _STEP * self._entered[rows])
+        rows, former = rows[enters], former[enters]
         self.history[self._next[rows], rows] = self.best[rows]
-        self._entered[rows] = self.distance[rows]
+        self._entered[rows] = former
         self._next[rows] = (self._next[rows] + 1) % _HISTORY
