@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from graphlib import TopologicalSorter
 from typing import Any
 
 from absynth.attacks.registry import ATTACKS, PAPER, AttackEntry, foolbox_entry
@@ -167,3 +168,8 @@ class Matrix:
         """Names of the attacks from whose adversarials this one starts on a model in a norm."""
         chosen = self.config["attacks"][attack]["start_from"]
         return [name for name in chosen if self.applies(name, model, norm)]
+
+    def in_order(self, model: str, norm: str) -> list[str]:
+        """The attacks that apply to a model in a norm, each after those that it starts from."""
+        graph = {name: self.starts(name, model, norm) for name in self.attacks_on(model, norm)}
+        return list(TopologicalSorter(graph).static_order())
