@@ -103,6 +103,7 @@ class Matrix:
 
     def __init__(self, config: dict[str, Any]):
         self.config = config
+        self.preset_starts: frozenset[str] = frozenset()  # attacks that start from what their preset names
 
     @cached_property
     def models(self) -> dict[str, PlannedModel]:

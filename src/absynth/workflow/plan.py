@@ -17,19 +17,21 @@ from absynth.workflow.checks import (
 )
 from absynth.workflow.config import check, read_schema
 from absynth.workflow.matrix import Matrix
+from absynth.workflow.presets import expand_presets
 from absynth.workflow.relay import add_relay
 
 
 class Plan(Matrix):
     """A checked config and the questions that rules ask of it.
 
-    config: as Snakemake merged it; defaults are filled in, in place
+    config: as Snakemake merged it; presets are expanded and defaults filled in, in place
     schemas: the folder workflow/schemas
     Raises InputError, naming the key, for whatever the schemas or the registries do not allow.
     """
 
     def __init__(self, config: dict[str, Any], schemas: str | Path):
         super().__init__(config)
+        self.preset_starts = expand_presets(config, schemas)
         check(config, read_schema(schemas, "config"))
         check_models(config, read_schema(schemas, "models"))
         add_relay(config)
