@@ -1,5 +1,6 @@
 """Which attack applies to which model in which norm, read off a config. No torch, no Snakemake."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -136,6 +137,17 @@ class Matrix:
     def relay_rounds(self) -> dict[str, int]:
         """The attacks of the run's relay, in their order, and the round of each."""
         return relay_rounds(self.config["relay"])
+
+    @cached_property
+    def repeats(self) -> dict[str, str]:
+        """For each attack, the first of the run that differs from it in name and label alone: in random numbers."""
+        first: dict[str, str] = {}
+        return {name: first.setdefault(self._all_but_name(name), name) for name in self.attacks}
+
+    def _all_but_name(self, attack: str) -> str:
+        entry = self.config["attacks"][attack]
+        kept = {key: value for key, value in entry.items() if key not in ("kind", "label")}
+        return json.dumps([entry.get("kind", attack), kept], sort_keys=True, default=str)
 
     @property
     def dataset(self) -> Dataset:

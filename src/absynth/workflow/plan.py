@@ -233,6 +233,7 @@ class Plan(Matrix):
                 "refines": list(entry.refines),
                 "estimates": entry.estimates,
                 "round": self.relay_rounds.get(name, 0),
+                "repeats": self.repeats[name],
             }
             for name, entry in self.attacks.items()
         }
