@@ -10,7 +10,7 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def tables(lines: Lines) -> str:
-    """All three tables in Markdown."""
+    """All tables in Markdown; the last only if there are several plans."""
     cases: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for line in lines:
         cases.setdefault(tuple(line[key] for key in ("plan", "model", "norm")), []).append(line)
@@ -38,7 +38,50 @@ def tables(lines: Lines) -> str:
             [[*case, *row] for case, chosen in cases.items() for row in curve(chosen)],
         ),
     ]
+    gained = [row for case in cases for row in gains(case, cases)]
+    if gained:
+        columns = [
+            "plan",
+            "model",
+            "norm",
+            "images",
+            "other plan",
+            "median",
+            "with it",
+            "gain",
+            "accuracy at ε",
+            "with it",
+        ]
+        parts.append(table(columns, gained))
     return "\n\n".join(parts)
+
+
+def gains(case: tuple[str, ...], cases: Mapping[tuple[str, ...], Lines]) -> list[list[str]]:
+    """What each other plan adds to a plan on one model in one norm, on the images that both are finished on."""
+    rows = []
+    for other in cases:
+        if other == case or other[1:] != case[1:]:
+            continue
+        own, more = (whole_minima(cases[key]) for key in (case, other))
+        both = sorted(own.keys() & more.keys())
+        if not both:
+            continue
+        before = np.array([own[image] for image in both])
+        after = np.minimum(before, [more[image] for image in both])
+        medians, epsilon = (float(np.median(before)), float(np.median(after))), cases[case][0]["epsilon"]
+        gain = 1 - medians[1] / medians[0] if 0 < medians[0] < math.inf else math.nan
+        accuracies = [f"{float((values > epsilon).mean()):.1%}" for values in (before, after)]
+        rows.append(
+            [*case, str(len(both)), other[0], *(f"{m:.5g}" for m in medians), f"{gain:.2%}", *accuracies]
+        )
+    return rows
+
+
+def whole_minima(lines: Lines) -> dict[int, float]:
+    """The best distance by image, of the chunks on which all attacks are finished."""
+    whole = {line["first"] for line in lines if line["last"]}
+    found = distances(line for line in lines if line["first"] in whole)
+    return {image: min(values.values()) for image, values in found.items()}
 
 
 def distances(lines: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, float]]:

@@ -49,6 +49,17 @@ def test_tables_on_paper():
     ]
 
 
+def test_gains_are_those_on_images_that_both_plans_are_finished_on():
+    other = [{**line("fgm", 0, 0, [0, 1.0, 1.0, 2.5], last=True), "plan": "hold_out"},
+             {**line("fgm", 0, 4, [0.1, 0.1]), "plan": "hold_out"}]  # fmt: skip
+    rows = cells(tables([*LINES, *other]).split("\n\n")[3])
+    # own best: 0, 2, 1, 3.5; the other's: 0, 1, 1, 2.5
+    assert rows == [
+        ["4", "hold_out", "1.5", "1", "33.33%", "50.0%", "25.0%"],
+        ["4", "strong", "1", "1", "0.00%", "25.0%", "25.0%"],
+    ]
+
+
 def planned(*arguments):
     return upper_bounds.read_plans(upper_bounds.parse(arguments))
 
