@@ -79,7 +79,7 @@ def spreads(distances: Mapping[str, Distances], roles: Mapping[str, Role]) -> di
     for name in distances:
         if name in roles and roles[name].repeats:
             groups.setdefault(roles[name].repeats, []).append(name)
-    found = {}
+    found: dict[str, float] = {}
     for names in groups.values():
         medians = [float(np.median(distances[name])) for name in names]
         if len(names) > 1:
