@@ -200,6 +200,7 @@ def results(bench: Bench, tasks: Sequence[Task], jobs: int, seconds: float) -> I
         else:
             LOGGER.info("%(plan)s %(model)s %(norm)s %(attack)s from image %(first)d: %(seconds).1f s", line)
             yield line
+    todo.cancel_join_thread()  # tasks that nobody takes any more need not reach the pipe
     for worker in workers:
         worker.terminate()
 
