@@ -1,13 +1,14 @@
 """How near presets of attacks come on the weights that ship: medians, accuracies, who holds the minima, rounds.
 
     python benchmarks/upper_bounds.py --models madry binary_cnn cnn --images 0:100 --preset strong [--preset paper]
-        [--config FILE] [--norms l2 linf l0] [--data DIR] [--jobs 2] [--chunk 25] [--device cpu] [--seconds 3600]
+        [--config FILE] [--norms l2 linf l0] [--data DIR] [--jobs 2] [--chunk 10] [--device cpu] [--seconds 3600]
         [--leave-out ATTACK …] [--out results.jsonl]
 
 Each preset's attacks and relay, and those of each config laid over config/config.yaml, run on images A to B − 1 of
 MNIST's test images in --jobs processes of one thread each, with the planning, options, seed and random numbers of the
 workflow; only that no proved bound leaves an image out of a relay. Images are split into chunks, one job each for a
-model and norm. With --seconds, what is not finished by then is abandoned, and what is counts.
+model and norm: with --seconds, small enough for a job to end in time. What is not finished by then is abandoned, and
+the attacks that are count.
 
 Every attack's result on a chunk is a line of --out: distances (0 where the clean image is misclassified, null where
 the attack failed), queries and gradients per image, seconds and CPU seconds. Prints three Markdown tables, also from
@@ -229,7 +230,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="file of JSON lines, replaced if it is there")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--chunk", type=int, default=25, help="images of a job")
+    parser.add_argument("--chunk", type=int, default=10, help="images of a job")
     parser.add_argument("--seconds", type=float, default=math.inf)
     parser.add_argument(
         "--show", nargs="+", type=Path, default=[], help="print the tables of such files alone"
