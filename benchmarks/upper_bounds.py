@@ -13,8 +13,8 @@ the attacks that are count.
 Every attack's result on a chunk is a line of --out: distances (0 where the clean image is misclassified, null where
 the attack failed), queries and gradients per image, seconds and CPU seconds. Prints Markdown tables, also from such
 files alone with --show FILE …: median and accuracy at ε over all attacks, with CPU seconds per image; how many minima
-each attack holds, ties counting for each, and its own median; the median after each round of the relay; and, of several
-presets or configs, what each would gain by another.
+each attack holds, ties counting for each, and its own median; the median after each round of the relay; and, of
+several presets or configs, what each would gain by another.
 """
 
 import argparse
