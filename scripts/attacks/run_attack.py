@@ -13,7 +13,7 @@ import torch
 
 from absynth import __version__
 from absynth.attacks.checkpoint import Progress, fingerprint
-from absynth.attacks.relay import NO_GAIN, TIGHT, best_by_round, stopped
+from absynth.attacks.relay import NO_GAIN, TIGHT, left_out
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.basis import PROVED
 from absynth.data.split_files import read_split
@@ -113,9 +113,7 @@ def _stopped(
     if job.relay is None:
         return None
     distances = {name: start["distance"] for name, start in known.items()}
-    before, after = best_by_round(distances, job.relay["rounds"], job.relay["round"] - 1)
-    proved = _read_bounds(bounds[0], job.span) if bounds else None
-    codes = stopped(before, after, job.relay["gain"], proved, job.relay["tightness"])
+    codes = left_out(job.relay, distances, _read_bounds(bounds[0], job.span) if bounds else None)
     LOGGER.info(
         "left out of %d images: %d on which the last round gained too little, %d that a proved bound shows tight",
         *(len(codes), int((codes == NO_GAIN).sum()), int((codes == TIGHT).sum())),

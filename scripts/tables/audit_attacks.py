@@ -34,7 +34,8 @@ def main(
             LOGGER.warning("%s, %s: %s", model, norm, finding.message)
             rows.append({"model": model, "norm": norm, **dataclasses.asdict(finding)})
         standings += [
-            {"model": model, "norm": norm, **row} for row in optimality_rows(outcomes, limits["tolerance"])
+            {"model": model, "norm": norm, **row}
+            for row in optimality_rows(outcomes, limits["tolerance"], known)
         ]
     write_csv(table, rows, COLUMNS)
     write_csv(optimality, standings, OPTIMALITY)

@@ -77,3 +77,13 @@ def test_a_relay_that_still_gains_is_named():
     done = outcomes(a=[4.0, 4, 0], relay1_b=[2.0, 3, 0], relay2_b=[1.995, 3, 0])
     assert not [found for found in audit(done, roles, LIMITS) if found.check == "relay"]
     assert not [found for found in audit(outcomes(a=[1.0, 2]), roles, LIMITS) if found.check == "relay"]
+
+
+def test_the_spread_of_restarts_is_that_of_their_medians():
+    found = outcomes(a=[2, 4, 6, 0], b=[2, 5, 6, 0], other=[1, 1, 1, 0], single=[9, 9, 9, 0])
+    roles = {"a": Role(False, repeats="a"), "b": Role(False, repeats="a"),
+             "other": Role(False, repeats="other"), "single": Role(False)}  # fmt: skip
+    rows = by_attack(optimality_rows(found, 0.01, roles))
+    assert [rows[name]["spread"] for name in found] == [0.25, 0.25, "", ""]
+    failing = outcomes(a=[np.inf, np.inf, 1], b=[np.inf, np.inf, 1], other=[1, 1, 1])
+    assert np.isnan(by_attack(optimality_rows(failing, 0.01, roles))["a"]["spread"])

@@ -115,3 +115,12 @@ def test_there_is_no_relay_unless_asked_for():
 def test_what_a_relay_may_not_be(relay, attacks, message):
     with pytest.raises(InputError, match=message):
         plan(relay=relay, attacks=attacks)
+
+
+def test_attacks_that_differ_in_their_names_alone_are_restarts_of_one():
+    again = {"kind": "ddn", "steps": 300}
+    made = plan(attacks={"again": {**again, "label": "x"}, "longer": {**again, "steps": 400},
+                         "boundary_again": {"kind": "boundary", "start_from": ["ddn"]}})  # fmt: skip
+    repeats = {name: role["repeats"] for name, role in made.audit_roles.items()}
+    assert repeats["again"] == repeats["ddn"] == "ddn"
+    assert [repeats[name] for name in ("longer", "boundary_again")] == ["longer", "boundary_again"]

@@ -5,6 +5,7 @@ In a relay, attacks that start from adversarials take turns, each from the best 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,3 +47,13 @@ def best_by_round(
 
     earlier = [name for name in distances if rounds[name] < last]
     return smallest(earlier), smallest([name for name in distances if rounds[name] <= last])
+
+
+def left_out(leg: Mapping[str, Any], distances: Mapping[str, Tensor], bound: Tensor | None) -> Tensor:
+    """Which images (n,) an attack of a relay's later round leaves out: the codes of `stopped`.
+
+    leg: its round, those of the attacks that it starts from, gain and tightness, as `Plan.relay_leg` has them
+    distances: of the attacks that it starts from, (n,) each; bound: as in `stopped`
+    """
+    before, after = best_by_round(distances, leg["rounds"], leg["round"] - 1)
+    return stopped(before, after, leg["gain"], bound, leg["tightness"])

@@ -27,12 +27,14 @@ class Role:
     gradients: whether it uses the model's gradients; refines: attacks of which it iterates a single step
     estimates: the attack that it repeats with estimated gradients
     round: its round in the run's relay, 0 outside of it
+    repeats: the same for attacks that differ in their random numbers alone; "" for one that has no such companion
     """
 
     gradients: bool
     refines: Sequence[str] = ()
     estimates: str | None = None
     round: int = 0
+    repeats: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Finding:
 Outcomes = Mapping[str, Outcome]
 Check = Callable[[Outcomes, Mapping[str, Role], Limits], Iterable[Finding]]
 _ADVICE = (
-    "lay config/strong.yaml over the config, whose beam, flips and relay do not depend on gradients alone"
+    "take the preset strong (attacks: strong) or lay config/strong.yaml over the config: beam, flips and the relay "
+    "do not depend on gradients alone"
 )
 COLUMNS = ("model", "norm", *Finding.__dataclass_fields__)
 _LAYOUT = {name: SHARD[name] for name in ("index", "distance", "gradients")}  # what is read of a shard

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from absynth.evaluation.audit import Outcomes
+from absynth.evaluation.audit import Outcomes, Role
 
 Distances = npt.NDArray[np.float64]
 
-COLUMNS = ("model", "norm", "attack", "optimality", "excess", "alone", "needed")
+COLUMNS = ("model", "norm", "attack", "optimality", "excess", "alone", "needed", "spread")
 
 
-def optimality_rows(outcomes: Outcomes, tolerance: float) -> list[dict[str, Any]]:
+def optimality_rows(
+    outcomes: Outcomes, tolerance: float, roles: Mapping[str, Role] | None = None
+) -> list[dict[str, Any]]:
     """A row for each attack on one model in one norm, without model and norm; none if no image was attacked.
 
     optimality: the local optimality of AttackBench (Cinà et al. 2025, https://arxiv.org/abs/2404.19460): the area
@@ -23,6 +25,8 @@ def optimality_rows(outcomes: Outcomes, tolerance: float) -> list[dict[str, Any]
     alone: the attacked images on which no other attack comes within `tolerance` of this one
     needed: 1 for the attacks of a selection whose best is everywhere within `tolerance` of that of all, 0 for those
         that could be left out; found greedily, so that a still smaller one may exist
+    spread: of attacks that `roles` says differ in their random numbers alone, by what share the largest of their
+        median distances over attacked images exceeds the smallest; empty for an attack without such companions
     """
     distances = {name: outcome.distance for name, outcome in outcomes.items()}
     best = np.min(list(distances.values()), axis=0)
@@ -32,7 +36,7 @@ def optimality_rows(outcomes: Outcomes, tolerance: float) -> list[dict[str, Any]
     distances, best = {name: values[compared] for name, values in distances.items()}, best[compared]
     close = {name: values <= (1 + tolerance) * best for name, values in distances.items()}
     times = np.sum(list(close.values()), axis=0)  # by how many attacks each image's best is reached, (n,)
-    needed = smallest_selection(close)
+    needed, spread = smallest_selection(close), spreads(distances, roles or {})
     return [
         {
             "attack": name,
@@ -40,6 +44,7 @@ def optimality_rows(outcomes: Outcomes, tolerance: float) -> list[dict[str, Any]
             "excess": float(np.median(values / best - 1)),
             "alone": int((close[name] & (times == 1)).sum()),
             "needed": int(name in needed),
+            "spread": spread.get(name, ""),
         }
         for name, values in distances.items()
     ]
@@ -66,3 +71,18 @@ def smallest_selection(close: Mapping[str, npt.NDArray[np.bool_]]) -> set[str]:
         chosen.add(name)
         missing &= ~close[name]
     return chosen
+
+
+def spreads(distances: Mapping[str, Distances], roles: Mapping[str, Role]) -> dict[str, float]:
+    """The column `spread` of `optimality_rows`, of those attacks that have it; NaN where no median is finite."""
+    groups: dict[str, list[str]] = {}
+    for name in distances:
+        if name in roles and roles[name].repeats:
+            groups.setdefault(roles[name].repeats, []).append(name)
+    found: dict[str, float] = {}
+    for names in groups.values():
+        medians = [float(np.median(distances[name])) for name in names]
+        if len(names) > 1:
+            spread = max(medians) / min(medians) - 1 if np.isfinite(min(medians)) else float("nan")
+            found |= dict.fromkeys(names, spread)
+    return found

@@ -116,6 +116,7 @@ def attacks_table(
             Field("excess", "median excess", "{:.1%}"),
             Field("alone", "best by far", "{:.0f}"),
             Field("needed", "needed", lambda value: "yes" if value else "no"),
+            Field("spread", "spread of restarts", "{:.1%}"),
             Field("queries", "queries per image", "{:,.0f}"),
             Field("gradients", "gradients per image", "{:,.0f}"),
             Field("seconds", "time", _seconds),

@@ -228,7 +228,7 @@ def _check_starts(matrix: Matrix, name: str) -> None:
         if start not in matrix.attacks:
             others = ", ".join(other for other in matrix.attacks if other != name)
             raise InputError(f"{key}: found {start}, no attack of this run; allowed are {others}")
-        if name in matrix.relay_rounds:  # which starts from whatever there is in each norm
+        if name in matrix.relay_rounds or name in matrix.preset_starts:  # from whatever there is in each norm
             continue
         cases = [(model, norm) for model in matrix.models for norm in matrix.norms]
         if not any(matrix.applies(name, *case) and matrix.applies(start, *case) for case in cases):

@@ -124,8 +124,18 @@ def merged_config(files: Iterable[str | os.PathLike[str]], options: Iterable[str
     """The config of files, each laid over those before it, and of the entries of `--config` over them all."""
     config: dict[str, Any] = {}
     for path in files:
-        config = lay_over(config, read_config(path))
-    return lay_over(config, parse_options(options))
+        config = _lay_over_attacks(config, read_config(path))
+    return _lay_over_attacks(config, parse_options(options))
+
+
+def _lay_over_attacks(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """As `lay_over`, but presets of attacks replace attacks and relay, and a mapping is laid over presets by name."""
+    attacks, below = over.get("attacks"), base.get("attacks")
+    if isinstance(attacks, str | list) or (isinstance(attacks, Mapping) and "preset" in attacks):
+        base = {key: value for key, value in base.items() if key not in ("attacks", "relay")}
+    elif isinstance(attacks, Mapping) and isinstance(below, str | list):
+        base = {**base, "attacks": {"preset": below}}
+    return lay_over(base, over)
 
 
 def check_command(arguments: Sequence[str]) -> None:

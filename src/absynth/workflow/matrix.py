@@ -1,8 +1,10 @@
 """Which attack applies to which model in which norm, read off a config. No torch, no Snakemake."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from graphlib import TopologicalSorter
 from typing import Any
 
 from absynth.attacks.registry import ATTACKS, PAPER, AttackEntry, foolbox_entry
@@ -102,6 +104,7 @@ class Matrix:
 
     def __init__(self, config: dict[str, Any]):
         self.config = config
+        self.preset_starts: frozenset[str] = frozenset()  # attacks that start from what their preset names
 
     @cached_property
     def models(self) -> dict[str, PlannedModel]:
@@ -135,6 +138,17 @@ class Matrix:
         """The attacks of the run's relay, in their order, and the round of each."""
         return relay_rounds(self.config["relay"])
 
+    @cached_property
+    def repeats(self) -> dict[str, str]:
+        """For each attack, the first of the run that differs from it in name and label alone: in random numbers."""
+        first: dict[str, str] = {}
+        return {name: first.setdefault(self._all_but_name(name), name) for name in self.attacks}
+
+    def _all_but_name(self, attack: str) -> str:
+        entry = self.config["attacks"][attack]
+        kept = {key: value for key, value in entry.items() if key not in ("kind", "label")}
+        return json.dumps([entry.get("kind", attack), kept], sort_keys=True, default=str)
+
     @property
     def dataset(self) -> Dataset:
         """The data set of the run, registered or described by the config."""
@@ -167,3 +181,8 @@ class Matrix:
         """Names of the attacks from whose adversarials this one starts on a model in a norm."""
         chosen = self.config["attacks"][attack]["start_from"]
         return [name for name in chosen if self.applies(name, model, norm)]
+
+    def in_order(self, model: str, norm: str) -> list[str]:
+        """The attacks that apply to a model in a norm, each after those that it starts from."""
+        graph = {name: self.starts(name, model, norm) for name in self.attacks_on(model, norm)}
+        return list(TopologicalSorter(graph).static_order())

@@ -17,6 +17,7 @@ from absynth.workflow.checks import (
 )
 from absynth.workflow.config import check, read_schema
 from absynth.workflow.matrix import Matrix
+from absynth.workflow.presets import expand_presets
 from absynth.workflow.relay import add_relay
 
 _PROBE_PRIOR_SAMPLES = 500
@@ -25,13 +26,14 @@ _PROBE_PRIOR_SAMPLES = 500
 class Plan(Matrix):
     """A checked config and the questions that rules ask of it.
 
-    config: as Snakemake merged it; defaults are filled in, in place
+    config: as Snakemake merged it; presets are expanded and defaults filled in, in place
     schemas: the folder workflow/schemas
     Raises InputError, naming the key, for whatever the schemas or the registries do not allow.
     """
 
     def __init__(self, config: dict[str, Any], schemas: str | Path):
         super().__init__(config)
+        self.preset_starts = expand_presets(config, schemas)
         check(config, read_schema(schemas, "config"))
         check_models(config, read_schema(schemas, "models"))
         add_relay(config)
@@ -245,6 +247,7 @@ class Plan(Matrix):
                 "refines": list(entry.refines),
                 "estimates": entry.estimates,
                 "round": self.relay_rounds.get(name, 0),
+                "repeats": self.repeats[name],
             }
             for name, entry in self.attacks.items()
         }
