@@ -47,6 +47,7 @@ from absynth.models.base import predict_labels
 from absynth.models.building import build, resolve
 from absynth.norms import NORMS
 from absynth.workflow.config_files import lay_over, merged_config
+from absynth.workflow.devices import use_full_precision
 from absynth.workflow.plan import Plan
 from absynth.workflow.presets import read_preset
 
@@ -168,6 +169,7 @@ def work(
 ) -> None:
     """Do tasks until one is None; puts each line, a text where a task failed, and None at the end."""
     torch.set_num_threads(1)
+    use_full_precision()  # as every job does
     while (task := tasks.get()) is not None:
         try:
             for line in bench.do(task):
