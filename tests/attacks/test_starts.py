@@ -25,8 +25,7 @@ BUDGETS = {
     "boundary_descent": {"steps": 4, "walks": 1, "refine_steps": 0},
     "apgd": {"steps": 2, "targets": 0, "doublings": 3, "bisections": 2, "refine_steps": 0},
     "square": {"queries": 5, "shrink": 0.2},
-    "sparse_rs": {"queries": 5, "shrink": 0.02},
-    "sigma_zero": {"steps": 10, "threshold": 0.02, "step_size": 0.02},
+    "sparse_rs": {"queries": 40, "restarts": 15, "shrink": 0.02},
 }
 # Flips, which needs a model that binarises its input, has a test of its own; so have attacks within a fixed ε.
 TAKERS = [

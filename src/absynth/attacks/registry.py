@@ -260,7 +260,6 @@ ATTACKS: dict[str, AttackEntry] = {
         {"l0": "σ-zero"},
         True,
         "Cinà et al. 2025",
-        takes_start=True,
     ),
     "sparse_l2": AttackEntry(
         "absynth.attacks.sparse_l2:sparse_l2",

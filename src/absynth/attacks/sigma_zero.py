@@ -33,7 +33,7 @@ class SigmaZero:
             return
         x = target.active[0].flatten(1).double()
         channels = target.x.shape[1]
-        delta = _known(target) - x  # (m, d)
+        delta = torch.zeros_like(x)
         scale = _margin_scale(target)
         adam = _Adam(torch.zeros_like(x), torch.zeros_like(x))
         threshold = torch.full((len(x), 1), self.threshold, dtype=x.dtype, device=x.device)
@@ -71,11 +71,6 @@ class _Adam:
         return mean / ((self.square / (1 - _BETA[1] ** (step + 1))).sqrt() + 1e-8)
 
 
-def _known(target: Target) -> Tensor:
-    """The best adversarials of the active images, or the clean images: (m, d) float64."""
-    return target.best[target.rows].flatten(1).double()
-
-
 @torch.no_grad()
 def _margin_scale(target: Target) -> Tensor:
     """The constants (m,) that bring the active clean images' margins to `_CLEAN_MARGIN`; costs a query."""
@@ -108,7 +103,7 @@ def sigma_zero(
     threshold: float = 0.3,
     threshold_step: float = 0.01,
 ) -> SigmaZero:
-    """σ-zero, l0 (Cinà et al. 2025, algorithm 1); begins at the best adversarial known, or else at the clean image.
+    """σ-zero, l0 (Cinà et al. 2025, algorithm 1).
 
     Adam descends max(margin, 0) + mean of s / (s + σ) over pixels, s the square of a pixel's change, by gradients
     divided by their largest component; step sizes fall as a cosine. After each step, pixels that changed by less

@@ -62,24 +62,27 @@ class SparseRS:
         return state
 
     def _step(self, target: Target, state: "_State", drawn: Tensor, query: int) -> None:
-        """Ask for one neighbour of each set; keep it if its margin is smaller, shrink it if it is misclassified."""
+        """Ask for a neighbour of each set, or the set itself if that was not asked yet.
+
+        It is kept if its margin is no larger, and shrunk if it is misclassified.
+        """
         key, colour = _split(drawn)
         reached = 1e4 * query / self.queries
         share = self.alpha / max(divisor for least, divisor in _SCHEDULE.items() if least <= reached)
         left = state.point.shape[2] - state.changed.sum(dim=1)  # pixels that could enter
         count = (share * state.size).long().clamp(min=1).minimum(left)
-        asked = state.neighbour(key, colour, count)
+        asked = state.neighbour(key, colour, torch.where(state.margin.isinf(), 0, count))
         with target.only(torch.isin(target.rows, state.rows)):
             order = torch.searchsorted(state.rows, target.rows)  # of the active images among the state's
             margin = torch.empty_like(state.margin)
             margin[order] = ask_margins(target, asked[order].flatten(1)[None])[0]
-        better = margin < state.margin
+        better = margin <= state.margin
         state.point = torch.where(better[:, None, None], asked, state.point)
         state.margin = torch.where(better, margin, state.margin)
         self._shrink(state, state.margin < 0, key)
 
     def _shrink(self, state: "_State", chosen: Tensor, key: Tensor) -> None:
-        """Give up the pixels of smallest key of the chosen sets, at least one; any margin is better than theirs."""
+        """Give up the pixels of smallest key of the chosen sets, at least one; their margin is then not known."""
         size = state.changed.sum(dim=1)
         fewer = size - (self.shrink * size).long().clamp(min=1)
         kept = _first(torch.where(state.changed, key, torch.inf), size - fewer)
@@ -146,9 +149,8 @@ def _split(drawn: Tensor) -> tuple[Tensor, Tensor]:
 def _first(key: Tensor, count: Tensor) -> Tensor:
     """Which are the `count` (m,) smallest of keys (m, P), without those that are inf: (m, P) bool."""
     largest = int(count.max()) if len(count) else 0
-    smallest = key.topk(
-        min(max(largest, 1), key.shape[1]), dim=1, largest=False, sorted=True
-    ).values  # (m, k)
+    k = min(max(largest, 1), key.shape[1])
+    smallest = key.topk(k, dim=1, largest=False, sorted=True).values  # (m, k)
     bound = smallest.gather(1, (count.clamp(1, smallest.shape[1]) - 1)[:, None])
     return (key <= bound) & key.isfinite() & (count > 0)[:, None]
 
@@ -177,7 +179,8 @@ def sparse_rs(
     """Sparse-RS, l0 (Croce et al. 2022, algorithm 1), which knows logits only.
 
     A set of k pixels, black or white in each channel, is changed at random: a share of its pixels is exchanged for
-    others, and the new set is kept if its margin is smaller. The paper has a fixed k. Here a set that fools the model
+    others, and the new set is kept if its margin is no larger (smaller in the paper, which so stays where a model is
+    flat). The paper has a fixed k. Here a set that fools the model
     gives up a share of its pixels, and the search goes on from there: every query is made at fewer pixels than the
     best adversarial has. It begins with a set a little smaller than that of the best adversarial known, if there is
     one. On models that binarise their input, pixels cross the threshold instead.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from absynth.attacks.api import for_norm
-from absynth.attacks.line_search import search_line
+from absynth.attacks.line_search import bisect_to_clean, search_line
 from absynth.attacks.margins import ask_margins
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.square_steps import STEPS, start_pattern, uniform_numbers, window_side, within
@@ -38,11 +38,12 @@ class Square:
                     per_doubling=1,
                     bisections=_BISECTIONS,
                 )
+        with target.only(~lacking):
+            bisect_to_clean(target, _BISECTIONS)
         found = target.best_distance[target.rows].isfinite()[:, None, None, None]
         x, best = target.active[0], target.best[target.rows]
-        farthest = NORMS[target.norm].measure(
-            torch.maximum(x, 1 - x).flatten(1).double()
-        )  # within the box, (m,)
+        corner = torch.maximum(x, 1 - x).flatten(1).double()  # the largest changes within the box
+        farthest = NORMS[target.norm].measure(corner)  # (m,)
         start = torch.where(found, best, x + farthest.to(x.dtype).view(-1, 1, 1, 1) * pattern)
         epsilon = self.smaller(target).minimum(farthest)
         search_squares(target, random, self, start, epsilon)
@@ -65,8 +66,9 @@ def search_squares(
 ) -> None:
     """Random search of the active images within ε (m,) float64, from `start` (m, C, H, W) drawn into the ball.
 
-    The first step's point is kept whatever its margin. After a success an image goes on below its best distance, or
-    with options.shrink = 1 leaves. Each image asks at most options.queries times.
+    Each step's point is kept if its margin is no larger; one that was drawn into a smaller ball is asked itself
+    first. After a success an image goes on below its best distance, or with options.shrink = 1 leaves. Each image
+    asks at most options.queries times.
     """
     x, norm = target.active[0], target.norm
     point = within(start, x, epsilon, norm)
@@ -82,9 +84,10 @@ def search_squares(
         side = window_side(norm, options.share / divisor, x.shape)
         with target.only(going):
             asked = STEPS[norm](point[going], x[going], epsilon[going], side, drawn[going, query])
+            asked = torch.where(value[going, None, None, None].isinf(), point[going], asked)
             margin = ask_margins(target, asked.flatten(1)[None])[0]
             smaller = options.smaller(target)
-        better = margin < value[going]
+        better = margin <= value[going]
         point[going[better]] = asked[better]
         value[going[better]] = margin[better]
         fooled = going[margin < 0]
@@ -96,12 +99,12 @@ def search_squares(
 def square(norm: str, *, queries: int = 5000, share: float = 0.8, shrink: float = 0.02) -> Square:
     """Square attack, l2 or linf (Andriushchenko et al. 2020), which knows logits only.
 
-    Each step changes the perturbation in a square window, at a random place, and is kept if the margin is smaller.
+    Each step changes the perturbation in a square window, at a random place, and is kept if the margin is no larger.
     The paper has a fixed ε. Here ε follows the best adversarial: it begins just below the distance at which the
-    first pattern succeeds (a line search of some 15 queries; just below that of the best adversarial known, if there
-    is one), and after each success it becomes a little less than the distance, with the point drawn into the
-    smaller ball. A search over ε instead would spend whole runs on values that turn out too small, and most of the
-    successful run's perturbation would be found again at each ε.
+    first pattern succeeds (a line search of some 15 queries), or just below that of the best adversarial known, after
+    6 bisections towards the clean image; after each success it becomes a little less than the distance, and the point
+    is drawn into the smaller ball. A search over ε instead would spend whole runs on values that turn out too small,
+    and each ε would find again most of what the larger one had found.
 
     queries: of the search; share: of the pixels in a window at first; it falls by halves as in the paper, where
         the search has 10,000 queries
