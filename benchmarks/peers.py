@@ -2,14 +2,16 @@
 
     pip install adv-lib==0.2.8 pyautoattack==0.2.0
     python benchmarks/peers.py resources/weights/mnist-small --model cnn [--images 20] [--steps 100]
-        [--norms l2 linf l0] [--attacks ddn fmn fab apgd sigma_zero] [--data DIR] [--out results.json] [--threads 1]
+        [--norms l2 linf l0] [--attacks ddn fmn fab apgd sigma_zero] [--data DIR] [--repeats 2] [--out results.json]
+        [--threads 1]
 
 The first argument is the folder of a run, of which only the models are read; images are the first test images of
 MNIST. Ours run with the options of their builders but for the steps; theirs with those of the libraries: adv-lib's
 DDN (without rounding to 256 levels), FMN, FAB (nine targets), minimal APGD (targeted DLR with one target) and σ-zero,
 and FAB-T of AutoAttack, whose nearest adversarial over its targets is taken. Whatever an attack returns is clipped
 to the box, asked again, and measured in float64. Prints a Markdown table: median distance, how many images have no
-adversarial, by how much the median of ours is smaller, images asked for with and without gradient, and CPU seconds.
+adversarial, by how much the median of ours is smaller, gradients and queries per image, and CPU seconds per image, of
+the faster of `--repeats` runs that take turns.
 """
 
 import argparse
@@ -162,16 +164,21 @@ def compare(model: nn.Module, x: Tensor, y: Tensor, options: argparse.Namespace)
     correct = predict_labels(model, x) == y
     x, y = x[correct], y[correct]
     libraries = {"adv-lib": adv_lib_peers(options.steps), "AutoAttack": autoattack_peers(options.steps)}
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
+    measure_ours(model, x[:1], y[:1], "l2", attack="ddn", steps=1)  # what only a first call costs
     for attack in options.attacks:
         for norm in (norm for norm in ATTACKS[attack].norms if norm in options.norms):
             measures = {"absynth": partial(measure_ours, attack=attack, steps=options.steps)}
             for library, peers in libraries.items():
                 if attack in peers:
                     measures[library] = partial(measure_peer, peers[attack])
-            for library, measure in measures.items():
-                results[f"{attack}/{norm}/{library}"] = measure(model, x, y, norm)
-                print(f"{attack}/{norm}/{library}", file=sys.stderr, flush=True)
+            for _ in range(options.repeats):
+                for library, measure in measures.items():
+                    key = f"{attack}/{norm}/{library}"
+                    again = measure(model, x, y, norm)
+                    again["seconds"] = min(again["seconds"], results.get(key, again)["seconds"])
+                    results[key] = again
+                    print(key, file=sys.stderr, flush=True)
     return results
 
 
@@ -183,6 +190,7 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--norms", nargs="+", choices=list(NORMS), default=list(NORMS))
     known = ["ddn", "fmn", "fab", "apgd", "sigma_zero"]
     parser.add_argument("--attacks", nargs="+", choices=known, default=known)

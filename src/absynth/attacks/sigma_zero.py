@@ -12,7 +12,7 @@ from absynth.attacks.margins import margin
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 
-_CLEAN_MARGIN = 10.0  # of each clean image's logits, to which the margin is scaled
+_CLEAN_MARGIN = 1.0  # of each clean image's logits, to which the margin is scaled
 _LAST_STEP = 0.1  # the last step size, relative to the first
 _BETA = (0.9, 0.999)  # of Adam's running means
 _TINY = 1e-12
@@ -109,7 +109,7 @@ def sigma_zero(
     divided by their largest component; step sizes fall as a cosine. After each step, pixels that changed by less
     than a threshold return to their clean values; the threshold rises while the image is misclassified and falls
     while it is not. Here a pixel counts once, however many channels change, and each image's logits are scaled to a
-    clean margin of 10: no decision depends on their scale, but the sum of the two terms does.
+    clean margin of 1: no decision depends on their scale, but the sum of the two terms does.
 
     steps: gradients; step_size: η₀, of the first step; sigma: σ, less is a closer count
     threshold: τ₀; threshold_step: t, its change after a step, relative to the step size
