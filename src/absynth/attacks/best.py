@@ -44,6 +44,8 @@ class BestAdversarial:
         """
         candidate = self.measure(rows, images)
         improved = misclassified & (candidate > 0) & (candidate < self.distance[rows])
+        if not improved.any():
+            return
         rows, images, candidate = rows[improved], images[improved], candidate[improved]
         self._enter(rows[candidate < _STEP * self._entered[rows]])
         self.best[rows] = images.to(self.best.dtype)
