@@ -3,24 +3,13 @@
 import pytest
 import torch
 from linear_models import N, draws, images, target_of, two_class
+from sparse_models import fewest
 from torch import nn
 
 from absynth.attacks.beam import beam
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 from absynth.models.binarize import THRESHOLD, binarize
-
-
-def fewest(model, x, y):
-    """How many pixels (n,) must turn black or white for a linear classifier of two classes to change its mind."""
-    with torch.no_grad():
-        logits = model(x)[:, :2].double()
-        normal = (
-            (1 - 2 * y[:, None]) * (model.weight[1] - model.weight[0])
-        ).double()  # raises the other class
-        gain = torch.maximum(normal * (1 - x.flatten(1)), -normal * x.flatten(1))
-        summed = gain.sort(dim=1, descending=True).values.cumsum(dim=1)
-        return (summed <= (logits[:, 0] - logits[:, 1]).abs()[:, None]).sum(dim=1) + 1
 
 
 class WithoutGradient(nn.Module):

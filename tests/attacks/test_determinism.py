@@ -18,6 +18,7 @@ SMALL = {
     "restarts": 2, "binary_search_steps": 2, "starts": 3, "initial_gradient_eval_steps": 5,
     "max_gradient_eval_steps": 10, "candidates": 3, "refine_steps": 4, "epsilons": (0.2,), "step_sizes": (0.4,),
     "differences": (0.1,), "rounds": 2, "removals": 1, "walks": 3, "toggled": 0.3, "exchanges": 3, "shrinks": 3,
+    "queries": 60, "targets": 3,
 }  # fmt: skip
 SMALL_ESTIMATED = {"steps": 2, "doublings": 2, "bisections": 1, "restarts": 1}  # 1,568 queries a step
 
@@ -53,6 +54,8 @@ def smaller(entry: AttackEntry, norm: str, entry_options: dict):
     options = {key: small[key] for key in small if key in known} | entry_options
     if entry.substitute:
         options["substitute"] = Rowwise()
+    if entry.fixed_epsilon:
+        options["epsilon"] = {"l2": 2.0, "linf": 0.1}
     return builder(norm, **options)
 
 

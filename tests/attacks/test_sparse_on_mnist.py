@@ -1,4 +1,4 @@
-"""Beam, flips and sparse search on the weights that ship, against what was the best attack before them."""
+"""Beam, σ-zero, flips and sparse search on the weights that ship, against what was the best attack before them."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from absynth.attacks.beam import beam
 from absynth.attacks.flips import flips
 from absynth.attacks.foolbox.minimum_norm import ddn, fmn
 from absynth.attacks.run import AttackSettings, Samples, attack_images
+from absynth.attacks.sigma_zero import sigma_zero
 from absynth.attacks.sparse_l2 import sparse_l2
 
 RUN = Path(__file__).parents[2] / "resources" / "weights" / "mnist-small"
@@ -17,6 +18,7 @@ N = 4
 
 CASES = {
     "beam": ("madry", "l0", beam("l0", rounds=0), fmn("l0")),
+    "sigma_zero": ("madry", "l0", sigma_zero("l0", steps=100), fmn("l0")),
     "flips, l2": ("binary_cnn", "l2", flips("l2", rounds=2), ddn("l2")),
     "flips, linf": ("binary_cnn", "linf", flips("linf", rounds=5), fmn("linf")),
     "flips, l0": ("binary_cnn", "l0", flips("l0", rounds=2), fmn("l0")),

@@ -24,12 +24,14 @@ BUDGETS = {
     "sparse_l2": {"width": 1, "candidates": 1, "pixels": 1, "rounds": 1, "exchanges": 1, "shrinks": 5},
     "boundary_descent": {"steps": 4, "walks": 1, "refine_steps": 0},
     "apgd": {"steps": 2, "targets": 0, "doublings": 3, "bisections": 2, "refine_steps": 0},
+    "square": {"queries": 5, "shrink": 0.2},
+    "sparse_rs": {"queries": 40, "restarts": 15, "shrink": 0.02},
 }
-# Flips, which needs a model that binarises its input, has a test of its own.
+# Flips, which needs a model that binarises its input, has a test of its own; so have attacks within a fixed ε.
 TAKERS = [
     (name, next(iter(entry.norms)))
     for name, entry in ATTACKS.items()
-    if entry.takes_start and not entry.input_threshold
+    if entry.takes_start and not entry.input_threshold and not entry.fixed_epsilon
 ]
 TAKERS += [("pointwise", "l0")]  # one norm each: Brendel & Bethge compile for half a minute in every one
 

@@ -144,6 +144,14 @@ def test_an_attack_that_found_nothing_has_the_median_of_its_distances():
     assert found.message == "noise: no adversarial of any of 1 images"
 
 
+@pytest.mark.parametrize("distances", [[1, INF, INF], [INF, INF, INF]])
+@pytest.mark.parametrize("fixed_epsilon", [True, False])
+def test_attacks_within_one_epsilon_may_find_nothing(fixed_epsilon, distances):
+    roles = {"within": Role(gradients=True, fixed_epsilon=fixed_epsilon)}
+    found = audit({"within": outcome(*distances)}, roles, LIMITS)
+    assert bool(found) is not fixed_epsilon
+
+
 def test_gradients_do_not_vanish_for_an_attack_that_used_none():
     outcomes = {"step": outcome(1, INF, INF, gradients=0)}
     assert audit(outcomes, ROLES, LIMITS) == []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from absynth.attacks.api import for_norm
-from absynth.attacks.epsilon_search import first_success, search_epsilon
+from absynth.attacks.epsilon_search import Attempt, first_success, search_epsilon
 from absynth.attacks.gradient import steepest
 from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.linearised import Loss, ask_linearised, likeliest_rivals, representable
@@ -35,14 +35,7 @@ class AutoPGD:
     refine_steps: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
-        logits, rivals = likeliest_rivals(target, self.targets)  # of the clean images, (n, C), (targets, n)
-        losses: list[Callable[[Tensor], Loss]] = [partial(_scaled_entropy, logits, target.y)]
-        losses += [partial(_targeted_dlr, rival) for rival in rivals]
-        attempts = [
-            partial(self._attempt, loss=loss, random=random, again=restart > 0)
-            for restart in range(self.restarts)
-            for loss in losses
-        ]
+        attempts = self.attempts(target, random)
         search_epsilon(
             target,
             lambda target, epsilon: first_success(target, attempts, epsilon),
@@ -50,6 +43,19 @@ class AutoPGD:
             bisections=self.bisections,
         )
         bisect_to_clean(target, self.refine_steps)
+
+    def attempts(self, target: Target, random: SampleRandom, *, entropy: bool = True) -> list[Attempt]:
+        """A run for each loss and restart: on the cross entropy, unless it is left out, then on the targeted DLR."""
+        logits, rivals = likeliest_rivals(target, self.targets)  # of the clean images, (n, C), (targets, n)
+        losses: list[Callable[[Tensor], Loss]] = (
+            [partial(_scaled_entropy, logits, target.y)] if entropy else []
+        )
+        losses += [partial(_targeted_dlr, rival) for rival in rivals]
+        return [
+            partial(self._attempt, loss=loss, random=random, again=restart > 0)
+            for restart in range(self.restarts)
+            for loss in losses
+        ]
 
     def _attempt(
         self,

@@ -32,10 +32,10 @@ class FastAdaptiveBoundary:
             for rival in rivals:
                 x = target.active[0].flatten(1).double()
                 start = _random_start(target, random) if restart else x
-                self._approach(target, representable(start, target), rival[target.rows])
+                self.approach(target, representable(start, target), rival[target.rows])
         bisect_to_clean(target, self.refine_steps)
 
-    def _approach(self, target: Target, point: Tensor, rival: Tensor) -> None:
+    def approach(self, target: Target, point: Tensor, rival: Tensor) -> None:
         """Algorithm 1 of Croce & Hein (2020) from `point` (m, d) to the boundary of classes `rival` (m,)."""
         x, shape = target.active[0].flatten(1).double(), target.active[0].shape
         loss = margin_to(rival)

@@ -24,6 +24,7 @@ class AttackEntry:
     lower_bound: whether it needs a model that absynth.certificates bounds from below
     input_threshold: whether it needs a model that binarises its input
     logits: whether it needs the logits, and not only decisions; every model has them
+    fixed_epsilon: whether it attacks within the config's ε of the norm alone, and needs that as `epsilon`
     batch_free: whether an image's adversarial is the same in any batch and shard, whatever its companions, but for
         the rounding of the model's own arithmetic; it then draws its random numbers from a SampleRandom
     """
@@ -40,6 +41,7 @@ class AttackEntry:
     lower_bound: bool = False
     input_threshold: bool = False
     logits: bool = False
+    fixed_epsilon: bool = False
     batch_free: bool = True
 
 
@@ -179,6 +181,47 @@ ATTACKS: dict[str, AttackEntry] = {
     "fab": AttackEntry(
         "absynth.attacks.fab:fab", dict.fromkeys(("l2", "linf"), "FAB"), True, "Croce & Hein 2020a"
     ),
+    "square": AttackEntry(
+        "absynth.attacks.square:square",
+        dict.fromkeys(("l2", "linf"), "Square"),
+        False,
+        "Andriushchenko et al. 2020",
+        takes_start=True,
+        logits=True,
+    ),
+    "apgd_ce": AttackEntry(
+        "absynth.attacks.autoattack:apgd_ce",
+        dict.fromkeys(("l2", "linf"), "APGD-CE at ε"),
+        True,
+        "Croce & Hein 2020b",
+        takes_start=True,
+        fixed_epsilon=True,
+    ),
+    "apgd_t": AttackEntry(
+        "absynth.attacks.autoattack:apgd_t",
+        dict.fromkeys(("l2", "linf"), "APGD-T at ε"),
+        True,
+        "Croce & Hein 2020b",
+        takes_start=True,
+        fixed_epsilon=True,
+    ),
+    "fab_t": AttackEntry(
+        "absynth.attacks.autoattack:fab_t",
+        dict.fromkeys(("l2", "linf"), "FAB-T at ε"),
+        True,
+        "Croce & Hein 2020a",
+        takes_start=True,
+        fixed_epsilon=True,
+    ),
+    "square_at_epsilon": AttackEntry(
+        "absynth.attacks.autoattack:square_at_epsilon",
+        dict.fromkeys(("l2", "linf"), "Square at ε"),
+        False,
+        "Andriushchenko et al. 2020",
+        takes_start=True,
+        logits=True,
+        fixed_epsilon=True,
+    ),
     "hop_skip_jump": AttackEntry(
         "absynth.attacks.foolbox.minimum_norm:hop_skip_jump",
         dict.fromkeys(("l2", "linf"), "HopSkipJump"),
@@ -203,6 +246,20 @@ ATTACKS: dict[str, AttackEntry] = {
         "Lowerre 1976",
         takes_start=True,
         logits=True,
+    ),
+    "sparse_rs": AttackEntry(
+        "absynth.attacks.sparse_rs:sparse_rs",
+        {"l0": "Sparse-RS"},
+        False,
+        "Croce et al. 2022",
+        takes_start=True,
+        logits=True,
+    ),
+    "sigma_zero": AttackEntry(
+        "absynth.attacks.sigma_zero:sigma_zero",
+        {"l0": "σ-zero"},
+        True,
+        "Cinà et al. 2025",
     ),
     "sparse_l2": AttackEntry(
         "absynth.attacks.sparse_l2:sparse_l2",

@@ -43,12 +43,17 @@ class Plan(Matrix):
         check_weights(config)
 
     def options(self, attack: str, model: str) -> dict[str, Any]:
-        """The keyword arguments of an attack's builder, those for this model laid over those for all."""
+        """The keyword arguments of an attack's builder, those for this model laid over those for all.
+
+        An attack within a fixed ε gets the config's `epsilons`.
+        """
         entry = self.config["attacks"][attack]
         entry = entry | (entry["per_model"].get(model) or {})
         options = {key: value for key, value in entry.items() if key not in NOT_OPTIONS}
         if "class" in options:
             options["class_path"] = options.pop("class")
+        if self.attacks[attack].fixed_epsilon:
+            options["epsilon"] = dict(self.config["epsilons"])
         return options
 
     def attack_job(self, *, model: str, norm: str, attack: str, shard: str) -> dict[str, Any]:
@@ -248,6 +253,7 @@ class Plan(Matrix):
                 "estimates": entry.estimates,
                 "round": self.relay_rounds.get(name, 0),
                 "repeats": self.repeats[name],
+                "fixed_epsilon": entry.fixed_epsilon,
             }
             for name, entry in self.attacks.items()
         }

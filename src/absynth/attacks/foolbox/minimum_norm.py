@@ -75,7 +75,9 @@ class _L0FMN(L0FMNAttack):
 
     def project(self, x: eagerpy.Tensor, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
         delta = (x - x0).raw
-        place = delta.flatten(1).abs().argsort(dim=1, descending=True).argsort(dim=1)  # 0 the largest, (m, d)
+        order = delta.flatten(1).abs().argsort(dim=1, descending=True)
+        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+        place = torch.empty_like(order).scatter_(1, order, places)  # 0 the largest, (m, d)
         kept = (place < epsilon.raw[:, None]).view_as(delta)
         return x0 + eagerpy.astensor(delta * kept)
 
