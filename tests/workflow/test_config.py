@@ -7,6 +7,7 @@ from datetime import date, datetime
 import pytest
 from configs import OWN, ROOT, SCHEMAS, overlaid, plan, shipped
 
+from absynth.attacks.outside import BUILDERS
 from absynth.attacks.registry import ATTACKS
 from absynth.data.sources import DATASETS
 from absynth.errors import InputError
@@ -31,12 +32,18 @@ def test_shipped_configs_are_valid(name):
 
 def test_registries_and_schemas_know_the_same_names():
     assert set(read_schema(SCHEMAS, "models")) == set(KINDS)
-    assert set(read_schema(SCHEMAS, "attacks")) == {*ATTACKS, "foolbox"}
+    assert set(read_schema(SCHEMAS, "attacks")) == {*ATTACKS, *BUILDERS}
 
 
 @pytest.mark.parametrize("kind", ["models", "attacks"])
-def test_entries_reject_unknown_keys_and_state_valid_defaults(kind):
-    own = {"custom": OWN, "foolbox": {"class": "foolbox.attacks.DDNAttack", "norms": ["l2"]}}
+def test_entries_reject_unknown_keys_and_state_valid_defaults(monkeypatch, kind):
+    own = {
+        "custom": OWN,
+        "foolbox": {"class": "foolbox.attacks.DDNAttack", "norms": ["l2"]},
+        "library": {"class": "torchattacks.PGDL2", "norms": ["l2"]},
+        "function": {"function": "mine:attack", "norms": ["l2"]},
+    }
+    monkeypatch.setattr("absynth.attacks.foreign.build.check_library", lambda *_: None)  # needs no library
     for name, schema in read_schema(SCHEMAS, kind).items():
         assert schema["additionalProperties"] is False, name
         if name == "substitute":
