@@ -67,6 +67,18 @@ class DeepFool(TorchAttack):
         return (x - 0.9995 * (gap / square) * gradient).detach()
 
 
+class CW(TorchAttack):
+    """Records the images that it is handed."""
+
+    def __init__(self, model, c=1, steps=50):
+        super().__init__(model, c=c)
+
+    def forward(self, images, labels):
+        self.model(images)
+        CALLS[-1]["images"] = images
+        return images
+
+
 class VANILA(TorchAttack):
     """Returns what it is given."""
 
@@ -128,7 +140,7 @@ class HopSkipJump:
 
 # What the modules of the three libraries hold.
 MODULES: dict[str, list] = {
-    "torchattacks": [PGDL2, APGDT, DeepFool, VANILA],
+    "torchattacks": [PGDL2, APGDT, CW, DeepFool, VANILA],
     "adv_lib": [],
     "adv_lib.attacks": [ddn, fmn],
     "art": [],

@@ -50,6 +50,17 @@ def test_a_deepfool_that_stops_at_the_boundary_is_pushed_across(stand_ins):
     torch.testing.assert_close(target.best_distance, optimum, rtol=2e-3, atol=0)
 
 
+def test_an_attack_that_cannot_move_black_or_white_is_handed_nearly_black_and_white(stand_ins):
+    target = target_of(two_class(), "l2")
+    target.x.copy_(target.x.round())
+    library_attack("l2", class_path="torchattacks.CW")(target, draws())
+    seen = stand_ins[0]["images"]
+    assert seen.min() > 0
+    assert seen.max() < 1
+    torch.testing.assert_close(seen, target.x, rtol=0, atol=2e-3)
+    assert set(target.x.unique().tolist()) == {0, 1}
+
+
 def test_adv_lib_is_untargeted_and_without_grey_levels(stand_ins):
     target, optimum = run("adv_lib.attacks.ddn", arguments={"steps": 7})
     assert stand_ins == [{"targeted": False, "steps": 7, "levels": None}]
@@ -88,6 +99,7 @@ def test_what_a_library_raises_is_told_in_one_line(stand_ins, monkeypatch):
 REFUSED = [
     ("torchattacks.VANILA", "l2", {}, {}, "VANILA: asks the model nothing"),
     ("torchattacks.GN", "linf", {}, {}, "GN: asks the model nothing"),
+    ("torchattacks.JSMA", "l0", {}, {}, r"JSMA: aims at the class \(label \+ 1\) mod 10"),
     ("torchattacks.LGV", "linf", {}, {}, "LGV: trains models of its own"),
     ("torchattacks.MultiAttack", "linf", {}, {}, "MultiAttack: is made of other attacks"),
     ("torchattacks.EADL1", "l2", {}, {}, "EADL1: minimises L1"),
@@ -99,7 +111,7 @@ REFUSED = [
         "PGDL3: no attack that the adapter of torchattacks knows; allowed are APGD, ",
     ),
     ("torchattacks.PGDL2", "linf", {}, {}, "PGDL2: does not minimise the norm 'linf'; allowed are l2"),
-    ("torchattacks.CW", "l2", {}, {}, "CW: not in torchattacks of torchattacks "),
+    ("torchattacks.PGDRSL2", "l2", {}, {}, "PGDRSL2: not in torchattacks of torchattacks "),
     ("torchattacks.PGDL2", "l2", {"eps": 1}, {}, "argument 'eps' is ε, which is searched"),
     (
         "torchattacks.PGDL2",

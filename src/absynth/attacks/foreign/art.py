@@ -38,7 +38,6 @@ CATALOGUE = Catalogue(
             )
         },
         "BasicIterativeMethod": _known("linf", epsilon="eps"),
-        "VirtualAdversarialMethod": _known("l2", epsilon="eps"),
         **{
             name: _known(*_BALLS, one_by_one=True) for name in ("HopSkipJump", "BrendelBethgeAttack", "GeoDA")
         },
@@ -57,6 +56,8 @@ CATALOGUE = Catalogue(
         **{name: _known("l0", one_by_one=True) for name in ("CarliniL0Method", "SaliencyMapMethod")},
     },
     refused={
+        "VirtualAdversarialMethod": "takes models that answer with probabilities alone; use "
+        "foolbox.attacks.VirtualAdversarialAttack",
         "ElasticNet": "minimises L1, which is none of the norms l2, linf, l0",
         "Wasserstein": "keeps within a Wasserstein distance, which is none of the norms l2, linf, l0",
         **dict.fromkeys(

@@ -56,6 +56,7 @@ class ForeignAttack:
         an error; else logits have one scale, and what it refuses or returns as NaN is left out
     one_by_one: give it one image at a time
     push: ask beyond the images that it returns, where these are correctly classified
+    inset: hand over images in [inset, 1 − inset], to an attack that cannot move a black or white pixel
 
     Calling it raises InputError if the attack asks the model nothing, or returns what is no image like those given.
     """
@@ -66,6 +67,7 @@ class ForeignAttack:
     own: bool = False
     one_by_one: bool = False
     push: bool = False
+    inset: float = 0.0
     search: Search = field(default_factory=Search)
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
@@ -103,7 +105,7 @@ class ForeignAttack:
         x, y = target.active
         before = target.queries.sum()
         view = ForeignView(target, self.name, scaled=not self.own, strict=self.own).eval()
-        returned = self._called(view, x.clone(), y.clone(), epsilon)
+        returned = self._called(view, x.clamp(self.inset, 1 - self.inset), y.clone(), epsilon)
         if target.queries.sum() == before:
             self._refuse_silence(len(x))
         found = self._checked(returned, x, target.norm)

@@ -42,6 +42,7 @@ def library_attack(
         known.epsilon is not None,
         one_by_one=known.one_by_one,
         push=known.push,
+        inset=known.inset,
         search=Search(**search),
     )
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +25,7 @@ class Known:
     one_by_one: it goes through the images one after another anyhow
     fixed: arguments that are set here, with their values; none of them may stand in the config
     defaults: arguments that have another default here than in the library
-    push: it may end short of the boundary (`absynth.attacks.foreign.attack.ForeignAttack`)
+    push, inset: as in `absynth.attacks.foreign.attack.ForeignAttack`
     """
 
     norms: tuple[str, ...]
@@ -33,6 +34,7 @@ class Known:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     push: bool = False
+    inset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,9 @@ def import_library(package: str, module: str) -> Any:
     """Import a module of an optional library. Raises InputError, saying what to install, if that fails."""
     distribution = LIBRARIES[package]
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library's own, of what it imports
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = error.name or package
         what = "is not installed" if missing.split(".")[0] == package else f"lacks {missing}, which it needs"

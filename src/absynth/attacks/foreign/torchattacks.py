@@ -41,13 +41,16 @@ CATALOGUE = Catalogue(
         **{name: Known(("l2", "linf"), "eps") for name in ("APGD", "APGDT", "Square", "AutoAttack")},
         # Its ε only says which of its adversarials are returned, and all that it asks count here.
         "FAB": Known(("l2", "linf"), fixed={"eps": NORMS["l2"].largest}),
-        "CW": Known(("l2",)),
+        # Its tanh has no slope where a pixel is black or white, so that such a pixel would never move.
+        "CW": Known(("l2",), inset=1e-3),
         # Clips each step, and may then stand still at the boundary for good.
         "DeepFool": Known(("l2",), one_by_one=True, push=True),
-        **{name: Known(("l0",), one_by_one=True) for name in ("SparseFool", "OnePixel", "Pixle", "JSMA")},
+        **{name: Known(("l0",), one_by_one=True) for name in ("SparseFool", "OnePixel", "Pixle")},
     },
     refused={
         **dict.fromkeys(("VANILA", "GN"), "asks the model nothing, and is no attack; leave it out"),
+        "JSMA": "aims at the class (label + 1) mod 10 alone, whatever the number of classes; here any class counts, "
+        "see the attacks beam and fmn",
         "LGV": "trains models of its own, on a data loader that no config can hold; leave it out",
         "MultiAttack": "is made of other attacks; name each in an entry of its own, and the best of all counts",
         **dict.fromkeys(("EADL1", "EADEN"), "minimises L1, which is none of the norms l2, linf, l0"),
