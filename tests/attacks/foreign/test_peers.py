@@ -49,7 +49,7 @@ NEAR = [  # path, norm, options, by how much it may miss the optimum
     ("adv_lib.attacks.ddn", "l2", {}, 0.05),
     ("adv_lib.attacks.fmn", "linf", {"arguments": {"steps": 100}}, 0.1),
     ("adv_lib.attacks.fab", "l2", {}, 0.02),
-    ("adv_lib.attacks.pgd_linf", "linf", {}, 0.05),
+    ("adv_lib.attacks.pgd_linf", "linf", {}, 0.25),
     ("art.attacks.evasion.DeepFool", "l2", {}, 0.03),
     ("art.attacks.evasion.FastGradientMethod", "l2", {}, 0.03),
     ("art.attacks.evasion.ProjectedGradientDescent", "linf", {"arguments": {"max_iter": 20}}, 0.05),
