@@ -2,7 +2,9 @@
 
 import logging
 import random
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,3 +210,18 @@ def test_a_function_that_never_asks_the_model_is_refused(module, fixed):
 def test_a_function_that_cannot_be_called_is_refused(module, name, options, message):
     with pytest.raises(InputError, match=message):
         run(name, **options)
+
+
+def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "foreign-attacks.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python title=\"my_attacks\.py.*?\"\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "my_attacks.py").write_text(example, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    target = target_of(two_class(), "l2")
+    try:
+        attack = function_attack("l2", function_path="my_attacks:walk", arguments={"steps": 50})
+    finally:
+        sys.modules.pop("my_attacks", None)
+    attack(target, draws())
+    optimum = smallest(target.model, target.x, target.y, "l2")
+    assert (target.best_distance <= 2 * optimum).all()
