@@ -3,6 +3,7 @@
 Skipped where a library is not installed: pip install 'absynth[peers]'.
 """
 
+import dataclasses
 import importlib
 import inspect
 from importlib.metadata import PackageNotFoundError, version
@@ -83,11 +84,14 @@ def test_the_carlini_wagner_of_torchattacks_moves_black_and_white_pixels():
 
 def test_the_deepfool_of_torchattacks_is_not_left_at_the_boundary_where_it_clips():
     needs("torchattacks.DeepFool")
-    target = target_of(ten_class(), "l2")
-    target.x.copy_((target.x > 0.5).float())
-    target.y.copy_(target.model(target.x).argmax(dim=1))
-    library_attack("l2", class_path="torchattacks.DeepFool")(target, draws())
-    assert target.best_distance.isfinite().all()
+    arguments = {"overshoot": 0.0}
+    attack = library_attack("l2", class_path="torchattacks.DeepFool", arguments=arguments)
+    for push, stalled in ((False, True), (True, False)):
+        target = target_of(ten_class(), "l2")
+        target.x.copy_((target.x > 0.5).float())
+        target.y.copy_(target.model(target.x).argmax(dim=1))
+        dataclasses.replace(attack, push=push)(target, draws())
+        assert target.best_distance.isinf().any().item() is stalled
 
 
 def test_every_known_attack_is_there_with_the_arguments_that_are_set():
