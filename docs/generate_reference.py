@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from absynth.attacks.outside import BUILDERS
 from absynth.attacks.registry import ATTACKS, AttackEntry
 from absynth.io import records
 from absynth.models.registry import KINDS
@@ -153,9 +154,9 @@ def selection_part(_: str) -> str:
     return keys_table({"properties": {key: properties[key] for key in SELECTION}})
 
 
-def foolbox_part(_: str) -> str:
-    """The keys of an attack that is named by its Foolbox class."""
-    return _options("foolbox")
+def outside_part(kind: str) -> str:
+    """The keys of an attack that is named by its class or function; `kind` is a key of `BUILDERS`."""
+    return _options(kind)
 
 
 def overview_part(_: str) -> str:
@@ -193,8 +194,9 @@ def _section(name: str, entry: AttackEntry) -> Iterator[str]:
 def _options(name: str) -> str:
     schema = _schema("attacks")[name]
     properties = {key: part for key, part in schema["properties"].items() if key not in SELECTION}
-    if name == "foolbox":
-        properties["norms"] = schema["properties"]["norms"]
+    if name in BUILDERS:
+        del properties["kind"]  # of which it has none
+        properties = {"norms": schema["properties"]["norms"], **properties}
     return keys_table({**schema, "properties": properties}).replace("| key |", "| option |", 1)
 
 
@@ -255,7 +257,7 @@ _PARTS: dict[str, Callable[[str], str]] = {
     "model": model_part,
     "kinds": kinds_part,
     "selection": selection_part,
-    "foolbox": foolbox_part,
+    "outside": outside_part,
     "record": record_part,
     "overview": overview_part,
     "attacks": attacks_part,

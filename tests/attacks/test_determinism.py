@@ -5,7 +5,8 @@ import torch
 from linear_models import ten_class
 from torch import Tensor, nn
 
-from absynth.attacks.registry import ATTACKS, AttackEntry, foolbox_entry
+from absynth.attacks.outside import outside_entry
+from absynth.attacks.registry import ATTACKS, AttackEntry
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.models.binarize import THRESHOLD, binarize
 from absynth.models.building import resolve
@@ -115,7 +116,7 @@ def check_certificate(entry: AttackEntry, norm: str) -> None:
 
 
 def test_attacks_of_the_config_promise_nothing_about_batches():
-    entry = foolbox_entry("Noise", ["l2"])
+    entry = outside_entry("foolbox", "Noise", ["l2"], True)
     assert not entry.batch_free
     options = {
         "class_path": "foolbox.attacks.L2RepeatedAdditiveGaussianNoiseAttack",

@@ -1,5 +1,7 @@
 """A user's own model, in modules beside the Snakefile that are called as modules of classifiers usually are."""
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -32,6 +34,16 @@ class Net(nn.Module):
     "nets/parts.py": "from torch.nn import Linear\n",
     "unused.py": "X = 1\n",
 }
+ATTACK = """
+import torch
+
+def step(model, x, y, epsilon, norm, generator, *, factor):
+    x = x.clone().requires_grad_()
+    two = model(x).topk(2).values
+    (gradient,) = torch.autograd.grad((two[:, 0] - two[:, 1]).sum(), x)
+    square = gradient.flatten(1).square().sum(dim=1)
+    return (x - (factor * (two[:, 0] - two[:, 1]) / square).view(-1, 1, 1, 1) * gradient).detach()
+"""
 SMALL = {
     "run": "own",
     "norms": ["l2"],
@@ -42,6 +54,12 @@ SMALL = {
     },
     "attacks": {
         "fgm": {"doublings": 4},
+        "step": {
+            "function": "own_attacks:step",
+            "norms": ["l2"],
+            "models": ["mine"],
+            "arguments": {"factor": 1.01},
+        },
         "newton": {
             "class": "foolbox.attacks.NewtonFoolAttack",
             "arguments": {"steps": 2},
@@ -58,7 +76,7 @@ TARGETS = ["results/own/tables/verification.csv", "results/own/distal/mine.h5"]
 def attacked(own_checkout):
     """A finished run of the user's model and another."""
     folder = own_checkout.folder
-    for name, text in FILES.items():
+    for name, text in {**FILES, "own_attacks.py": ATTACK}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     torch.manual_seed(0)
@@ -79,6 +97,8 @@ BUILT_FROM_IT = {
     "models/mine/calibration.json",
     "attacks/mine/l2/fgm/0.h5",
     "attacks/mine/l2/fgm/1.h5",
+    "attacks/mine/l2/step/0.h5",
+    "attacks/mine/l2/step/1.h5",
     "minimal/mine/l2.h5",
     "minimal/mine/l2.csv",
     "verification/mine/l2.csv",
@@ -100,6 +120,25 @@ def test_an_edit_reruns_what_is_built_from_it_and_nothing_else(attacked, name):
         assert planned(attacked) == (set() if name == "unused.py" else BUILT_FROM_IT)
     finally:
         path.write_text(before, encoding="utf-8")
+
+
+def test_a_users_function_finds_adversarials_and_an_edit_of_it_reruns_it_alone(attacked):
+    found = []
+    for shard in range(2):
+        with h5py.File(attacked.folder / f"results/own/attacks/mine/l2/step/{shard}.h5") as file:
+            assert file.attrs["attack"] == "step"
+            found += file["distance"][:].tolist()
+    assert len(found) == 4
+    assert np.isfinite(found).all()
+    path = attacked.folder / "own_attacks.py"
+    try:
+        path.write_text(ATTACK + "\n# edited\n", encoding="utf-8")
+        assert {name for name in planned(attacked) if name.startswith("attacks/")} == {
+            "attacks/mine/l2/step/0.h5",
+            "attacks/mine/l2/step/1.h5",
+        }
+    finally:
+        path.write_text(ATTACK, encoding="utf-8")
 
 
 def test_a_touch_reruns_nothing(attacked):

@@ -7,6 +7,7 @@ from datetime import date, datetime
 import pytest
 from configs import OWN, ROOT, SCHEMAS, overlaid, plan, shipped
 
+from absynth.attacks.outside import BUILDERS
 from absynth.attacks.registry import ATTACKS
 from absynth.data.sources import DATASETS
 from absynth.errors import InputError
@@ -31,12 +32,18 @@ def test_shipped_configs_are_valid(name):
 
 def test_registries_and_schemas_know_the_same_names():
     assert set(read_schema(SCHEMAS, "models")) == set(KINDS)
-    assert set(read_schema(SCHEMAS, "attacks")) == {*ATTACKS, "foolbox"}
+    assert set(read_schema(SCHEMAS, "attacks")) == {*ATTACKS, *BUILDERS}
 
 
 @pytest.mark.parametrize("kind", ["models", "attacks"])
-def test_entries_reject_unknown_keys_and_state_valid_defaults(kind):
-    own = {"custom": OWN, "foolbox": {"class": "foolbox.attacks.DDNAttack", "norms": ["l2"]}}
+def test_entries_reject_unknown_keys_and_state_valid_defaults(monkeypatch, kind):
+    own = {
+        "custom": OWN,
+        "foolbox": {"class": "foolbox.attacks.DDNAttack", "norms": ["l2"]},
+        "library": {"class": "torchattacks.PGDL2", "norms": ["l2"]},
+        "function": {"function": "mine:attack", "norms": ["l2"]},
+    }
+    monkeypatch.setattr("absynth.attacks.foreign.build.check_library", lambda *_: None)  # needs no library
     for name, schema in read_schema(SCHEMAS, kind).items():
         assert schema["additionalProperties"] is False, name
         if name == "substitute":
@@ -58,6 +65,7 @@ def test_least_config_gets_defaults():
 
 
 NEWTON = {"class": "foolbox.attacks.NewtonFoolAttack", "norms": ["l2"]}
+MINE = {"function": "mine:attack", "norms": ["l2"]}
 BAD = [
     ({"n_sample": 5}, "n_sample: unknown; did you mean n_samples? allowed are run, dataset, "),
     ({"zzz": 5}, "zzz: unknown; allowed are run, dataset, "),
@@ -175,6 +183,48 @@ BAD = [
             (("a", 1), "found ('a', 1) of type tuple, allowed are text, "),
             ({1: 2}, "its key 1 is no text; put it in quotes, '1'"),
         )
+    ),
+    (
+        {"attacks": {"own": {**MINE, "class": "foolbox.attacks.DDNAttack"}}},
+        "attacks.own: found class and function, allowed is one of them",
+    ),
+    (
+        {"attacks": {"own": {**MINE, "kind": "ddn"}}},
+        "attacks.own: found function and kind, allowed is one of them",
+    ),
+    ({"attacks": {"own": {"function": "mine:attack"}}}, "attacks.own: 'norms' is missing"),
+    (
+        {"attacks": {"own": {**MINE, "norms": ["l1"]}}},
+        "attacks.own.norms.0: found 'l1', allowed are l2, linf, l0",
+    ),
+    ({"attacks": {"own": {**MINE, "step": 3}}}, "attacks.own.step: unknown; "),
+    (
+        {"attacks": {"own": {**MINE, "fixed_epsilon": 0.3}}},
+        "attacks.own.fixed_epsilon: found 0.3, allowed is a value",
+    ),
+    (
+        {"attacks": {"own": {**MINE, "function": 5}}},
+        "attacks.own.function: found 5, allowed is a value of type string",
+    ),
+    (
+        {"attacks": {"ddn": MINE}},
+        "attacks.ddn.function: ddn is an attack of this project; name yours otherwise",
+    ),
+    (
+        {"attacks": {"own": {**MINE, "arguments": {"since": date(2020, 1, 1)}}}},
+        "attacks.own.arguments.since: found the date 2020-01-01",
+    ),
+    (
+        {"attacks": {"own": {"class": "torchattacks.VANILA", "norms": ["l2"]}}},
+        "attacks.own: torchattacks.VANILA: asks the model nothing",
+    ),
+    (
+        {"attacks": {"own": {"function": "adv_lib.attacks.fmn", "norms": ["l2"]}}},
+        "attacks.own: adv_lib.attacks.fmn in l2: scales perturbations",
+    ),
+    (
+        {"attacks": {"own": {"class": "torchattacks.PGDL2", "norms": ["l2"], "relative": {"alpha": "x"}}}},
+        "attacks.own.relative.alpha: found 'x', allowed is a value of type number",
     ),
     (
         {"attacks": {"nf": {**NEWTON, "arguments": {"steps": date(2020, 1, 1)}}}},

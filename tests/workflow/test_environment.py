@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from absynth.attacks.outside import LIBRARIES
+
 ROOT = Path(__file__).parents[2]
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -36,8 +38,22 @@ def test_torch_is_pinned_exactly():
 def test_every_requirement_is_pinned(group):
     optional = project()["optional-dependencies"]
     required = project()["dependencies"] if group == "dependencies" else optional[group]
-    assert optional.keys() == {"test", "docs", "cluster"}
+    assert optional.keys() == {"test", "docs", "cluster", "peers", *extras()}
     assert {name_of(requirement) for requirement in required} <= constraints().keys()
+
+
+def extras() -> list[str]:
+    """The extras of libraries whose attacks a config may name, as messages call them."""
+    return [package.replace("_", "-") for package in LIBRARIES]
+
+
+def test_libraries_of_attacks_are_pinned_and_no_other_set_up_installs_them():
+    optional = project()["optional-dependencies"]
+    for extra, distribution in zip(extras(), LIBRARIES.values(), strict=True):
+        (requirement,) = optional[extra]
+        assert re.fullmatch(rf"{distribution}==[\d.]+", requirement)
+        assert distribution not in constraints()
+    assert optional["peers"] == [f"absynth[{','.join(sorted(extras()))}]"]
 
 
 def test_the_conda_environment_has_the_same_pins():

@@ -210,3 +210,49 @@ def test_a_users_module_that_is_no_python_is_named(tmp_path, monkeypatch, text, 
     code = Code(plan(models={"mine": {**OWN, "class": "net.Net"}}), ROOT)
     with pytest.raises(InputError, match=rf"net\.py{place}: not valid Python \("):
         code.check()
+
+
+@pytest.mark.parametrize(
+    "entry", [{"function": "public:walk"}, {"function": "public.walk"}, {"class": "public.Attack"}]
+)
+def test_the_module_of_a_users_attack_counts_for_that_attack_alone(tmp_path, monkeypatch, entry):
+    files = {
+        "public.py": "from beside import x\ndef walk(): ...\nclass Attack: ...\n",
+        "beside.py": "x = 1\n",
+    }
+    monkeypatch.chdir(write(tmp_path, files))
+    monkeypatch.setattr("absynth.attacks.foolbox.bridge.check_foolbox", lambda *_: None)
+    code = Code(plan(attacks={"mine": {**entry, "norms": ["l2"]}}), ROOT)
+    code.check()
+    found = code.behind("attacks/run_attack", model="cnn", attack="mine")
+    assert {path for path in found if not path.startswith("..")} == {"public.py", "beside.py"}
+    kind = "foreign/function.py" if "function" in entry else "foolbox/bridge.py"
+    assert any(path.endswith(f"src/absynth/attacks/{kind}") for path in found)
+    other = code.behind("attacks/run_attack", model="cnn", attack="ddn")
+    assert not {"public.py", "beside.py"} & set(other)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            "absent:walk",
+            r"attacks\.mine\.function: no module absent beside the Snakefile, in .*, or installed",
+        ),
+        ("present:run", r"attacks\.mine\.function: .*present\.py has no function run"),
+        ("broken:walk", r"broken\.py, line 1: not valid Python"),
+        ("walk", r"attacks\.mine\.function: found walk, allowed is module:function"),
+    ],
+)
+def test_a_users_function_that_is_not_there_is_refused_at_the_start(tmp_path, monkeypatch, function, message):
+    files = {"present.py": "def walk(): ...\n", "broken.py": "def walk(:\n"}
+    monkeypatch.chdir(write(tmp_path, files))
+    with pytest.raises(InputError, match=message):
+        Code(plan(attacks={"mine": {"function": function, "norms": ["l2"]}}), ROOT).check()
+
+
+def test_a_function_that_a_users_module_only_imports_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(
+        write(tmp_path, {"front.py": "from back import walk\n", "back.py": "def walk(): ...\n"})
+    )
+    Code(plan(attacks={"mine": {"function": "front:walk", "norms": ["l2"]}}), ROOT).check()

@@ -51,10 +51,11 @@ _LEFT: dict[str, dict[str, Any]] = {}  # what importing a module set, for a clas
 
 
 @contextmanager
-def settings_kept(name: str) -> Iterator[None]:
+def settings_kept(name: str, when: str = "as it is imported or made") -> Iterator[None]:
     """Put back, in the end, what the code within has set for the whole process, with a warning that names it.
 
-    name: whose code it is, for messages. Relative paths, gradients and dtypes are then as without this code.
+    name, when: whose code it is, and when it runs, for messages. Relative paths, gradients and dtypes are then as
+        without this code.
     Raises InputError for inference mode, which cannot be left from outside.
     """
     inference = torch.is_inference_mode_enabled()
@@ -64,8 +65,8 @@ def settings_kept(name: str) -> Iterator[None]:
         finally:
             for what, (found, kept) in changed().items():
                 LOGGER.warning(
-                    "%s: its code sets %s to %s for the whole process as it is imported or made; put back to %s",
-                    name, what, found, kept,
+                    "%s: its code sets %s to %s for the whole process %s; put back to %s",
+                    name, what, found, when, kept,
                 )  # fmt: skip
     if torch.is_inference_mode_enabled() and not inference:
         raise InputError(

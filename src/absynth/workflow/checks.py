@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from absynth.attacks.outside import BUILDERS, named_path, outside_kind
 from absynth.attacks.registry import ATTACKS, AttackEntry
 from absynth.data.places import DOWNLOADS, images_held
 from absynth.data.sources import find_dataset
@@ -23,7 +24,7 @@ _BOUNDS = (
 )  # rows of Table 1 beside those of attacks
 
 # Keys of an attack's entry that are not keyword arguments of its builder.
-NOT_OPTIONS = ("kind", "models", "norms", "batch_size", "label", "start_from", "per_model")
+NOT_OPTIONS = ("kind", "models", "norms", "batch_size", "label", "start_from", "per_model", "gradients")
 
 
 def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
@@ -141,23 +142,16 @@ def check_weights(config: dict[str, Any]) -> None:
 
 
 def _check_attack(name: str, entry: dict[str, Any] | None, schemas: Mapping[str, Any]) -> None:
-    """Check one entry by itself: an attack of the registry, by its name or kind, or any of Foolbox's by its class."""
-    known = {name: schema for name, schema in schemas.items() if name != "foolbox"}
+    """Check one entry by itself: an attack of the registry, by its name or kind, or any by its class or function."""
+    known = {name: schema for name, schema in schemas.items() if name not in BUILDERS}
     key = f"attacks.{name}"
     if entry is None:
         check_known(name, known, key)
         return
-    if "class" in entry:
-        if name in known:
-            raise InputError(
-                f"config key {key}.class: {name} is an attack of this project; name yours otherwise"
-            )
-        if "kind" in entry:
-            raise InputError(f"config key {key}: found class and kind, allowed is one of them")
-        check(entry, schemas["foolbox"], key)
-        check_plain(entry["arguments"], f"{key}.arguments")
-        _check_foolbox(entry, key)
-        kind = "foolbox"
+    outside = outside_kind(entry) if isinstance(entry, Mapping) else None
+    if outside is not None:
+        _check_outside(name, entry, outside, schemas)
+        kind = outside
     else:
         kind = _attack_kind(name, entry, known)
         check_entry(kind, entry, known, key)
@@ -179,23 +173,44 @@ def _attack_kind(name: str, entry: Mapping[str, Any], known: Mapping[str, Any]) 
 
 def _check_per_model(entry: Mapping[str, Any], schema: Mapping[str, Any], key: str) -> None:
     """Refuse what an attack's schema does not allow among a model's own options, and all that is no option."""
-    fixed = {*NOT_OPTIONS, "class"}
+    fixed = {*NOT_OPTIONS, "class", "function"}
     properties = {name: part for name, part in schema["properties"].items() if name not in fixed}
     options = {"type": ["object", "null"], "additionalProperties": False, "properties": properties}
     for model, own in entry["per_model"].items():
         check(deepcopy(own), options, f"{key}.per_model.{model}")  # a copy, for the defaults are the entry's
-        if own and "class" in entry:
+        if own and (outside := outside_kind(entry)) is not None:
             check_plain(own.get("arguments"), f"{key}.per_model.{model}.arguments")
-            _check_foolbox(entry | own, f"{key}.per_model.{model}")
+            _check_built(entry | own, outside, f"{key}.per_model.{model}")
 
 
-def _check_foolbox(entry: Mapping[str, Any], key: str) -> None:
-    """Let Foolbox itself say whether class and arguments are sound; imported only where a config asks for it."""
-    from absynth.attacks.foolbox.bridge import check_foolbox
+def _check_outside(name: str, entry: dict[str, Any], kind: str, schemas: Mapping[str, Any]) -> None:
+    """Check an entry that names an attack by its class or function; fill in its defaults."""
+    key = f"attacks.{name}"
+    named = "class" if "class" in entry else "function"
+    if name in schemas and name not in BUILDERS:
+        raise InputError(
+            f"config key {key}.{named}: {name} is an attack of this project; name yours otherwise"
+        )
+    for other in ("kind", "function"):
+        if other in entry and other != named:
+            raise InputError(f"config key {key}: found {named} and {other}, allowed is one of them")
+    check(entry, schemas[kind], key)
+    check_plain(entry["arguments"], f"{key}.arguments")
+    _check_built(entry, kind, key)
 
+
+def _check_built(entry: Mapping[str, Any], kind: str, key: str) -> None:
+    """Let the library itself say whether an attack and its arguments are sound; imported only where a config asks."""
     for norm in entry["norms"]:
         try:
-            check_foolbox(entry["class"], entry["arguments"], norm)
+            if kind == "foolbox":
+                from absynth.attacks.foolbox.bridge import check_foolbox
+
+                check_foolbox(entry["class"], entry["arguments"], norm)
+            elif kind == "library":
+                from absynth.attacks.foreign.build import check_library
+
+                check_library(str(named_path(entry)), entry["arguments"], entry["relative"], norm)
         except InputError as error:
             raise InputError(f"config key {key}: {error}") from None
 

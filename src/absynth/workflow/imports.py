@@ -39,22 +39,44 @@ class Code:
             start = self.base / "scripts" / f"{script}.py"
             named = self.plan.builders(model=model, attack=attack)
             files = [file for name in named for file in module_files(name, self.library)]
-            found = {*imported_files([start, *files], self.library), *self._user_files(model)} - {start}
+            found = {*imported_files([start, *files], self.library), *self._user_files(model, attack)} - {
+                start
+            }
             self._known[key] = sorted(map(os.path.relpath, found))
         return self._known[key]
 
     def check(self) -> None:
-        """Raise InputError if a module of a user's own model is not valid Python."""
+        """Raise InputError if a module of a user's own model or attack is not valid Python, or lacks the function."""
         for model in self.plan.models:
             self._user_files(model)
+        for attack in self.plan.attacks:
+            self._user_files(None, attack)
+            function = self.plan.config["attacks"][attack].get("function")
+            if function is not None:
+                self._check_function(function, f"attacks.{attack}.function")
 
-    def _user_files(self, model: str | None) -> list[Path]:
-        """The module of a user's own class and all that it imports from beside it or from the library."""
-        named = self.plan.planned(model).user_class if model else None
-        if named is None:
-            return []
-        module = named.replace(":", ".").rpartition(".")[0]
-        return imported_files(module_files(module, self.library, self.folders), self.library, self.folders)
+    def _user_files(self, model: str | None, attack: str | None = None) -> list[Path]:
+        """The modules of a user's own class or function and all that they import from beside them or the library."""
+        modules = [_module_of(path) for path in self.plan.user_code(model=model, attack=attack)]
+        files = [file for module in modules for file in module_files(module, self.library, self.folders)]
+        return imported_files(files, self.library, self.folders) if files else []
+
+    def _check_function(self, path: str, key: str) -> None:
+        """Refuse a function that the user's file lacks, or that is not there; what is installed is not read."""
+        module, name = _module_of(path), path.replace(":", ".").rpartition(".")[2]
+        if not module:
+            raise InputError(
+                f"config key {key}: found {path}, allowed is module:function, such as my_attacks:attack"
+            )
+        if _installed(module.split(".")[0], self.folders):
+            return
+        files = module_files(module, self.library, self.folders)
+        if not files or files[-1].stem not in (module.split(".")[-1], "__init__"):
+            raise InputError(
+                f"config key {key}: no module {module} beside the Snakefile, in {Path.cwd()}, or installed"
+            )
+        if name not in _names(_parsed(files[-1])):
+            raise InputError(f"config key {key}: {files[-1]} has no function {name}")
 
 
 def imported_files(files: Iterable[Path], library: Path, folders: Sequence[Path] = ()) -> list[Path]:
@@ -125,6 +147,24 @@ def _installed(package: str, folders: tuple[Path, ...]) -> bool:
     elsewhere = [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
     found = PathFinder.find_spec(package, elsewhere) if folders else None
     return package in sys.stdlib_module_names or (found is not None and found.origin is not None)
+
+
+def _module_of(path: str) -> str:
+    """The module of a "module.name" or "module:name"."""
+    return path.replace(":", ".").rpartition(".")[0]
+
+
+def _names(tree: ast.Module) -> set[str]:
+    """What a module defines, imports or assigns anywhere outside of functions and classes, and names it may hide."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
 
 
 def _package(path: Path, folders: Sequence[Path], level: int) -> list[str]:

@@ -7,7 +7,8 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
 
-from absynth.attacks.registry import ATTACKS, PAPER, AttackEntry, foolbox_entry
+from absynth.attacks.outside import outside_entry, outside_kind
+from absynth.attacks.registry import ATTACKS, PAPER, AttackEntry
 from absynth.data.sources import Dataset, find_dataset
 from absynth.models.registry import KINDS, ModelKind
 from absynth.workflow.relay import relay_rounds
@@ -85,10 +86,10 @@ class PlannedModel:
 
 
 def _attack(name: str, entry: Mapping[str, Any], round_of_relay: int | None) -> AttackEntry:
-    """An attack by its name and config entry: of Foolbox by its class, or of the registry, with titles of its own."""
+    """An attack by its name and config entry: by class or function, or of the registry, with titles of its own."""
     label = entry.get("label")
-    if "class" in entry:
-        return foolbox_entry(label or name, entry["norms"])
+    if (kind := outside_kind(entry)) is not None:
+        return outside_entry(kind, label or name, entry["norms"], entry["gradients"])
     attack = ATTACKS[entry.get("kind", name)]
     if label is None and name in ATTACKS:
         return attack

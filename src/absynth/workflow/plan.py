@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from absynth.attacks.outside import named_path
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, LABELS
 from absynth.workflow.checks import (
@@ -50,11 +51,20 @@ class Plan(Matrix):
         entry = self.config["attacks"][attack]
         entry = entry | (entry["per_model"].get(model) or {})
         options = {key: value for key, value in entry.items() if key not in NOT_OPTIONS}
-        if "class" in options:
-            options["class_path"] = options.pop("class")
+        for key in ("class", "function"):
+            if key in options:
+                options[f"{key}_path"] = options.pop(key)
         if self.attacks[attack].fixed_epsilon:
             options["epsilon"] = dict(self.config["epsilons"])
         return options
+
+    def user_code(self, *, model: str | None = None, attack: str | None = None) -> list[str]:
+        """The "module.name" or "module:name" of a user's own class or function that a model and an attack name."""
+        named = [
+            self.planned(model).user_class if model else None,
+            named_path(self.config["attacks"][attack]) if attack else None,
+        ]
+        return [path for path in named if path is not None]
 
     def attack_job(self, *, model: str, norm: str, attack: str, shard: str) -> dict[str, Any]:
         """What scripts/attacks/run_attack.py must know of one shard of an attack, besides run and seed."""

@@ -33,7 +33,7 @@ from absynth.errors import InputError
 from absynth.io.log import LOGGER
 
 DISTANCES = {"l0": foolbox.distances.l0, "l2": foolbox.distances.l2, "linf": foolbox.distances.linf}
-_REFUSALS = (
+REFUSALS = (
     AssertionError,
     ValueError,
     IndexError,
@@ -79,7 +79,7 @@ def isolate(target: Target, run: Callable[[], None]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Foolbox's, of compiling and of weak starts
             run()
-    except _REFUSALS as error:
+    except REFUSALS as error:
         if len(target.rows) == 1:
             LOGGER.warning(
                 "image %d of the batch left out: %s", target.rows.item(), str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Attacks of other libraries, and users' own functions, run on a Target."""
