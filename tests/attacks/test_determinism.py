@@ -55,7 +55,7 @@ def smaller(entry: AttackEntry, norm: str, entry_options: dict):
     options = {key: small[key] for key in small if key in known} | entry_options
     if entry.substitute:
         options["substitute"] = Rowwise()
-    if entry.fixed_epsilon:
+    if entry.at_epsilons:
         options["epsilon"] = {"l2": 2.0, "linf": 0.1}
     return builder(norm, **options)
 

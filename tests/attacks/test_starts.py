@@ -31,7 +31,7 @@ BUDGETS = {
 TAKERS = [
     (name, next(iter(entry.norms)))
     for name, entry in ATTACKS.items()
-    if entry.takes_start and not entry.input_threshold and not entry.fixed_epsilon
+    if entry.takes_start and not entry.input_threshold and not entry.at_epsilons
 ]
 TAKERS += [("pointwise", "l0")]  # one norm each: Brendel & Bethge compile for half a minute in every one
 

@@ -145,11 +145,11 @@ def test_an_attack_that_found_nothing_has_the_median_of_its_distances():
 
 
 @pytest.mark.parametrize("distances", [[1, INF, INF], [INF, INF, INF]])
-@pytest.mark.parametrize("fixed_epsilon", [True, False])
-def test_attacks_within_one_epsilon_may_find_nothing(fixed_epsilon, distances):
-    roles = {"within": Role(gradients=True, fixed_epsilon=fixed_epsilon)}
+@pytest.mark.parametrize("at_epsilons", [True, False])
+def test_attacks_within_one_epsilon_may_find_nothing(at_epsilons, distances):
+    roles = {"within": Role(gradients=True, at_epsilons=at_epsilons)}
     found = audit({"within": outcome(*distances)}, roles, LIMITS)
-    assert bool(found) is not fixed_epsilon
+    assert bool(found) is not at_epsilons
 
 
 def test_gradients_do_not_vanish_for_an_attack_that_used_none():

@@ -24,7 +24,7 @@ class AttackEntry:
     lower_bound: whether it needs a model that absynth.certificates bounds from below
     input_threshold: whether it needs a model that binarises its input
     logits: whether it needs the logits, and not only decisions; every model has them
-    fixed_epsilon: whether it attacks within the config's ε of the norm alone, and needs that as `epsilon`
+    at_epsilons: whether it attacks within the config's ε of the norm alone, and needs that as `epsilon`
     batch_free: whether an image's adversarial is the same in any batch and shard, whatever its companions, but for
         the rounding of the model's own arithmetic; it then draws its random numbers from a SampleRandom
     """
@@ -41,7 +41,7 @@ class AttackEntry:
     lower_bound: bool = False
     input_threshold: bool = False
     logits: bool = False
-    fixed_epsilon: bool = False
+    at_epsilons: bool = False
     batch_free: bool = True
 
 
@@ -195,7 +195,7 @@ ATTACKS: dict[str, AttackEntry] = {
         True,
         "Croce & Hein 2020b",
         takes_start=True,
-        fixed_epsilon=True,
+        at_epsilons=True,
     ),
     "apgd_t": AttackEntry(
         "absynth.attacks.autoattack:apgd_t",
@@ -203,7 +203,7 @@ ATTACKS: dict[str, AttackEntry] = {
         True,
         "Croce & Hein 2020b",
         takes_start=True,
-        fixed_epsilon=True,
+        at_epsilons=True,
     ),
     "fab_t": AttackEntry(
         "absynth.attacks.autoattack:fab_t",
@@ -211,7 +211,7 @@ ATTACKS: dict[str, AttackEntry] = {
         True,
         "Croce & Hein 2020a",
         takes_start=True,
-        fixed_epsilon=True,
+        at_epsilons=True,
     ),
     "square_at_epsilon": AttackEntry(
         "absynth.attacks.autoattack:square_at_epsilon",
@@ -220,7 +220,7 @@ ATTACKS: dict[str, AttackEntry] = {
         "Andriushchenko et al. 2020",
         takes_start=True,
         logits=True,
-        fixed_epsilon=True,
+        at_epsilons=True,
     ),
     "hop_skip_jump": AttackEntry(
         "absynth.attacks.foolbox.minimum_norm:hop_skip_jump",

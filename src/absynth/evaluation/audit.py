@@ -28,7 +28,7 @@ class Role:
     estimates: the attack that it repeats with estimated gradients
     round: its round in the run's relay, 0 outside of it
     repeats: the same for attacks that differ in their random numbers alone; "" for one that has no such companion
-    fixed_epsilon: whether it looks within one ε alone, so that finding nothing is no sign of anything
+    at_epsilons: whether it looks within one ε alone, so that finding nothing is no sign of anything
     """
 
     gradients: bool
@@ -36,7 +36,7 @@ class Role:
     estimates: str | None = None
     round: int = 0
     repeats: str = ""
-    fixed_epsilon: bool = False
+    at_epsilons: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits
 def no_success(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
     """Attacks that find nothing at all."""
     for name, outcome in outcomes.items():
-        if outcome.failed == 1 and not roles[name].fixed_epsilon:
+        if outcome.failed == 1 and not roles[name].at_epsilons:
             message = f"{name}: no adversarial of any of {outcome.n_failed} images"
             yield Finding("success", name, "", outcome.median, "", 1.0, message)
 
@@ -163,7 +163,7 @@ def vanishing_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: L
     """Attacks that used gradients and yet failed on many samples."""
     for name, outcome in outcomes.items():
         role, used = roles[name], outcome.gradients.any()
-        if role.gradients and not role.fixed_epsilon and used and outcome.failed > limits.failures:
+        if role.gradients and not role.at_epsilons and used and outcome.failed > limits.failures:
             images = f"{outcome.n_failed} of {outcome.attacked.sum()} images"
             message = f"{name}: no adversarial of {images}: gradients may vanish"
             yield Finding("vanishing", name, "", outcome.median, "", outcome.failed, message)

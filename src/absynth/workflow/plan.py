@@ -54,7 +54,7 @@ class Plan(Matrix):
         for key in ("class", "function"):
             if key in options:
                 options[f"{key}_path"] = options.pop(key)
-        if self.attacks[attack].fixed_epsilon:
+        if self.attacks[attack].at_epsilons:
             options["epsilon"] = dict(self.config["epsilons"])
         return options
 
@@ -263,7 +263,7 @@ class Plan(Matrix):
                 "estimates": entry.estimates,
                 "round": self.relay_rounds.get(name, 0),
                 "repeats": self.repeats[name],
-                "fixed_epsilon": entry.fixed_epsilon,
+                "at_epsilons": entry.at_epsilons,
             }
             for name, entry in self.attacks.items()
         }
