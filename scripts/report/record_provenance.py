@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from absynth.data.idx import N_CLASSES
+from absynth.data.format import PAPER
 from absynth.data.order import lacking_classes
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import SHARD, read_record
+from absynth.models.calibration_file import read_calibration
 from absynth.workflow.provenance import provenance
 
 
@@ -32,7 +33,10 @@ def main(
         pair for columns, _ in records for pair in zip(columns["index"], columns["label"], strict=True)
     )
     attacked = np.array(list(labels.values()), np.int64)
-    about["lacking_classes"] = lacking_classes(attacked, np.arange(N_CLASSES)) if labels else None
+    models = [read_calibration(path, "model")["model"] for path in calibrations]
+    known = [model["format"]["n_classes"] for model in models if "format" in model]
+    n_classes = known[0] if known else PAPER.n_classes  # as files said before there could be others
+    about["lacking_classes"] = lacking_classes(attacked, np.arange(n_classes)) if labels else None
     if about["lacking_classes"]:
         LOGGER.warning("%s", about["lacking_classes"])
     write_text(output, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
