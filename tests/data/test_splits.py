@@ -158,7 +158,12 @@ def split_file(tmp_path) -> Path:
 def test_file_says_what_it_holds(split_file):
     images, labels = random_pair(30)
     with h5py.File(split_file) as file:
-        assert dict(file.attrs) == {"dataset": "toy", "split": "test", "absynth": __version__}
+        assert dict(file.attrs) == {
+            "dataset": "toy",
+            "split": "test",
+            "n_classes": 10,
+            "absynth": __version__,
+        }
         assert dict(file["images"].attrs) == {"axes": "sample,channel,row,column", "unit": "intensity / 255"}
         assert dict(file["labels"].attrs) == {"axes": "sample", "unit": "class"}
         assert file["images"].dtype == file["labels"].dtype == np.uint8
