@@ -56,7 +56,7 @@ def test_madry_takes_any_images(tmp_path, format):
 
 def test_madry_needs_four_pixels_a_side():
     with pytest.raises(
-        InputError, match="^madry takes images of 4×4 pixels and more, .* has 1×3×9 images of 2"
+        InputError, match=r"^madry takes images of 4×4 pixels and more, .* has 1×3×9 images of 2"
     ):
         NETWORKS["madry"](DataFormat((1, 3, 9), 2))
 

@@ -97,7 +97,7 @@ def test_the_data_are_as_the_function_returned_them(colour):
 @pytest.mark.parametrize("norm", ["l2", "linf", "l0"])
 def test_distances_are_those_of_the_stored_images(colour, norm):
     clean, _ = read_split(colour / "data" / "test.h5", 0, 6)
-    found, attributes = read_record(colour / "minimal" / "mine" / f"{norm}.h5", MINIMAL, {"norm": norm})
+    found, _attributes = read_record(colour / "minimal" / "mine" / f"{norm}.h5", MINIMAL, {"norm": norm})
     change = found["adversarial"].astype(np.float64) - clean
     distances = {
         "l2": np.sqrt(np.square(change).sum(axis=(1, 2, 3))),
@@ -124,18 +124,21 @@ def test_l0_counts_pixels_in_every_attack(colour):
 
 def test_tables_and_report_are_complete_and_nothing_disagrees(colour):
     verification = pd.read_csv(colour / "tables" / "verification.csv")
-    assert len(verification) and not verification["disagreements"].sum()
+    assert len(verification)
+    assert not verification["disagreements"].sum()
     robustness = pd.read_csv(colour / "tables" / "robustness.csv")
     assert set(robustness["model"]) == {"mine", "nearest_neighbor", "robust"}
     models = pd.read_csv(colour / "tables" / "models.csv").set_index("model")
-    assert models.loc["mine", "test_accuracy"] > 0.8 and models.loc["mine", "alpha"] > 0
+    assert models.loc["mine", "test_accuracy"] > 0.8
+    assert models.loc["mine", "alpha"] > 0
     assert "How robust are 3 classifiers on tinted?" in (colour / "report.html").read_text(encoding="utf-8")
 
 
 def test_bounds_are_below_what_attacks_found(colour):
     for norm in ("l2", "linf", "l0"):
         bracket = pd.read_csv(colour / "bracket" / "nearest_neighbor" / f"{norm}.csv")
-        assert len(bracket) and (bracket["lower"] <= bracket["upper"] + 1e-9).all()
+        assert len(bracket)
+        assert (bracket["lower"] <= bracket["upper"] + 1e-9).all()
 
 
 def test_figures_are_in_colour(colour):
@@ -169,18 +172,22 @@ def small(own_checkout):
 def test_a_run_without_training_images_does_without_them(small):
     printed, folder = small
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["test.h5"]
-    assert not (folder / "distal").exists() and "generate_distal" not in printed
+    assert not (folder / "distal").exists()
+    assert "generate_distal" not in printed
     models = pd.read_csv(folder / "tables" / "models.csv").set_index("model")
-    assert models.loc["mine", "test_accuracy"] > 0.8 and np.isnan(models.loc["mine", "alpha"])
+    assert models.loc["mine", "test_accuracy"] > 0.8
+    assert np.isnan(models.loc["mine", "alpha"])
     assert (folder / "report.html").is_file()
 
 
 def test_its_images_stay_as_small_as_they_are(small):
     _, folder = small
     images, labels = read_split(folder / "data" / "test.h5")
-    assert images.shape == (100, 1, 8, 8) and images.dtype == np.float32
+    assert images.shape == (100, 1, 8, 8)
+    assert images.dtype == np.float32
     found, _ = read_record(folder / "minimal" / "mine" / "l0.h5", MINIMAL)
-    assert found["adversarial"].shape == (4, 1, 8, 8) and (found["distance"] < 64).all()
+    assert found["adversarial"].shape == (4, 1, 8, 8)
+    assert (found["distance"] < 64).all()
     model = load_model(folder, "mine")
     assert (model(torch.from_numpy(images)).argmax(dim=1).numpy() == labels).mean() > 0.8
 

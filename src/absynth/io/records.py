@@ -36,11 +36,6 @@ class Column:
     ):
         self.dtype, self.unit, self.row, self.axes, self.optional = dtype, unit, row, axes, optional
 
-    @property
-    def shown(self) -> str:
-        """The shape of a row in words."""
-        return ", ".join("any" if size is None else str(size) for size in self.row)
-
     def holds(self, shape: tuple[int, ...]) -> bool:
         """Whether a row may have this shape."""
         return len(shape) == len(self.row) and all(
@@ -194,7 +189,7 @@ def _problem(
     for name, values in columns.items():
         column = layout[name]
         if values.shape[:1] != (n,) or not column.holds(values.shape[1:]):
-            return f"{name!r} has shape {values.shape}, expected ({n}, {column.shown})"
+            return f"{name!r} has shape {values.shape}, expected {(n, *column.row)}"
         if values.dtype != np.dtype("object" if column.dtype == "str" else column.dtype):
             return f"{name!r} has dtype {values.dtype}, expected {column.dtype}"
         if column.row[-3:] == _IMAGE and values.shape[-3:] != shapes.setdefault("image", values.shape[-3:]):
