@@ -28,7 +28,12 @@ class Net(nn.Sequential):
         )
 """
 ATTACKS = {
-    "newton": None,
+    "newton": {
+        "class": "foolbox.attacks.NewtonFoolAttack",
+        "arguments": {"steps": 2},
+        "norms": ["l2"],
+        "models": ["mine"],
+    },
     "boundary": None,
     "gaussian_noise": None,
     "fgm": {"doublings": 6},
