@@ -73,7 +73,7 @@ def colour(own_checkout):
         run="colour",
         dataset={"load": "my_digits.py:tinted_splits", "train": True, "name": "tinted"},
         n_samples=6,
-        shards=2,
+        shards=1,
         n_calibration=60,
         norms=["l2", "linf", "l0"],
         distal={"labels": None, "seeds": 1, "steps": 3},
@@ -202,11 +202,11 @@ def test_its_images_stay_as_small_as_they_are(small):
     [
         (
             {"models": {"nearest_neighbor": {}}},
-            "config key models.nearest_neighbor: looks neighbours up, and the data set digits has no training images",
+            "models.nearest_neighbor: it looks neighbours up, and the data set digits has no training images",
         ),
         (
             {"models": {"robust": {"kind": "madry"}}},
-            "config key models.robust: is trained, and the data set digits has no training images",
+            "config key models.robust: it is trained, and the data set digits has no training images",
         ),
         (
             {"dataset": {"npz": "gone.npz", "test": {"images": "x", "labels": "y"}}},

@@ -44,17 +44,22 @@ def check_data(plan: Plan) -> None:
     own_files(dataset)
     names = [*plan.models, *(["substitute"] if plan.transfers else [])]
     for name in names:
-        known = plan.planned(name)
-        key = f"config key models.{name}:" if name != "substitute" else "config key attacks: the substitute"
-        check_taken(f"{key} {known.entry.get('kind', name)}", known.kind.takes, dataset.format, dataset.name)
+        check_taken(_shown(name), plan.planned(name).kind.takes, dataset.format, dataset.name)
     if dataset.format and plan.config["distal"]["labels"]:
         check_labels(plan.config["distal"]["labels"], dataset.format)
     if not dataset.has_train:
         for name, reason in _needs_training(plan, names):
             raise InputError(
-                f"config key models.{name}: {reason}, and the data set {dataset.name} has no training images; name "
-                "those in its entry (train), or leave the model out"
+                f"{_shown(name)} {reason}, and the data set {dataset.name} has no training images; name those in its "
+                "entry (train), or leave it out"
             )
+
+
+def _shown(name: str) -> str:
+    """What a message calls a model or the substitute."""
+    if name == "substitute":
+        return "config key attacks: the substitute of transfer attacks"
+    return f"config key models.{name}: it"
 
 
 def _needs_training(plan: Plan, names: list[str]) -> Iterator[tuple[str, str]]:
