@@ -25,7 +25,10 @@ ATTRIBUTES = {
 
 
 def shard(path, **attributes):
-    columns = {name: np.zeros((2, *column.row), dtype=column.dtype) for name, column in SHARD.items()}
+    columns = {
+        name: np.zeros((2, *(size or 5 for size in column.row)), column.dtype)
+        for name, column in SHARD.items()
+    }
     write_record(path, columns, {**ATTRIBUTES, "device": "cpu", **attributes}, SHARD)
     return path
 
@@ -39,7 +42,7 @@ def at(path, *date: int):
 
 def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
     calibration = tmp_path / "calibration.json"
-    calibration.write_text("{}", encoding="utf-8")
+    calibration.write_text('{"model": {"format": {"shape": [5, 5, 5], "n_classes": 12}}}', encoding="utf-8")
     main(
         shards=[
             at(shard(tmp_path / "0.h5"), 2026, 2, 3, 4, 5, 6),
@@ -57,7 +60,9 @@ def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
     )
     assert found["versions"]["torch"] == "1.2.3, 1.2.4"
     assert found["versions"]["absynth"] == "9.8.7"
-    assert found["lacking_classes"] == "the 1 images attacked hold none of classes 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert found["lacking_classes"] == "the 1 images attacked hold none of classes " + ", ".join(
+        map(str, range(1, 12))
+    )
     assert {"Python", "numpy", "snakemake"} <= found["versions"].keys()
     assert found["hardware"]["devices"] == ["cpu"]
     assert found["hardware"]["gpus"] == []
