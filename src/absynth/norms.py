@@ -23,7 +23,7 @@ class Norm:
     order: p of the p-norm; dual: q with 1/p + 1/q = 1, None in l0
     largest: shape (C, H, W) of images to the distance between opposite corners of the box
     decimals: of a distance in tables; median_decimals: the same of a median, which may lie between two images
-    measure: perturbations (n, C, H, W), flat (n, d) ones but in l0, float64, to their norms (n,) float64
+    measure: perturbations (n, C, H, W) float64, or flat ones of one channel (n, d), to their norms (n,) float64
     """
 
     title: str
@@ -44,6 +44,13 @@ class Norm:
     def format_median(self, median: float) -> str:
         """A median of distances as tables show it."""
         return f"{median:.{self.median_decimals}f}"
+
+
+def _changed_pixels(delta: Tensor) -> Tensor:
+    """How many pixels change, each once however many of its channels do."""
+    changed = delta != 0
+    changed = changed.any(dim=1).flatten(1) if changed.ndim > 2 else changed
+    return changed.sum(dim=1).double()
 
 
 # In the order of the paper's tables.
@@ -82,7 +89,7 @@ NORMS: dict[str, Norm] = {
         largest=lambda shape: float(math.prod(shape[1:])),
         decimals=0,
         median_decimals=1,
-        measure=lambda delta: (delta != 0).any(dim=1).flatten(1).sum(dim=1).double(),
+        measure=_changed_pixels,
     ),
 }
 
