@@ -46,9 +46,9 @@ def main(
         raise InputError(
             f"config key n_samples: found {n_samples}, allowed are the {len(loaded[3])} test images of {dataset}"
         )
+    known = arrange(*loaded[:2], image_order, seed, f"{dataset} train") if chosen.has_train else None
     parts = {"test": arrange(*loaded[2:], image_order, seed, f"{dataset} test")}
-    if chosen.has_train:
-        known = arrange(*loaded[:2], image_order, seed, f"{dataset} train")
+    if known:
         parts = {**_divided(known, n_calibration, about.n_classes), **parts}
     paths = {"train": train, "calibration": calibration, "test": test}
     for split, (images, labels, index) in parts.items():
