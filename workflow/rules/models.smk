@@ -180,8 +180,8 @@ rule probe_model:
 
 rule calibrate_model:
     input:
-        probe=probed,
         **{split: run(f"data/{split}.h5") for split in PLAN.splits},
+        probe=probed,
         model=lambda wildcards: OUTPUTS.uncalibrated_model_files(wildcards.model),
         code=lambda wildcards: code("models/calibrate_model", model=wildcards.model),
     output:
