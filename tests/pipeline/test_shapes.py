@@ -187,7 +187,8 @@ def test_a_run_without_training_images_does_without_them(small):
 
 def test_its_images_stay_as_small_as_they_are(small, monkeypatch):
     _, folder = small
-    monkeypatch.syspath_prepend(folder.parents[1])  # where the class of the model is
+    monkeypatch.chdir(folder.parents[1])  # where the class of the model and its weights are
+    monkeypatch.syspath_prepend(folder.parents[1])
     images, labels = read_split(folder / "data" / "test.h5")
     assert images.shape == (100, 1, 8, 8)
     assert images.dtype == np.float32
