@@ -133,7 +133,7 @@ def _read_bounds(path: str | os.PathLike[str], span: tuple[int, int]) -> torch.T
 def _read_start(
     path: str | os.PathLike[str], expected: Mapping[str, str], span: tuple[int, int]
 ) -> dict[str, torch.Tensor]:
-    """The adversarials (n, 1, 28, 28) and distances (n,) of another attack's shard, in a folder named after it.
+    """The adversarials (n, c, h, w) and distances (n,) of another attack's shard, in a folder named after it.
 
     Raises InputError if it is unsound or holds other images than those of `span`.
     """

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from absynth.data.split_files import read_split
+from absynth.data.format import PAPER, check_taken
+from absynth.data.split_files import read_format, read_split
 from absynth.io.log import LOGGER, start_log
 from absynth.io.opening import MADE
 from absynth.models.abs.enumeration import PrototypeSettings, enumerate_abs
@@ -28,6 +29,7 @@ def main(
 
     images: the training split, whose images are encoded; vaes: one file per class, in their order
     """
+    check_taken("prototype_abs", PAPER, read_format(images))
     x, y = map(torch.from_numpy, read_split(images))
     loaded = [VAE() for _ in vaes]
     for vae, path in zip(loaded, vaes, strict=True):

@@ -3,13 +3,14 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from absynth import __version__
-from absynth.data.split_files import read_split
+from absynth.data.split_files import read_format, read_split
 from absynth.evaluation.calibration import accuracy, calibrate, fit_gamma, predict
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
@@ -21,19 +22,20 @@ _BATCH = 500
 
 def main(
     *,
-    train: str | os.PathLike[str],
-    calibration: str | os.PathLike[str],
     test: str | os.PathLike[str],
     output: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     spec: Mapping[str, Any],
     gamma_images: int | None,
     device: torch.device,
+    train: str | os.PathLike[str] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write the constants, the confidence and accuracy on the calibration split, and the accuracy on all test images.
 
     ABS and Binary ABS are evaluated with fast inference. γ, if the model has one, is searched for on the first
     `gamma_images` training images. The file also says how to build the model (see absynth.load_model).
+    train, calibration: None for a data set without training images; constants, and what depends on them, are null
     spec: what the model is built from, paths relative to `folder` (see absynth.models.building.build)
     """
     model = build({**spec, "calibration": None}, folder).to(device)
@@ -42,10 +44,13 @@ def main(
         images, labels = map(torch.from_numpy, read_split(path, 0, n))
         return predict(model, images, _BATCH, device), labels
 
-    gamma = fit_gamma(*logits_of(train, gamma_images)) if gamma_images else None
+    gamma = fit_gamma(*logits_of(train, gamma_images)) if train and gamma_images else None
     scale = torch.tensor(gamma or 1.0)
-    logits, labels = logits_of(calibration)
-    result = calibrate(logits * scale, labels)
+    result: dict[str, Any] = dict.fromkeys(("alpha", "eta", "median_confidence", "accuracy"))
+    result["n"] = 0
+    if calibration:
+        logits, labels = logits_of(calibration)
+        result = calibrate(logits * scale, labels)
     test_logits, test_labels = logits_of(test)
     result["test_accuracy"] = accuracy(test_logits * scale, test_labels)
     result["n_test"] = len(test_labels)
@@ -54,8 +59,9 @@ def main(
             "%d of %d calibration images left out: their logits are not finite",
             *(result["nonfinite"], result["n"]),
         )
-    LOGGER.info(", ".join(f"{key} {value:.6g}" for key, value in result.items()))
-    content = {**result, "gamma": gamma, "model": dict(spec), "absynth": __version__}
+    LOGGER.info(", ".join(f"{key} {value:.6g}" for key, value in result.items() if value is not None))
+    about = {**spec, "format": asdict(read_format(test))}
+    content = {**result, "gamma": gamma, "model": about, "absynth": __version__}
     write_text(output, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
@@ -63,8 +69,8 @@ if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
     main(
-        train=job.input.train,
-        calibration=job.input.calibration,
+        train=job.input.get("train"),
+        calibration=job.input.get("calibration"),
         test=job.input.test,
         output=job.output.calibration,
         **dict(job.params.items()),

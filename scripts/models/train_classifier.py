@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from absynth.data.split_files import read_split
+from absynth.data.split_files import read_format, read_split
 from absynth.io.atomic import write_csv
 from absynth.io.log import start_log
 from absynth.models.binarize import binarize
@@ -38,7 +38,7 @@ def main(
     adversarial = {key: value for key, value in settings.items() if key not in common}
     adversary = Adversary(**adversarial) if adversarial else None
     torch.manual_seed(seed)
-    model = NETWORKS[network]()
+    model = NETWORKS[network](read_format(images))
     rows = train_classifier(
         model,
         binarize(x) if network == "binary_cnn" else x,

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from absynth.data.split_files import read_split
+from absynth.data.format import PAPER, check_taken
+from absynth.data.split_files import read_format, read_split
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.models.weights import save_weights
@@ -30,6 +31,7 @@ def main(
 
     Resumes from `checkpoint` if an interrupted training with these settings left one.
     """
+    check_taken("abs", PAPER, read_format(images))
     x, y = map(torch.from_numpy, read_split(images))
     chosen = x[y == label]
     LOGGER.info("class %d: %d images", label, len(chosen))

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from absynth.data.idx import N_CLASSES
 from absynth.data.intensities import odd_intensities
 from absynth.data.order import lacking_classes
-from absynth.data.split_files import read_split
+from absynth.data.split_files import read_format, read_split
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import SHARD, read_record
@@ -38,7 +37,8 @@ def main(
         pair for columns, _ in records for pair in zip(columns["index"], columns["label"], strict=True)
     )
     attacked = np.array(list(labels.values()), np.int64)
-    about["lacking_classes"] = lacking_classes(attacked, np.arange(N_CLASSES)) if labels else None
+    n_classes = read_format(images).n_classes
+    about["lacking_classes"] = lacking_classes(attacked, np.arange(n_classes)) if labels else None
     about["odd_intensities"] = odd_intensities(read_split(images)[0])
     for oddity in filter(None, [about["lacking_classes"], *about["odd_intensities"]]):
         LOGGER.warning("%s", oddity)

@@ -7,7 +7,8 @@ from importlib.metadata import version
 import torch
 
 from absynth import __version__
-from absynth.data.split_files import read_split
+from absynth.data.format import check_labels, distal_labels
+from absynth.data.split_files import read_format, read_split
 from absynth.evaluation.distal import Goal, ascend, nearest_distance, noise_images
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import DISTAL, write_record
@@ -25,15 +26,22 @@ def main(
     model: str,
     folder: str | os.PathLike,
     spec: Mapping,
-    labels: Sequence[int],
+    labels: Sequence[int] | None,
     seeds: Sequence[int],
     confidence: float,
     ascent: Mapping,
     device: torch.device,
 ) -> None:
-    """Write one ascent per seed and label (see absynth.io.records.DISTAL); all models start from the same noise."""
+    """Write one ascent per seed and label (see absynth.io.records.DISTAL); all models start from the same noise.
+
+    labels: classes whose confidence is raised; None: all, the first `MOST_CLASSES` if there are more
+    Raises InputError for a label that is no class of the data set.
+    """
+    about = read_format(train)
+    labels = distal_labels(about.n_classes) if labels is None else labels
+    check_labels(labels, about)
     constants = read_calibration(calibration, "alpha", "eta")
-    start = noise_images(seeds).repeat(len(labels), 1, 1, 1).to(device)
+    start = noise_images(seeds, about.shape).repeat(len(labels), 1, 1, 1).to(device)
     classes = torch.tensor(labels, device=device).repeat_interleave(len(seeds))
     goal = Goal(constants["alpha"], constants["eta"], confidence)
     found = ascend(build(spec, folder).to(device), start, classes, goal, **ascent)

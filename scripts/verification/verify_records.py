@@ -67,7 +67,7 @@ def main(
 
 
 def _logits(network: torch.nn.Module, device: torch.device, images: np.ndarray) -> np.ndarray:
-    """Logits (n, C) of copies of images (n, 1, 28, 28): what they are compared with is out of the model's reach."""
+    """Logits (n, C) of copies of images (n, c, h, w): what they are compared with is out of the model's reach."""
     with torch.no_grad():
         parts = [network(part.to(device, copy=True)) for part in torch.from_numpy(images).split(_BATCH)]
     return torch.cat(parts).double().cpu().numpy()

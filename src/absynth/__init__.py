@@ -7,7 +7,7 @@ the models that ship:
 from absynth import load_model
 
 model = load_model("resources/weights/mnist-small", "abs")
-logits = model(images)  # images (n, 1, 28, 28) in [0, 1], logits (n, 10)
+logits = model(images)  # images (n, c, h, w) in [0, 1], logits (n, K)
 ```
 
 Importing `absynth` does not import torch; the first use of `load_model` does.

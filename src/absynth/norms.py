@@ -5,7 +5,8 @@ Imported by everything, also where torch is not needed, so it imports nothing at
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,9 @@ class Norm:
     title: in text and tables; label: in figures, TeX
     quantity: what it measures, as on an axis; unit: the same in full, as datasets of a file state it
     order: p of the p-norm; dual: q with 1/p + 1/q = 1, None in l0
-    largest: distance between opposite corners of the box for images of 784 pixels
+    largest: shape (C, H, W) of images to the distance between opposite corners of the box
     decimals: of a distance in tables; median_decimals: the same of a median, which may lie between two images
-    measure: perturbations (n, d) float64 to their norms (n,) float64
+    measure: perturbations (n, C, H, W) float64, or flat ones of one channel (n, d), to their norms (n,) float64
     """
 
     title: str
@@ -31,7 +32,7 @@ class Norm:
     unit: str
     order: float
     dual: float | None
-    largest: float
+    largest: Callable[[Sequence[int]], float]
     decimals: int
     median_decimals: int
     measure: Callable[[Tensor], Tensor]
@@ -45,6 +46,13 @@ class Norm:
         return f"{median:.{self.median_decimals}f}"
 
 
+def _changed_pixels(delta: Tensor) -> Tensor:
+    """How many pixels change, each once however many of its channels do."""
+    changed = delta != 0
+    changed = changed.any(dim=1).flatten(1) if changed.ndim > 2 else changed
+    return changed.sum(dim=1).double()
+
+
 # In the order of the paper's tables.
 NORMS: dict[str, Norm] = {
     "l2": Norm(
@@ -54,10 +62,10 @@ NORMS: dict[str, Norm] = {
         unit="Euclidean norm of the change, pixels in [0, 1]",
         order=2,
         dual=2,
-        largest=28.0,
+        largest=lambda shape: math.sqrt(math.prod(shape)),
         decimals=2,
         median_decimals=2,
-        measure=lambda delta: delta.norm(dim=-1),
+        measure=lambda delta: delta.flatten(1).norm(dim=-1),
     ),
     "linf": Norm(
         title="L∞",
@@ -66,29 +74,30 @@ NORMS: dict[str, Norm] = {
         unit="largest change of a pixel in [0, 1]",
         order=float("inf"),
         dual=1,
-        largest=1.0,
+        largest=lambda shape: 1.0,
         decimals=3,
         median_decimals=3,
-        measure=lambda delta: delta.abs().amax(dim=-1),
+        measure=lambda delta: delta.flatten(1).abs().amax(dim=-1),
     ),
     "l0": Norm(
         title="L0",
         label="$L_0$",
         quantity="changed pixels",
-        unit="changed pixels",
+        unit="changed pixels; a pixel is changed if any of its channels is",
         order=0,
         dual=None,
-        largest=784.0,
+        largest=lambda shape: float(math.prod(shape[1:])),
         decimals=0,
         median_decimals=1,
-        measure=lambda delta: (delta != 0).sum(dim=-1).double(),
+        measure=_changed_pixels,
     ),
 }
 
 
 def distance(x: Tensor, other: Tensor, norm: str) -> Tensor:
-    """Distance of images (n, …) from others (n, …), computed in float64; returns (n,) float64.
+    """Distance of images (n, C, H, W) from others, computed in float64; returns (n,) float64.
 
-    l0 is the number of changed pixels, l2 the Euclidean norm, linf the largest change.
+    l0 is the number of changed pixels, each counted once however many of its channels change; l2 the Euclidean norm,
+    linf the largest change.
     """
-    return NORMS[norm].measure((other.double() - x.double()).flatten(1))
+    return NORMS[norm].measure(other.double() - x.double())

@@ -31,7 +31,7 @@ def test_search_brackets_each_image_by_itself(shared_grid):
     target, ray = target_of(two_class(), "l2"), Ray()
     search_epsilon(target, ray, doublings=6, bisections=7, shared_grid=shared_grid)
     optimum = smallest(target.model, target.x, target.y, "l2")
-    resolution = NORMS["l2"].largest / 2**6 / 2**7
+    resolution = NORMS["l2"].largest((1, 28, 28)) / 2**6 / 2**7
     assert (target.best_distance >= optimum - 1e-5).all()
     assert (target.best_distance <= optimum + 2 * resolution).all()
 
@@ -47,7 +47,7 @@ def test_doubling_asks_only_images_still_without_success():
 def test_shared_grid_is_dyadic():
     target, ray = target_of(two_class(), "l2"), Ray()
     search_epsilon(target, ray, doublings=5, bisections=4, shared_grid=True)
-    units = torch.cat([epsilon for _, epsilon in ray.asked]) / NORMS["l2"].largest * 2 ** (5 + 4)
+    units = torch.cat([epsilon for _, epsilon in ray.asked]) / NORMS["l2"].largest((1, 28, 28)) * 2 ** (5 + 4)
     assert torch.equal(units, units.round())
 
 
@@ -100,7 +100,7 @@ def test_line_is_left_where_it_leads_beyond_the_nearest_adversarial():
     assert (found <= optimum * 1.01).all()
     search_line(target, -direction, **budget)
     extra = target.queries - asked  # up to the first ε beyond what is known
-    grid = NORMS["l2"].largest * 2 ** (torch.arange(-32, 1).double() / 4)
+    grid = NORMS["l2"].largest((1, 28, 28)) * 2 ** (torch.arange(-32, 1).double() / 4)
     assert extra.tolist() == [int((grid < distance).sum()) + 1 for distance in found]
 
 

@@ -62,7 +62,8 @@ def test_columns_are_those_of_a_shard(attack, batch_size):
     columns = run(attack, batch_size=batch_size)
     assert list(columns) == [name for name in SHARD if name != "stopped"]  # which only a relay has
     for name, values in columns.items():
-        assert values.shape == (N, *SHARD[name].row), name
+        row = (1, 28, 28) if SHARD[name].row else ()
+        assert values.shape == (N, *row), name
         assert str(values.dtype) == f"torch.{SHARD[name].dtype}", name
         assert not values.requires_grad
     assert columns["index"].tolist() == list(range(10, 16))

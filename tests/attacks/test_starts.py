@@ -139,7 +139,9 @@ def test_neither_batches_nor_shards_change_the_result(batch_size, split):
 
 def shard(folder, attack="ddn", index=(3, 4), **attributes):
     n = len(index)
-    columns = {name: np.zeros((n, *column.row), column.dtype) for name, column in SHARD.items()}
+    columns = {
+        name: np.zeros((n, 1, 28, 28) if column.row else n, column.dtype) for name, column in SHARD.items()
+    }
     columns |= {"index": np.array(index), "adversarial": np.full((n, 1, 28, 28), 0.25, np.float32)}
     path = folder / attack / "1.h5"
     write_record(

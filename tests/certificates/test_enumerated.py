@@ -11,6 +11,7 @@ from absynth.certificates.enumerated import EnumeratedBounds
 from absynth.certificates.lower_bounds import compute_lower_bounds, lower_bounds
 from absynth.certificates.perturbations import Box
 from absynth.certificates.settings import SearchSettings
+from absynth.data.format import DataFormat
 from absynth.errors import InputError
 from absynth.models.cnn import CNN
 from absynth.models.nearest_neighbor import NearestNeighbor
@@ -84,7 +85,7 @@ def test_a_rival_equal_to_the_own_image_is_found(norm, monkeypatch):
 def test_between_two_images_the_bound_is_half_their_distance():
     black, white = torch.zeros(784), torch.zeros(784)
     white[:16] = 1.0
-    model = NearestNeighbor(torch.stack([black, white]), torch.tensor([0, 1]), n_classes=2)
+    model = NearestNeighbor(torch.stack([black, white]), torch.tensor([0, 1]), DataFormat((1, 28, 28), 2))
     x, y = torch.zeros(1, 1, 28, 28), torch.zeros(1, dtype=torch.int64)
     bounds = {norm: EnumeratedBounds(model, SearchSettings()).bound(x, y, norm).size.item() for norm in NORMS}
     assert bounds == {"l2": pytest.approx(2.0), "linf": pytest.approx(0.5), "l0": 8.0}

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from absynth.data.idx import check_pair, parse_idx, read_idx
+from absynth.data.format import PAPER
+from absynth.data.idx import parse_idx, read_idx
+from absynth.data.pairs import check_pair
 from absynth.errors import InputError
 
 LABELS = bytes.fromhex("00000801 00000003 070201")  # three labels: 7, 2, 1
@@ -116,7 +118,7 @@ def pair(n_images: int = 2, shape: tuple = (28, 28), labels: tuple = (0, 9)) -> 
 
 
 def test_matching_pair_is_accepted():
-    check_pair(*pair(), "mnist test")
+    check_pair(*pair(), "mnist test", PAPER)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,10 @@ def test_matching_pair_is_accepted():
 )
 def test_mismatched_pair_is_refused(arguments, message):
     with pytest.raises(InputError, match=f"^mnist test: {message}"):
-        check_pair(*pair(**arguments), "mnist test")
+        check_pair(*pair(**arguments), "mnist test", PAPER)
 
 
 def test_negative_label_is_refused():
     images, labels = pair()
     with pytest.raises(InputError, match="label -1 found"):
-        check_pair(images, labels.astype(np.int64) - 1, "mnist test")
+        check_pair(images, labels.astype(np.int64) - 1, "mnist test", PAPER)

@@ -60,7 +60,7 @@ def test_config_describes_a_data_set():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("mirror",), [], r"mine\.mirror: \[\]; allowed keys are files, mirrors, n_test"),
+        (("mirror",), [], r"mine\.mirror: \[\]; allowed keys are files, mirrors, n_classes, n_test"),
         (("files",), None, r"mine\.files: None; a mapping"),
         (("files", "validation"), {}, r"mine\.files\.validation: {}; allowed keys are test_images"),
         (("files", "train_images"), {}, r"mine\.files\.train_images\.name: missing"),

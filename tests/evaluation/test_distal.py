@@ -12,6 +12,7 @@ from linear_models import Linear
 from torch import nn
 from users_models import IN_PLACE, NONFINITE, NONFINITE_GRADIENTS
 
+from absynth.data.format import PAPER
 from absynth.evaluation.calibration import calibrate, log_confidence, predict
 from absynth.evaluation.distal import Goal, ascend, nearest_distance, noise_images
 from absynth.models.abs.model import build_abs
@@ -59,7 +60,7 @@ def test_without_an_offset_the_objective_is_the_log_softmax():
 def test_ascents_of_a_linear_model_end_at_the_goal():
     model, goal = Linear(), Goal(8.0, 0.5, 0.9)
     labels = torch.arange(10)
-    start = noise_images([7]).repeat(10, 1, 1, 1)
+    start = noise_images([7], PAPER.shape).repeat(10, 1, 1, 1)
     found = ascend(model, start, labels, goal, **OPTIONS)
     assert found.reached.all()
     assert (found.final_confidence >= 0.9).all()
@@ -80,14 +81,16 @@ def test_ascents_of_a_linear_model_end_at_the_goal():
 
 def test_an_unreachable_goal_costs_all_steps():
     bias = torch.tensor([0.0] * 9 + [-1e4])
-    found = ascend(Linear(bias=bias), noise_images([0]), torch.tensor([9]), Goal(8.0, 0.5, 0.9), **OPTIONS)
+    found = ascend(
+        Linear(bias=bias), noise_images([0], PAPER.shape), torch.tensor([9]), Goal(8.0, 0.5, 0.9), **OPTIONS
+    )
     assert not found.reached.any()
     assert found.steps.tolist() == [30]
     assert found.confidence.isfinite().all()
 
 
 def test_without_steps_the_noise_stays_as_it_is():
-    start = noise_images([1, 2])
+    start = noise_images([1, 2], PAPER.shape)
     found = ascend(Linear(), start, torch.tensor([0, 1]), Goal(1.0, 1e9, 0.9), **{**OPTIONS, "steps": 0})
     assert torch.equal(found.image, start)
     assert found.confidence.shape == (2, 1)
@@ -110,7 +113,7 @@ class TwoInferences(Linear):
 
 def test_the_reference_decides_whether_the_goal_is_reached():
     model = TwoInferences()
-    found = ascend(model, noise_images([7]), torch.tensor([4]), Goal(8.0, 0.5, 0.9), **OPTIONS)
+    found = ascend(model, noise_images([7], PAPER.shape), torch.tensor([4]), Goal(8.0, 0.5, 0.9), **OPTIONS)
     assert found.confidence[0, -1] >= 0.9
     assert found.final_confidence.tolist() == pytest.approx([0.1])
     assert not found.reached.any()
@@ -118,7 +121,7 @@ def test_the_reference_decides_whether_the_goal_is_reached():
 
 
 def test_noise_is_determined_by_its_seed():
-    noise = noise_images([3, 4, 3])
+    noise = noise_images([3, 4, 3], PAPER.shape)
     assert torch.equal(noise[0], noise[2])
     assert not torch.equal(noise[0], noise[1])
     assert noise.mean().item() == pytest.approx(0.5, abs=0.03)
@@ -142,7 +145,7 @@ def test_the_cnn_has_high_confidence_in_noise_and_abs_only_in_digits(published, 
     weights = tuple(published / f"ABS_{label}.net" for label in range(10))
     abs_ = build_abs(ModelFiles(weights), prior_samples=2000).eval().requires_grad_(False)
     classes = torch.tensor([0, 3, 8])
-    start = noise_images([0]).repeat(3, 1, 1, 1)
+    start = noise_images([0], PAPER.shape).repeat(3, 1, 1, 1)
     found, of_noise = {}, {}
     for name, model in (("cnn", cnn), ("abs", abs_)):
         constants = calibrate(predict(model, images[:200], 100, torch.device("cpu")), labels[:200])
@@ -159,7 +162,7 @@ def test_the_cnn_has_high_confidence_in_noise_and_abs_only_in_digits(published, 
 @pytest.mark.parametrize("kind", [*NONFINITE, *NONFINITE_GRADIENTS])
 def test_an_ascent_of_a_model_that_may_not_answer_in_numbers_ends_without_it(kind):
     model = Custom("mine", kind(), nonfinite=True).eval().requires_grad_(False)
-    start = noise_images([1]).repeat(10, 1, 1, 1)
+    start = noise_images([1], PAPER.shape).repeat(10, 1, 1, 1)
     found = ascend(model, start, torch.arange(10), Goal(8.0, 0.5, 0.9), steps=10, step_size=2.0, momentum=0.9)
     assert found.final_confidence.isfinite().all()
     assert found.image.isfinite().all()
@@ -169,7 +172,11 @@ def test_an_ascent_of_a_model_that_may_not_answer_in_numbers_ends_without_it(kin
 
 @pytest.mark.parametrize(("in_place", "pure"), IN_PLACE)
 def test_an_ascent_is_that_of_the_pure_twin_of_a_model_that_writes_into_its_input(in_place, pure):
-    start, labels, goal = noise_images([1]).repeat(3, 1, 1, 1), torch.arange(3), Goal(8.0, 0.5, 0.9)
+    start, labels, goal = (
+        noise_images([1], PAPER.shape).repeat(3, 1, 1, 1),
+        torch.arange(3),
+        Goal(8.0, 0.5, 0.9),
+    )
     found, expected = (
         ascend(Custom("mine", kind()).eval().requires_grad_(False), start, labels, goal, **OPTIONS)
         for kind in (in_place, pure)

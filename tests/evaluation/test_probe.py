@@ -25,6 +25,7 @@ from users_models import (
     returning,
 )
 
+from absynth.data.format import PAPER
 from absynth.data.split_files import write_split
 from absynth.errors import InputError
 from absynth.evaluation.probe import Probe, probe
@@ -42,7 +43,7 @@ def probed(
     kind, *, gradients: bool = True, nonfinite: bool = False, draws: int = 0, binarises: bool | None = None
 ) -> Probe:
     module = Expectation(kind(), draws) if draws else kind()
-    model = Custom("mine (a.Net)", module, nonfinite=nonfinite).eval().requires_grad_(False)
+    model = Custom("mine (a.Net)", module, nonfinite=nonfinite, format=PAPER).eval().requires_grad_(False)
     declared = model.input_threshold is not None if binarises is None else binarises
     return probe(Subject("mine (a.Net)", model, gradients, binarises=declared), *drawn())
 

@@ -13,7 +13,7 @@ def toy(images: Tensor, labels: Tensor, offsets: Tensor) -> SimpleNamespace:
     """What a certificate asks of a model: images (N, d), labels (N,), offsets (N,), in any order."""
     order = labels.argsort(stable=True)
     counts = torch.bincount(labels).tolist()
-    return SimpleNamespace(images=images[order], offsets=offsets[order], counts=counts)
+    return SimpleNamespace(images=images[order], offsets=offsets[order], counts=counts, channels=1)
 
 
 def energies(model: SimpleNamespace, x: Tensor) -> Tensor:

@@ -3,15 +3,18 @@
 import pytest
 import torch
 
+from absynth.data.format import PAPER
 from absynth.errors import InputError
 from absynth.models.checks import check_images, check_latents
+
+SHAPE = PAPER.shape
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_images_in_the_box_pass(dtype):
-    check_images(torch.tensor([0.0, 1.0], dtype=dtype)[:, None, None, None].expand(2, 1, 28, 28))
-    check_images(torch.zeros(1, 1, 28, 28, dtype=dtype, requires_grad=True))
-    check_images(torch.empty(0, 1, 28, 28, dtype=dtype))
+    check_images(torch.tensor([0.0, 1.0], dtype=dtype)[:, None, None, None].expand(2, 1, 28, 28), SHAPE)
+    check_images(torch.zeros(1, 1, 28, 28, dtype=dtype, requires_grad=True), SHAPE)
+    check_images(torch.empty(0, 1, 28, 28, dtype=dtype), SHAPE)
 
 
 def pixel(value: float) -> torch.Tensor:
@@ -40,7 +43,15 @@ def pixel(value: float) -> torch.Tensor:
 )
 def test_other_images_are_refused(images, message):
     with pytest.raises(InputError, match=message):
-        check_images(images)
+        check_images(images, SHAPE)
+
+
+def test_any_shape_is_taken_where_none_is_known():
+    check_images(torch.rand(2, 3, 5, 7), None)
+    with pytest.raises(InputError, match=r"shape \(2, 35\), expected \(n, channels, rows, columns\)"):
+        check_images(torch.rand(2, 35), None)
+    with pytest.raises(InputError, match=r"expected \(n, 3, 7, 5\)"):
+        check_images(torch.rand(2, 3, 5, 7), (3, 7, 5))
 
 
 def test_latents():

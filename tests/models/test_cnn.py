@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from absynth.data.format import PAPER, DataFormat
 from absynth.errors import InputError
 from absynth.models.building import ModelFiles
 from absynth.models.cnn import (
@@ -28,7 +29,7 @@ BUILDERS = {
 
 def files(tmp_path, name: str) -> ModelFiles:
     torch.manual_seed(0)
-    save_weights(tmp_path / "weights.pt", NETWORKS[name]())
+    save_weights(tmp_path / "weights.pt", NETWORKS[name](PAPER))
     return ModelFiles((tmp_path / "weights.pt",))
 
 
@@ -44,6 +45,32 @@ def test_images_give_ten_logits_and_a_gradient(tmp_path, name):
         model(x.detach() + 1)
 
 
+@pytest.mark.parametrize("format", [DataFormat((3, 32, 20), 12), DataFormat((1, 8, 8), 100)], ids=str)
+def test_madry_takes_any_images(tmp_path, format):
+    save_weights(tmp_path / "weights.pt", NETWORKS["madry"](format))
+    model = build_madry(ModelFiles((tmp_path / "weights.pt",), format=format)).eval()
+    assert model(torch.rand(2, *format.shape)).shape == (2, format.n_classes)
+    with pytest.raises(InputError, match="images have shape"):
+        model(torch.rand(2, 1, 28, 28))
+
+
+def test_madry_needs_four_pixels_a_side():
+    with pytest.raises(
+        InputError, match=r"^madry takes images of 4×4 pixels and more, .* has 1×3×9 images of 2"
+    ):
+        NETWORKS["madry"](DataFormat((1, 3, 9), 2))
+
+
+@pytest.mark.parametrize("name", ["cnn", "binary_cnn", "substitute"])
+@pytest.mark.parametrize("format", [DataFormat((3, 28, 28), 10), DataFormat((1, 28, 28), 11)], ids=str)
+def test_the_papers_networks_take_its_images_alone(name, format):
+    with pytest.raises(
+        InputError,
+        match=f"^{name} takes 1×28×28 images of 10 classes alone, and the data set has {format}; leave",
+    ):
+        NETWORKS[name](format)
+
+
 def parameters(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -56,9 +83,9 @@ def test_sizes_on_paper():
         return maps + 2 * (a + b + c)
 
     assert parameters(CNN()) == cnn(20, 70, 256, 10)
-    assert parameters(NETWORKS["substitute"]()) == cnn(*SUBSTITUTE_WIDTHS)
+    assert parameters(NETWORKS["substitute"](PAPER)) == cnn(*SUBSTITUTE_WIDTHS)
     madry = (25 * 32 + 32) + (25 * 32 * 64 + 64) + (3136 * 1024 + 1024) + (10240 + 10)
-    assert parameters(NETWORKS["madry"]()) == madry
+    assert parameters(NETWORKS["madry"](PAPER)) == madry
 
 
 def test_spatial_sizes_of_the_paper():

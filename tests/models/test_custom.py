@@ -20,6 +20,7 @@ from users_models import (
     returning,
 )
 
+from absynth.data.format import PAPER
 from absynth.errors import InputError
 from absynth.models.base import predict_labels
 from absynth.models.building import ModelFiles, resolve
@@ -80,9 +81,15 @@ def test_arguments_that_the_class_does_not_take_are_named(weights):
 def test_logits_of_the_wrong_shape_are_named(weights):
     save_weights(weights, resolve("users_model.Net")(3))
     model = build_custom(
-        ModelFiles(), weights=str(weights), arguments={"classes": 3}, **{"class": "users_model.Net"}
+        ModelFiles(format=PAPER),
+        weights=str(weights),
+        arguments={"classes": 3},
+        **{"class": "users_model.Net"},
     )
-    with pytest.raises(InputError, match=r"users_model\.Net returns \(2, 3\), expected logits \(2, 10\)"):
+    with pytest.raises(
+        InputError,
+        match=r"users_model\.Net returns \(2, 3\), expected logits \(2, 10\), since the data set has 10 classes$",
+    ):
         model(torch.rand(2, 1, 28, 28))
 
 
@@ -98,7 +105,7 @@ def test_missing_weights_are_named(weights):
 
 
 def guarded(model, **options) -> Custom:
-    return Custom("mine (a.Net)", model, **options).eval().requires_grad_(False)
+    return Custom("mine (a.Net)", model, format=PAPER, **options).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize(("in_place", "pure"), IN_PLACE, ids=lambda model: model.__name__)

@@ -26,7 +26,10 @@ ATTRIBUTES = {
 
 
 def shard(path, **attributes):
-    columns = {name: np.zeros((2, *column.row), dtype=column.dtype) for name, column in SHARD.items()}
+    columns = {
+        name: np.zeros((2, *(size or 5 for size in column.row)), column.dtype)
+        for name, column in SHARD.items()
+    }
     write_record(path, columns, {**ATTRIBUTES, "device": "cpu", **attributes}, SHARD)
     return path
 
@@ -43,7 +46,7 @@ def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
     calibration.write_text("{}", encoding="utf-8")
     images = np.random.default_rng(0).integers(0, 17, (6, 28, 28), np.uint8)
     images[4], images[0, 0, 0] = 7, 16
-    write_split(tmp_path / "test.h5", images, np.arange(6, dtype=np.uint8), "mine", "test")
+    write_split(tmp_path / "test.h5", images, np.arange(6, dtype=np.uint8), "mine", "test", n_classes=12)
     main(
         images=tmp_path / "test.h5",
         shards=[
@@ -62,7 +65,8 @@ def test_settings_versions_and_dates_are_those_of_the_records(tmp_path):
     )
     assert found["versions"]["torch"] == "1.2.3, 1.2.4"
     assert found["versions"]["absynth"] == "9.8.7"
-    assert found["lacking_classes"] == "the 1 images attacked hold none of classes 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    expected = ", ".join(map(str, range(1, 12)))
+    assert found["lacking_classes"] == f"the 1 images attacked hold none of classes {expected}"
     dark, constant = found["odd_intensities"]
     assert dark.startswith("the brightest pixel of 6 images is 0.0627, where white is 1 (as uint8 16 of 255)")
     assert constant.startswith("1 of 6 images show nothing, all their pixels are equal (at 4)")

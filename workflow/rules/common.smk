@@ -10,6 +10,7 @@ if not BASE.is_dir():
 sys.path.insert(0, str(BASE / "src"))
 
 from absynth.attacks.registry import PAPER
+from absynth.data.own import own_files
 from absynth.data.places import DOWNLOADS, unverified
 from absynth.errors import InputError
 from absynth.reporting.contents import FIGURES, SECTIONS

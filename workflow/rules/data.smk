@@ -1,10 +1,9 @@
 rule prepare_data:
     input:
+        own=own_files(PLAN.dataset),
         code=code("data/prepare_data"),
     output:
-        train=run("data/train.h5"),
-        calibration=run("data/calibration.h5"),
-        test=run("data/test.h5"),
+        **{split: run(f"data/{split}.h5") for split in PLAN.splits},
     log:
         run("logs/prepare_data.log"),
     conda:

@@ -104,6 +104,7 @@ rule build_prototypes:
 rule import_classifier:
     input:
         weights=lambda wildcards: PLAN.imported_weights[f"models/{wildcards.model}/weights.pt"],
+        images=run("data/test.h5"),
         code=code("models/import_classifier"),
     output:
         weights=run("models/{model}/weights.pt"),
@@ -179,10 +180,8 @@ rule probe_model:
 
 rule calibrate_model:
     input:
+        **{split: run(f"data/{split}.h5") for split in PLAN.splits},
         probe=probed,
-        train=run("data/train.h5"),
-        calibration=run("data/calibration.h5"),
-        test=run("data/test.h5"),
         model=lambda wildcards: OUTPUTS.uncalibrated_model_files(wildcards.model),
         code=lambda wildcards: code("models/calibrate_model", model=wildcards.model),
     output:

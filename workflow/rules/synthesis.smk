@@ -23,7 +23,7 @@ rule generate_distal:
         run=config["run"],
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
-        labels=config["distal"]["labels"],
+        labels=PLAN.distal_labels,
         seeds=[config["seed"] + i for i in range(config["distal"]["seeds"])],
         confidence=config["distal"]["confidence"],
         ascent={key: config["distal"][key] for key in ("steps", "step_size", "momentum")},

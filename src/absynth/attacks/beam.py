@@ -12,6 +12,7 @@ import torch
 
 from absynth.attacks.api import for_norm
 from absynth.attacks.margins import ask_gradients
+from absynth.attacks.pixels import channels_of
 from absynth.attacks.postprocessing import closest_equivalent
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.single_changes import Changes, Sets, additions, ends_of, removals, together
@@ -31,7 +32,7 @@ class Beam:
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
         clean = target.active[0].flatten(1)
-        self._grow(target, Sets.of(clean, clean))
+        self._grow(target, Sets.of(clean, clean, channels_of(target)))
         for _ in range(self.rounds):
             for count in range(1, self.removals + 1):
                 sizes = target.findings.recorded.distance[target.rows]  # (m,) pixels
@@ -53,17 +54,18 @@ class Beam:
 
     def _extended(self, target: Target, sets: Sets) -> Sets:
         """The best sets with one pixel more; where there is no gradient, all pixels are tried."""
-        clean = target.active[0].flatten(1)
-        ends = ends_of(clean, input_threshold(target.model))
+        clean, channels = target.active[0].flatten(1), channels_of(target)
+        ends = ends_of(clean, input_threshold(target.model), channels)
         _, gradients = ask_gradients(target, sets.images)
         led = gradients.any(dim=2).any(dim=0)  # (m,)
+        every = len(ends.value) * clean.shape[1] // channels
         parts, positions = [], [led.nonzero().squeeze(1), (~led).nonzero().squeeze(1)]
-        for chosen, count in zip(positions, (self.candidates, len(ends.value) * clean.shape[1]), strict=True):
+        for chosen, count in zip(positions, (self.candidates, every), strict=True):
             if len(chosen):
                 with target.only(chosen):
                     part = sets.only(chosen)
                     changes = additions(
-                        part.images, clean[chosen], ends.only(chosen), gradients[:, chosen], count
+                        part.images, clean[chosen], ends.only(chosen), gradients[:, chosen], count, channels
                     )
                     parts.append(self._best(target, part, changes, 1))
         return together(parts, positions)
@@ -73,11 +75,11 @@ class Beam:
 
         The best sets are of one size, so that as many changes are asked of each image, whatever its companions.
         """
-        clean = target.active[0].flatten(1)
+        clean, channels = target.active[0].flatten(1), channels_of(target)
         best = target.findings.recorded.best[target.rows].flatten(1)
-        sets = Sets.of(closest_equivalent(clean, best, input_threshold(target.model)), clean)
+        sets = Sets.of(closest_equivalent(clean, best, input_threshold(target.model)), clean, channels)
         for _ in range(count):
-            sets = self._best(target, sets, removals(sets.images, clean), -1)
+            sets = self._best(target, sets, removals(sets.images, clean, channels), -1)
         self._grow(target, sets)
 
     def _best(self, target: Target, sets: Sets, changes: Changes, added: int) -> Sets:
@@ -89,7 +91,8 @@ def beam(
 ) -> Beam:
     """Beam search over sets of pixels, l0; continues from the best adversarial known, if there is one.
 
-    On models that binarise their input, pixels cross the threshold instead.
+    On models that binarise their input, pixels cross the threshold instead. Pixels with several channels take any of
+    the colours of `ends_of`.
 
     width: sets that go on; candidates: changes of each that are asked, those of largest gain by the gradient
         first; where the model has no gradient, or it is 0, every change is asked

@@ -13,14 +13,14 @@ _STEP = (
 
 
 class BestAdversarial:
-    """The adversarials of smallest distance to images x (n, 1, 28, 28) in a norm.
+    """The adversarials of smallest distance to images x (n, c, h, w) in a norm.
 
     With a `threshold` distances are those after post-processing (`closest_equivalent`), though images are kept as
     they were asked for.
 
-    best (n, 1, 28, 28): best adversarial so far, the clean image where there is none
+    best (n, c, h, w): best adversarial so far, the clean image where there is none
     distance (n,) float64: inf where there is none
-    history (k, n, 1, 28, 28): adversarials that were the best before, in no order, the clean image where there are
+    history (k, n, c, h, w): adversarials that were the best before, in no order, the clean image where there are
         fewer; where the reference model does not confirm the best, it may confirm one of these
     """
 
@@ -33,12 +33,12 @@ class BestAdversarial:
         self._next = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # its next place there
 
     def measure(self, rows: Tensor, images: Tensor) -> Tensor:
-        """The distances (m,) with which images (m, 1, 28, 28) for `rows` (m,) would be recorded."""
+        """The distances (m,) with which images (m, c, h, w) for `rows` (m,) would be recorded."""
         x = self.x[rows]
         return distance(x, closest_equivalent(x, images, self.threshold), self.norm)
 
     def offer(self, rows: Tensor, images: Tensor, misclassified: Tensor) -> None:
-        """Keep those images (m, 1, 28, 28) for `rows` (m,) that are misclassified (m,) and improve on the best.
+        """Keep those images (m, c, h, w) for `rows` (m,) that are misclassified (m,) and improve on the best.
 
         The clean image itself never counts, though fast inference may misclassify it where the reference does not.
         """

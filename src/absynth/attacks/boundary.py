@@ -144,7 +144,7 @@ def _start(target: Target, random: SampleRandom, trials: int) -> None:
 def _propose(
     target: Target, random: SampleRandom, spherical: Tensor, source: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Images after a whole step, and after its spherical part alone, both (m, 1, 28, 28).
+    """Images after a whole step, and after its spherical part alone, both (m, c, h, w).
 
     spherical, source (m,): the steps' lengths in units of the distance from the clean image
     """

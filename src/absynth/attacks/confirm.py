@@ -19,7 +19,7 @@ _BISECTIONS = 64  # more than that resolution ever takes
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Of n attacked images: adversarial (n, 1, 28, 28), the clean image where it failed; distance (n,)
+    """Of n attacked images: adversarial (n, c, h, w), the clean image where it failed; distance (n,)
     float64, inf where it failed; prediction (n,) int64 of the reference on `adversarial`."""
 
     adversarial: Tensor
@@ -30,11 +30,11 @@ class Confirmation:
 def confirm(
     reference: nn.Module, x: Tensor, y: Tensor, candidates: Tensor, norm: str, history: Tensor | None = None
 ) -> Confirmation:
-    """Confirm candidates (n, 1, 28, 28) for images x with labels y, which the reference classifies correctly.
+    """Confirm candidates (n, c, h, w) for images x with labels y, which the reference classifies correctly.
 
     A candidate that fools only the inference it was found with lies close to the boundary. It is pushed on
     along the line from the clean image until the reference agrees, then back by bisection. Where no push helps,
-    the closest of `history` (k, n, 1, 28, 28) that the reference misclassifies takes its place. If the reference
+    the closest of `history` (k, n, c, h, w) that the reference misclassifies takes its place. If the reference
     binarises its input, what is recorded is post-processed (`closest_equivalent`): the push must go on from the
     images as they were asked for, since it flips no pixel between clean and threshold.
     """

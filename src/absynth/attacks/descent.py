@@ -1,6 +1,7 @@
 """Foolbox's projected gradient descent with an ε of each image's own, and random starts handed to it."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import eagerpy
@@ -17,7 +18,7 @@ from absynth.attacks.randomness import SampleRandom
 
 
 def misclassification_loss(logits: Tensor, y: Tensor) -> Tensor:
-    """log Σ_{c≠y} exp(l_c) − l_y of logits (m, 10) with labels y (m,), summed over the images."""
+    """log Σ_{c≠y} exp(l_c) − l_y of logits (m, K) with labels y (m,), summed over the images."""
     rivals = logits.scatter(1, y[:, None], -torch.inf)
     return (rivals.logsumexp(dim=1) - logits.gather(1, y[:, None]).squeeze(1)).sum()
 
@@ -29,7 +30,7 @@ _Base: Any = BaseGradientDescent if TYPE_CHECKING else object
 class _PerImageEpsilon(_Base):
     """Foolbox's gradient descent with ε (m, 1, 1, 1), `misclassification_loss`, and a start handed to it.
 
-    start (m, 1, 28, 28): a point of the unit ball, or None to start at the clean image
+    start (m, C, H, W): a point of the unit ball, or None to start at the clean image
     """
 
     def __init__(self, start: Tensor | None, **options: Any):
@@ -64,14 +65,16 @@ class MomentumIterations(_LinfBall, _PerImageEpsilon, LinfMomentumIterativeFastG
         return normalize_lp_norms(gradients, p=1)
 
 
-def _ball_l2(random: SampleRandom, rows: Tensor) -> Tensor:
-    direction = random.normal(rows, 784)
-    radius = random.uniform(rows, 1) ** (1 / 784)
-    return (radius * direction / direction.norm(dim=1, keepdim=True)).view(-1, 1, 28, 28)
+def _ball_l2(random: SampleRandom, rows: Tensor, shape: Sequence[int]) -> Tensor:
+    values = math.prod(shape)
+    direction = random.normal(rows, values)
+    radius = random.uniform(rows, 1) ** (1 / values)
+    return (radius * direction / direction.norm(dim=1, keepdim=True)).view(-1, *shape)
 
 
-def _ball_linf(random: SampleRandom, rows: Tensor) -> Tensor:
-    return 2 * random.uniform(rows, 1, 28, 28) - 1
+def _ball_linf(random: SampleRandom, rows: Tensor, shape: Sequence[int]) -> Tensor:
+    return 2 * random.uniform(rows, *shape) - 1
 
 
+# Random points (m, C, H, W) of the unit ball for the images at rows (m,) of shape (C, H, W).
 UNIT_BALL = {"l2": _ball_l2, "linf": _ball_linf}

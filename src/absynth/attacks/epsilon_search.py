@@ -26,7 +26,8 @@ def search_epsilon(
     shared_grid: keep ε on the dyadic grid largest / 2^k, so that many images share few values
     """
     rows = target.rows
-    grid = [NORMS[target.norm].largest * 2.0 ** (doubling - doublings) for doubling in range(doublings + 1)]
+    largest = NORMS[target.norm].largest(target.x.shape[1:])
+    grid = [largest * 2.0 ** (doubling - doublings) for doubling in range(doublings + 1)]
     epsilons = torch.tensor(grid, dtype=torch.float64, device=rows.device)
 
     def ask(epsilon: Tensor, pending: Tensor) -> Tensor:

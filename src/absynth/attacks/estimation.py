@@ -24,7 +24,7 @@ _CHUNK = 1024  # neighbours asked for at a time; in ABS each takes some 0.1 MB
 
 
 def pixel_ends(x: Tensor, step: float) -> Tensor:
-    """The changed pixel of each neighbour of x (m, 1, 28, 28) in [0, 1], a step down and a step up: (m, 2, 784).
+    """The changed pixel of each neighbour of x (m, c, h, w) in [0, 1], a step down and a step up: (m, 2, d).
 
     At the edge of the box neighbours are clipped to it.
     """
@@ -33,12 +33,12 @@ def pixel_ends(x: Tensor, step: float) -> Tensor:
 
 
 def rises(near: NeighbourLogits, x: Tensor, ends: Tensor) -> Tensor:
-    """By how much all logits rise from the lower to the upper neighbour in each pixel: (m, C, 784).
+    """By how much all logits rise from the lower to the upper neighbour in each pixel: (m, C, d).
 
     0 where a logit of either is not finite.
     Neighbours that clipping leaves at x itself are asked for once, not once for each pixel.
 
-    ends (m, 2, 784): the neighbours of x (m, 1, 28, 28), as `pixel_ends` describes them
+    ends (m, 2, d): the neighbours of x (m, c, h, w), as `pixel_ends` describes them
     """
     flat = x.flatten(1)  # (m, d)
     moved = ends != flat[:, None]
@@ -60,7 +60,7 @@ def rises(near: NeighbourLogits, x: Tensor, ends: Tensor) -> Tensor:
 
 
 def central_differences(rise: Tensor, ends: Tensor) -> Tensor:
-    """Estimates of the derivatives of all logits (m, C, 784), from their `rises` and `pixel_ends`.
+    """Estimates of the derivatives of all logits (m, C, d), from their `rises` and `pixel_ends`.
 
         (f(x + h e_i) − f(x − h e_i)) / 2h,  h = step
 
@@ -112,7 +112,7 @@ class EstimatingTarget(Target):
 
     @torch.no_grad()
     def _derivatives(self, queries: Tensor, rows: Tensor, near: NeighbourLogits) -> Tensor:
-        """Derivatives (m, C, 784) of the logits at queries (m, 1, 28, 28) that belong to `rows` (m,)."""
+        """Derivatives (m, C, d) of the logits at queries (m, c, h, w) that belong to `rows` (m,)."""
         ends = pixel_ends(queries, self.step)
         identity = self._identity(queries, ends)
         fresh = self.kept.missing(identity, rows)  # positions within rows
@@ -130,13 +130,13 @@ class EstimatingTarget(Target):
         return central_differences(self.kept.get(identity, rows), ends)
 
     def _identity(self, queries: Tensor, ends: Tensor) -> Tensor:
-        """What determines the logits of the neighbours of queries (m, 1, 28, 28), as rows (m, …)."""
+        """What determines the logits of the neighbours of queries (m, c, h, w), as rows (m, …)."""
         if self.threshold is None:
             return queries.flatten(1)
         return torch.cat([queries.flatten(1)[:, None], ends], dim=1).flatten(1) >= self.threshold
 
     def _set_aside(self, images: Tensor, prediction: Tensor, rows: Tensor) -> None:
-        """Keep the closest misclassified one of images (q, 1, 28, 28) for each of `rows` (q,)."""
+        """Keep the closest misclassified one of images (q, c, h, w) for each of `rows` (q,)."""
         fooled = misclassified(prediction, self.y[rows])
         for row in rows[fooled].unique():
             mine = (fooled & (rows == row)).nonzero().squeeze(1)
@@ -161,7 +161,7 @@ class _Kept:
         self.clean = clean
         self.points = torch.stack([clean, clean])
         self.known = torch.zeros(self.points.shape[:2], dtype=torch.bool, device=clean.device)
-        self.rise = torch.empty(0)  # (2, n, C, 784) once the first is known
+        self.rise = torch.empty(0)  # (2, n, C, d) once the first is known
 
     def missing(self, points: Tensor, rows: Tensor) -> Tensor:
         """Positions of those points (m, k) for which `rows` (m,) have none."""
@@ -185,7 +185,7 @@ class _Kept:
 
 
 class _Estimated(torch.autograd.Function):
-    """Pass logits (m, C) on, with derivatives (m, C, 784) that are estimated when a gradient is taken."""
+    """Pass logits (m, C) on, with derivatives (m, C, d) that are estimated when a gradient is taken."""
 
     @staticmethod
     def forward(context: Any, queries: Tensor, logits: Tensor, derivatives: Callable[[], Tensor]) -> Tensor:

@@ -72,7 +72,7 @@ def _random_start(target: Target, random: SampleRandom) -> Tensor:
     else:
         direction = 2 * random.uniform(target.rows, x.shape[1]).double() - 1
     length = NORMS[target.norm].measure(direction).clamp_min(1e-12)
-    radius = target.best_distance[target.rows].clamp_max(NORMS[target.norm].largest) / 2
+    radius = target.best_distance[target.rows].clamp_max(NORMS[target.norm].largest(target.x.shape[1:])) / 2
     return x + direction * (radius / length)[:, None]
 
 

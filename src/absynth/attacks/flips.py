@@ -15,6 +15,7 @@ from torch import Tensor
 from absynth.attacks.api import Attack, for_norm
 from absynth.attacks.flip_sets import FlipSets, singly
 from absynth.attacks.noise import rank
+from absynth.attacks.pixels import channels_of
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 
@@ -35,7 +36,9 @@ class CheapestFlips:
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
         flips = FlipSets(target)
-        cost = flips.change.square() if target.norm == "l2" else torch.ones_like(flips.change)
+        # In l0 a pixel counts once, whichever of its channels flip: at least a share for each of them.
+        share = 1 / channels_of(target)
+        cost = flips.change.square() if target.norm == "l2" else torch.full_like(flips.change, share)
         sets = torch.zeros(self.walks, *cost.shape, dtype=torch.bool, device=cost.device)
         for _ in range(self.rounds + 1):
             misjudged = 1 + _SPREAD * (2 * _draw(random, target, self.walks, cost.shape[1]) - 1)

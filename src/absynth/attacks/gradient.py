@@ -52,7 +52,7 @@ class FastGradient:
 
 
 def steepest_direction(target: Target) -> Tensor:
-    """The direction (m, 1, 28, 28) of length 1, in the target's norm, in which the loss rises fastest
+    """The direction (m, c, h, w) of length 1, in the target's norm, in which the loss rises fastest
     from each active image; 0 where the gradient is 0."""
     x, y = target.active
     x = x.clone().requires_grad_()
@@ -62,7 +62,7 @@ def steepest_direction(target: Target) -> Tensor:
 
 
 def steepest(gradient: Tensor, norm: str) -> Tensor:
-    """The direction of length 1 in the norm of steepest ascent by a gradient (m, 1, 28, 28); 0 where that is 0."""
+    """The direction of length 1 in the norm of steepest ascent by a gradient (m, c, h, w); 0 where that is 0."""
     return _STEEPEST[norm](gradient.flatten(1)).view_as(gradient)
 
 
@@ -122,7 +122,7 @@ class IteratedGradient:
         self, target: Target, epsilon: Tensor, *, step_size: float, random: SampleRandom | None
     ) -> None:
         x, y = target.active
-        start = random and UNIT_BALL[target.norm](random, target.rows)
+        start = random and UNIT_BALL[target.norm](random, target.rows, x.shape[1:])
         attack = self.kind(start, rel_stepsize=step_size, **self.kind_options)
         epsilon = eagerpy.astensor(epsilon.to(x.dtype).view(-1, 1, 1, 1))
         target.adversarial(attack.run(as_foolbox(target), x, Misclassification(y), epsilon=epsilon))

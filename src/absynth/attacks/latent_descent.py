@@ -30,7 +30,7 @@ class LatentDescent:
         bisect_to_clean(target, self.refine_steps)
 
     def _descend(self, target: Target) -> tuple[Tensor, Tensor, Tensor]:
-        """For the m active images the points (m, 1, 28, 28) before and after their last step, and whether the
+        """For the m active images the points (m, c, h, w) before and after their last step, and whether the
         one after is misclassified (m,). Even a clean image that fast inference misclassifies takes a step."""
         after = target.active[0].clone()
         before = after.clone()

@@ -14,7 +14,7 @@ from absynth.norms import NORMS
 
 # Parameters (c,) of the images at positions (c,) to whether they succeed there (c,) bool.
 Ask = Callable[[Tensor, Tensor], Tensor]
-# Points (m,) on the active images' curves to images (m, 1, 28, 28).
+# Points (m,) on the active images' curves to images (m, c, h, w).
 ImageAt = Callable[[Target, Tensor], Tensor]
 
 _CURVES = 5  # random curves per model call: fewer learn more from one another, more take fewer calls
@@ -177,19 +177,21 @@ def search_line(
 ) -> None:
     """Find how far along its direction each active image, clipped to [0, 1], is first misclassified (`search_ray`).
 
-    direction (m, 1, 28, 28): of length 1 in the target's norm, or 0
+    direction (m, c, h, w): of length 1 in the target's norm, or 0
     doublings, per_doubling: the coarse search grows ε to the largest distance in that many doublings, each of
         that many steps
     bisections: halvings of the step in which it succeeds
     """
-    along = torch.zeros_like(target.x)  # (n, 1, 28, 28)
+    along = torch.zeros_like(target.x)  # (n, c, h, w)
     along[target.rows] = direction.to(along.dtype)
 
     def image_at(target: Target, epsilon: Tensor) -> Tensor:
         return (target.x[target.rows] + epsilon.view(-1, 1, 1, 1) * along[target.rows]).clamp(0, 1)
 
     steps = torch.arange(-doublings * per_doubling, 1, device=along.device)
-    grid = NORMS[target.norm].largest * 2 ** (steps / per_doubling)  # epsilons of the coarse search, (g,)
+    grid = NORMS[target.norm].largest(target.x.shape[1:]) * 2 ** (
+        steps / per_doubling
+    )  # epsilons of the coarse search, (g,)
     search_ray(target, image_at, grid.to(along.dtype), bisections)
 
 

@@ -15,7 +15,7 @@ _AT_ONCE = 1024  # images in one call of the model; bounds the memory
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """The margins (n,) of logits (n, 10) with labels y (n,)."""
+    """The margins (n,) of logits (n, K) with labels y (n,)."""
     rival = logits.scatter(1, y[:, None], -torch.inf).amax(dim=1)
     return logits.gather(1, y[:, None]).squeeze(1) - rival
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from absynth.attacks.line_search import Family, smallest_of_draws
+from absynth.attacks.pixels import any_channel, channels_of, every_channel
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
@@ -79,42 +80,48 @@ def salt_pepper_noise(
 ) -> tuple[Tensor, Tensor]:
     """Find how few pixels of salt-and-pepper noise, in a random order, fool the model; keep the best draw.
 
-    A random half of the pixels become black, the others white; those that are so already do not count. The
-    number for the first draw is found by doubling, then by bisection to the pixel; the other draws are tried
-    at smaller numbers than the best so far.
+    A random half of the pixels become black, the others white (in l0 each channel of a pixel by itself, all at once);
+    those that are so already do not count. The number for the first draw is found by doubling, then by bisection to
+    the pixel; the other draws are tried at smaller numbers than the best so far.
 
     evolve: take about four fifths of a draw's pixels from the best so far, and leave out changes of less than
         half the range. Far fewer pixels suffice, but the draws are no longer independent.
     Returns images (m, d), clean where no draw is misclassified, and found (m,) bool, where one is
     """
     x = target.active[0].flatten(1)  # (m, d)
+    channels = channels_of(target)
+    pixels = x.shape[1] // channels
 
     def draw(curves: int, best: Tensor) -> Family:
-        drawn = random.uniform(target.rows, curves, 2, x.shape[1]).to(x.dtype)  # (m, k, 2, d)
-        order, value = drawn.permute(2, 1, 0, 3)  # each (k, m, d)
-        value = value.round()
-        unchanged = (value - x).abs() < 0.5 if evolve else value == x
+        drawn = random.uniform(target.rows, curves, 1 + channels, pixels).to(x.dtype)  # (m, k, 1 + C, P)
+        order = drawn[:, :, 0].transpose(0, 1)  # (k, m, P)
+        value = drawn[:, :, 1:].flatten(2).transpose(0, 1).round()  # (k, m, d)
+        moved = (value - x).abs() >= 0.5 if evolve else value != x
+        moved = any_channel(moved, channels)  # (k, m, P)
         if evolve:
-            order, value, unchanged = _inherit(order, value, unchanged, x, best)
+            order, value, moved = _inherit(order, value, moved, x, best)
         # Pixels that keep their value come last, so that places count changed pixels.
-        return Family(_flip, x, (rank(order.masked_fill(unchanged, torch.inf)), value.where(~unchanged, x)))
+        place = every_channel(rank(order.masked_fill(~moved, torch.inf)), channels)
+        return Family(_flip, x, (place, value.where(every_channel(moved, channels), x)))
 
-    doublings = x.shape[1].bit_length()  # the last value of the grid flips every pixel
+    doublings = pixels.bit_length()  # the last value of the grid flips every pixel
     grid = 2 ** torch.arange(doublings + 1, dtype=x.dtype, device=x.device)
     count, images = smallest_of_draws(target, draw, draws, grid, bisections=doublings, resolution=1)
     return images, count.isfinite()
 
 
 def _inherit(
-    order: Tensor, value: Tensor, unchanged: Tensor, x: Tensor, best: Tensor
+    order: Tensor, value: Tensor, moved: Tensor, x: Tensor, best: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Let the pixels where `best` (m, d) differs from x come early in the order, with their values in `best`.
 
     With c of them among n changed ones, keys below c / 4n, not 1, make four in five of the first c theirs.
     """
-    kept = best != x
-    share = kept.sum(dim=1, keepdim=True) / (~unchanged).sum(dim=2, keepdim=True).clamp(min=1)  # (k, m, 1)
-    return torch.where(kept, order * share / 4, order), torch.where(kept, best, value), unchanged & ~kept
+    channels = x.shape[1] // moved.shape[2]
+    kept = any_channel(best != x, channels)  # (m, P)
+    share = kept.sum(dim=1, keepdim=True) / moved.sum(dim=2, keepdim=True).clamp(min=1)  # (k, m, 1)
+    value = torch.where(every_channel(kept, channels), best, value)
+    return torch.where(kept, order * share / 4, order), value, moved | kept
 
 
 def _flip(count: Tensor, x: Tensor, place: Tensor, value: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from absynth.attacks.line_search import Family, ask_images, bisect_curve
 from absynth.attacks.noise import rank, salt_pepper_noise
+from absynth.attacks.pixels import any_channel, channels_of, every_channel
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
@@ -18,6 +19,8 @@ GAIN = 0.01  # the least share of its distance by which a turn of its queue must
 @dataclass(frozen=True)
 class Pointwise:
     """Salt-and-pepper noise, from which every pixel is reset that the adversarial does not need.
+
+    In l0 all channels of a pixel are reset together; in l2 each is a pixel of its own.
 
     Where an adversarial is known already, its pixels are reset first.
 
@@ -64,7 +67,7 @@ class _Descent(NamedTuple):
 
     current: Tensor  # (m, d) the adversarials
     place: (
-        Tensor  # (m, d) each perturbed pixel's place in the queue, from 0; the other pixels come after them
+        Tensor  # (m, P) each perturbed pixel's place in the queue, from 0; the other pixels come after them
     )
     kept: Tensor  # (m,) pixels that could not be reset since one last was: all of them at the end
     stride: Tensor  # (m,) the next candidates reset 1, 2, … times as many pixels; 0: the pixels one by one
@@ -78,11 +81,11 @@ def reset_pixels(target: Target, random: SampleRandom, start: Tensor, *, block: 
     with success and shrinks where it fails, down to one pixel. While single pixels fail, the first `block` of
     the queue are tried each by itself. A pixel that cannot be reset goes to the end of the queue.
     """
-    clean = target.active[0].flatten(1)
-    place = _shuffle(random, target.rows, start != clean)
+    clean, channels = target.active[0].flatten(1), channels_of(target)
+    place = _shuffle(random, target.rows, any_channel(start != clean, channels))
     state = _Descent(start.clone(), place, torch.zeros_like(place[:, 0]), torch.ones_like(place[:, 0]))
     while True:
-        left = (state.current != clean).sum(dim=1)
+        left = any_channel(state.current != clean, channels).sum(dim=1)
         pending = (state.kept < left).nonzero().squeeze(1)
         if not len(pending):
             return state.current
@@ -95,13 +98,14 @@ def reset_pixels(target: Target, random: SampleRandom, start: Tensor, *, block: 
 def _reset_step(target: Target, clean: Tensor, state: _Descent, block: int) -> _Descent:
     """One model call of `reset_pixels`."""
     current, place, kept, stride = state
-    left = (current != clean).sum(dim=1)
+    channels = channels_of(target)
+    left = any_channel(current != clean, channels).sum(dim=1)
     single = stride == 0
     slot = torch.arange(1, block + 1, device=clean.device)[:, None]  # (block, 1)
     end = (slot * stride.clamp(min=1)).minimum(left)  # (block, m), candidates reset places begin … end - 1
     begin = torch.where(single, end - 1, 0)
-    chosen = (place >= begin[..., None]) & (place < end[..., None])  # (block, m, d)
-    success = ask_images(target, torch.where(chosen, clean, current))  # (block, m)
+    chosen = (place >= begin[..., None]) & (place < end[..., None])  # (block, m, P)
+    success = ask_images(target, torch.where(every_channel(chosen, channels), clean, current))  # (block, m)
     tried = end[-1]  # (m,)
 
     # Of single pixels the first success is taken, of groups the longest. What is known to fail by itself
@@ -115,8 +119,10 @@ def _reset_step(target: Target, clean: Tensor, state: _Descent, block: int) -> _
     failed_begin = torch.where(single, 0, length)
     failed_end = torch.where(single, first, length + (stride == 1)).minimum(tried)
     progress, failures = reset_end > reset_begin, failed_end - failed_begin
-    current = torch.where(_between(place, reset_begin, reset_end), clean, current)
-    place = _requeue(place, _between(place, failed_begin, failed_end), current != clean)
+    reset = every_channel(_between(place, reset_begin, reset_end), channels)
+    current = torch.where(reset, clean, current)
+    perturbed = any_channel(current != clean, channels)
+    place = _requeue(place, _between(place, failed_begin, failed_end), perturbed)
 
     # Single pixels that failed before another was reset need another trial.
     kept = torch.where(progress, torch.where(single, 0, failures), kept + failures)
@@ -127,12 +133,12 @@ def _reset_step(target: Target, clean: Tensor, state: _Descent, block: int) -> _
 
 
 def _between(place: Tensor, begin: Tensor, end: Tensor) -> Tensor:
-    """Pixels at places begin … end - 1 of their image's queue; begin, end (m,), result (m, d) bool."""
+    """Pixels at places begin … end - 1 of their image's queue; begin, end (m,), result (m, P) bool."""
     return (place >= begin[:, None]) & (place < end[:, None])
 
 
 def _shuffle(random: SampleRandom, rows: Tensor, perturbed: Tensor) -> Tensor:
-    """Places (m, d) in a queue of the perturbed pixels in random order, the other pixels behind them."""
+    """Places (m, P) in a queue of the perturbed pixels in random order, the other pixels behind them."""
     order = random.uniform(rows, perturbed.shape[1])
     return rank(order.masked_fill(~perturbed, torch.inf))
 

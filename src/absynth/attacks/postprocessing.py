@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def closest_equivalent(x: Tensor, images: Tensor, threshold: float | None) -> Tensor:
-    """Of all images that binarise as `images` (…, n, 1, 28, 28) do, the closest to x (n, 1, 28, 28) in any norm.
+    """Of all images that binarise as `images` (…, n, c, h, w) do, the closest to x (n, c, h, w) in any norm.
 
     A pixel whose binary value is x's goes back to x; any other goes to the threshold if that is above x, else
     to the largest number below the threshold. The model's input, so its decision, stays the same, and no pixel

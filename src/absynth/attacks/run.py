@@ -20,8 +20,8 @@ from absynth.models.base import predict_labels, with_inference
 class Samples:
     """The images that an attack works on.
 
-    images (n, 1, 28, 28) float32 in [0, 1]; labels, index (n,) int64: classes and positions in the test split
-    starts: adversarials (n, 1, 28, 28) that other attacks found, the clean image where one failed; asking for them
+    images (n, c, h, w) float32 in [0, 1]; labels, index (n,) int64: classes and positions in the test split
+    starts: adversarials (n, c, h, w) that other attacks found, the clean image where one failed; asking for them
         costs queries
     stopped: codes (n,) int64 of `absynth.attacks.relay`; images whose code is not 0 are not attacked: the best of
         their starts is recorded. None attacks all.
@@ -126,7 +126,7 @@ def _attack_batch(settings: AttackSettings, model: nn.Module, samples: Samples) 
 
 
 def _ask_start(target: Target, start: Tensor) -> None:
-    """Ask for adversarials (n, 1, 28, 28) found before; there is none where it is the clean image."""
+    """Ask for adversarials (n, c, h, w) found before; there is none where it is the clean image."""
     changed = (start != target.x).flatten(1).any(dim=1)
     if changed.any():
         with target.only(changed):

@@ -15,7 +15,7 @@ from absynth.attacks.api import for_norm
 from absynth.attacks.margins import ask_gradients, ask_many, ask_margins
 from absynth.attacks.noise import rank
 from absynth.attacks.randomness import SampleRandom
-from absynth.attacks.single_changes import Changes, Ends, Sets, additions, ends_of
+from absynth.attacks.single_changes import Ends, Sets, additions, ends_of
 from absynth.attacks.target import Target
 from absynth.models.base import input_threshold
 
@@ -100,7 +100,7 @@ class SparseL2:
         left_out[:, 0] = False
         asked = changes.ask(target, images).view(-1, w, m).masked_fill(left_out, torch.inf)
         place = asked.argmin(dim=0) * w + torch.arange(w, device=images.device)[:, None]  # (w, m)
-        return Changes(*(kind.gather(0, place) for kind in changes)).apply(images)
+        return changes.gather(place).apply(images)
 
     def _shrink(self, target: Target, images: Tensor) -> Tensor:
         """Make the changes of images (w, m, d) smaller while the model is fooled; returns which fooled it (w, m)."""

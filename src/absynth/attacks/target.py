@@ -20,7 +20,7 @@ from absynth.models.base import (
 
 
 class Findings:
-    """What attacks on images x (n, 1, 28, 28) have found and asked so far; several targets may share it.
+    """What attacks on images x (n, c, h, w) have found and asked so far; several targets may share it.
 
     best: the best adversarials, for an attack to continue from
     recorded: those to be confirmed and recorded; the same object unless the model binarises its input: then the best
@@ -43,10 +43,10 @@ class Findings:
 
 
 class Target(nn.Module):
-    """A model under attack by images x (n, 1, 28, 28) with labels y (n,), in one norm.
+    """A model under attack by images x (n, c, h, w) with labels y (n,), in one norm.
 
     Called like the model, on a multiple of the active images, image by image in the order of `rows`:
-    (k · len(rows), 1, 28, 28). Each answer is compared with its label, so that the best adversarial over *all*
+    (k · len(rows), c, h, w). Each answer is compared with its label, so that the best adversarial over *all*
     queries is kept, and not only the last that an attack returns; `recheck` may roll one back. The model is asked
     through a session, in which it may exploit what it computed for nearby images.
 
@@ -77,7 +77,7 @@ class Target(nn.Module):
 
     @property
     def best(self) -> Tensor:
-        """The best adversarials so far (n, 1, 28, 28), the clean image where there is none."""
+        """The best adversarials so far (n, c, h, w), the clean image where there is none."""
         return self.findings.best.best
 
     @property
@@ -106,7 +106,7 @@ class Target(nn.Module):
             self.rows = before
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Logits (k · m, 10) of queries (k · m, 1, 28, 28); k blocks of the m active images.
+        """Logits (k · m, K) of queries (k · m, c, h, w); k blocks of the m active images.
 
         Where the model's are not finite, they are 1 for the label and 0 for all others, without gradient.
         """
@@ -124,9 +124,9 @@ class Target(nn.Module):
 
     @torch.no_grad()
     def rivals(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Ask a model with latents for one query (m, 1, 28, 28) of each active image.
+        """Ask a model with latents for one query (m, c, h, w) of each active image.
 
-        Returns whether it is misclassified (m,), and its reconstruction (m, 1, 28, 28) by the likeliest class other
+        Returns whether it is misclassified (m,), and its reconstruction (m, c, h, w) by the likeliest class other
         than the label, whose latents are searched as if the label were no class of the model.
         Raises InputError for a model without latents.
         """
@@ -138,7 +138,7 @@ class Target(nn.Module):
         return misclassified(prediction, y), images
 
     def adversarial(self, queries: Tensor) -> Tensor:
-        """Whether the model misclassifies queries (k · m, 1, 28, 28): (k · m,) bool."""
+        """Whether the model misclassifies queries (k · m, c, h, w): (k · m,) bool."""
         rows = self.rows.repeat(self._blocks(queries))
         with torch.no_grad():
             prediction = self.session.predict(queries, rows)
@@ -161,7 +161,7 @@ class Target(nn.Module):
         return rolled_back
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
-        """Keep those queries (k · m, 1, 28, 28) that are misclassified and improve on the best so far."""
+        """Keep those queries (k · m, c, h, w) that are misclassified and improve on the best so far."""
         y = self.y[self.rows]
         for block, predicted in zip(queries.split(len(y)), prediction.split(len(y)), strict=True):
             for tracker in self.findings.trackers:

@@ -43,11 +43,12 @@ class Transfer:
             )
 
     def _directions(self, substitute: Target) -> Iterator[Tensor]:
-        """Directions (m, 1, 28, 28) of length 1, 0 where the substitute's gradient is: one step, then many."""
+        """Directions (m, c, h, w) of length 1, 0 where the substitute's gradient is: one step, then many."""
         yield steepest_direction(substitute)
         x, y = substitute.active
+        largest = NORMS[substitute.norm].largest(x.shape[1:])
         for epsilon in self.epsilons:
-            radius = x.new_full((len(x), 1, 1, 1), epsilon * NORMS[substitute.norm].largest)
+            radius = x.new_full((len(x), 1, 1, 1), epsilon * largest)
             for step_size in self.step_sizes:
                 attack = self.kind(None, rel_stepsize=step_size, steps=self.steps)
                 ended = attack.run(
@@ -57,7 +58,7 @@ class Transfer:
 
 
 def _unit(delta: Tensor, norm: str) -> Tensor:
-    """Perturbations (m, 1, 28, 28) at length 1 in a norm; 0 stays 0."""
+    """Perturbations (m, c, h, w) at length 1 in a norm; 0 stays 0."""
     length = torch.linalg.vector_norm(delta, NORMS[norm].order, dim=(1, 2, 3), keepdim=True)
     return delta / length.clamp_min(1e-30)
 
@@ -78,7 +79,8 @@ def transfer(
     Queries to the substitute are not counted.
 
     steps: gradients of one run of BIM
-    epsilons: a run of BIM within each; shares of the largest distance, which is 28 in l2, 1 in linf
+    epsilons: a run of BIM within each; shares of the largest distance, which is 1 in linf and the square
+        root of the number of values in l2, 28 for 28x28
     step_sizes: a run of BIM with each; relative to ε
     doublings, per_doubling, bisections: of the search along each direction (`search_line`)
     """

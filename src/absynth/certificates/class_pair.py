@@ -13,7 +13,7 @@ from absynth.certificates.perturbations import Perturbations
 class Reconstruction:
     """P reconstructions u, one image of a class each: at x, the class's energy is at most γ (‖u - x‖² + offset).
 
-    image (P, 784): u, a decoded MAP latent or a training image
+    image (P, d): u, a decoded MAP latent or a training image
     offset (P,): ½‖z‖² of the latent, 0 for a training image; factor (P,): γ
     """
 
@@ -22,7 +22,7 @@ class Reconstruction:
     factor: Tensor
 
     def energy(self, x: Tensor) -> Tensor:
-        """That energy (P,) at images x (P, 784)."""
+        """That energy (P,) at images x (P, d)."""
         return self.factor * ((self.image - x).square().sum(dim=1) + self.offset)
 
     def __getitem__(self, rows: Tensor) -> "Reconstruction":
@@ -42,7 +42,7 @@ class ClassPair:
     latents: Tensor | None = None
 
 
-# Images (n, 1, 28, 28) and labels (n,) to the paper's bounds (n,), with and without ½‖z_y‖².
+# Images (n, c, h, w) and labels (n,) to the paper's bounds (n,), with and without ½‖z_y‖².
 PaperBounds = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 

@@ -19,7 +19,7 @@ from absynth.certificates.class_pair import (
     Reconstruction,
     minimal_perturbation,
 )
-from absynth.certificates.perturbations import Box
+from absynth.certificates.perturbations import Box, pixel_sums
 from absynth.certificates.settings import SearchSettings
 from absynth.norms import NORMS
 
@@ -30,24 +30,25 @@ _CANDIDATES = 256  # rival images whose perturbation is computed exactly at a ti
 class Enumerated(Protocol):
     """A model that decides by the least ‖u - x‖² + o: logit_c is minus the least over the images u of class c.
 
-    images (N, 784) within [0, 1], sorted by class; offsets o (N,); counts: images of each class
+    images (N, d) within [0, 1], sorted by class; offsets o (N,); counts: images of each class; channels: of an image
     """
 
     images: Tensor
     offsets: Tensor
     counts: list[int]
+    channels: int
 
     def nearest(self, x: Tensor) -> Tensor:
-        """The position in `images` of the one of least energy of each class: x (n, 784) to (n, C) int64."""
+        """The position in `images` of the one of least energy of each class: x (n, d) to (n, C) int64."""
         ...
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Logits (n, C) of images (n, 1, 28, 28)."""
+        """Logits (n, C) of images (n, c, h, w)."""
         ...
 
 
 class EnumeratedBounds:
-    """Lower bounds for images (n, 1, 28, 28) that such a model classifies as y (n,)."""
+    """Lower bounds for images (n, c, h, w) that such a model classifies as y (n,)."""
 
     def __init__(self, model: Enumerated, settings: SearchSettings):
         self.model, self.settings = model, settings
@@ -59,7 +60,7 @@ class EnumeratedBounds:
         return iter(())
 
     def perturbations(self, x: Tensor, norm: str) -> Box:
-        return Box(norm, x.flatten(1))
+        return Box(norm, x.flatten(1), self.model.channels)
 
     @torch.no_grad()
     def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
@@ -69,7 +70,7 @@ class EnumeratedBounds:
     def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Size, score, position of the rival image that determines them, and number of those solved; (n,) each.
 
-        Takes   x (n, 784), y (n,)
+        Takes   x (n, d), y (n,)
         """
         found = [self._bound(image, label, norm) for image, label in zip(x, y, strict=True)]
         size, score, rival, solved = (torch.stack(column) for column in zip(*found, strict=True))
@@ -91,7 +92,7 @@ class EnumeratedBounds:
 
     @torch.no_grad()
     def refit(self, pair: ClassPair, y: Tensor, points: Tensor) -> ClassPair:
-        """The images of both classes of least energy at perturbed images (n, 784)."""
+        """The images of both classes of least energy at perturbed images (n, d)."""
         known, rows = self.model.nearest(points), torch.arange(len(y), device=y.device)
         return self._class_pair(known[rows, y], known[rows, pair.label])
 
@@ -110,7 +111,7 @@ class EnumeratedBounds:
         return Reconstruction(images, self.model.offsets[index], images.new_ones(len(images)))
 
     def _bound(self, x: Tensor, label: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`determine` for one image (784,).
+        """`determine` for one image (d,).
 
         Rival images are tried in the order of a cheaper lower bound, until that exceeds the smallest score found.
         """
@@ -143,7 +144,7 @@ class EnumeratedBounds:
 
     def _exact(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor]:
         """Size and score (m,) of the largest perturbation that each rival image needs against any own image."""
-        perturbations, sample = Box(norm, x[None]), torch.zeros_like(rivals)
+        perturbations, sample = Box(norm, x[None], self.model.channels), torch.zeros_like(rivals)
         rival = self._reconstruct(rivals)
         found = [
             minimal_perturbation(perturbations, sample, self._reconstruct(index.expand(len(rivals))), rival)
@@ -155,8 +156,9 @@ class EnumeratedBounds:
     def _lower(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> Tensor:
         """A lower bound (m,) of the score against one own image, from Hölder's inequality.
 
-        2w·δ ≤ 2‖w‖_q ‖δ‖_p over the pixels that have room; in l0, k pixels gain at most √k ‖2w room‖₂. It is 0
-        where no pixel has room to gain anything, as for a rival equal to the own image.
+        2w·δ ≤ 2‖w‖_q ‖δ‖_p over the pixels that have room; in l0, k pixels gain at most √k ‖2w room‖₂, where a pixel
+        of several channels gains their sum. It is 0 where no pixel has room to gain anything, as for a rival equal to
+        the own image.
         """
         images, v = self.model.images[rivals], self.model.images[own]
         offsets = self.model.offsets
@@ -165,6 +167,9 @@ class EnumeratedBounds:
         w = images - v
         room = torch.where(w > 0, 1 - x, x)
         dual = NORMS[norm].dual
-        gain = (w * room).norm(dim=1) if dual is None else (w * (room > 0)).norm(p=dual, dim=1)
+        if dual is None:
+            gain = pixel_sums(w.abs() * room, self.model.channels).norm(dim=1)
+        else:
+            gain = (w * (room > 0)).norm(p=dual, dim=1)
         least = torch.where(gain > 0, margin / (2 * gain), 0).clamp_min(0)
         return least.square() if dual is None else least

@@ -24,7 +24,7 @@ from absynth.models.prototypes import PrototypeABS
 class LowerBounds(Protocol):
     """Bounds from below the perturbations that change a model's decision; the certificate attack uses the last three.
 
-    Images x are (n, 1, 28, 28) and correctly classified as y (n,); norm is "l0", "l2" or "linf".
+    Images x are (n, c, h, w) and correctly classified as y (n,); norm is "l0", "l2" or "linf".
     """
 
     def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
@@ -36,7 +36,7 @@ class LowerBounds(Protocol):
         ...
 
     def margin(self, points: Tensor, y: Tensor, clean: Tensor) -> Tensor:
-        """How much lower (n,) the energy of class y is at points (n, 1, 28, 28), near x = clean, than any other's."""
+        """How much lower (n,) the energy of class y is at points (n, c, h, w), near x = clean, than any other's."""
         ...
 
     def perturbations(self, x: Tensor, norm: str) -> Perturbations:
@@ -48,7 +48,7 @@ class LowerBounds(Protocol):
         ...
 
     def refit(self, pair: ClassPair, y: Tensor, points: Tensor) -> ClassPair:
-        """The pair with the reconstructions of perturbed, preprocessed images (n, 784)."""
+        """The pair with the reconstructions of perturbed, preprocessed images (n, d)."""
         ...
 
 
@@ -73,7 +73,7 @@ def bound_basis(model: nn.Module) -> str:
 def compute_lower_bounds(
     model: nn.Module, x: Tensor, y: Tensor, norm: str, settings: SearchSettings
 ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
-    """Lower bounds for images x (n, 1, 28, 28) with labels y (n,).
+    """Lower bounds for images x (n, c, h, w) with labels y (n,).
 
     Returns columns, each (n,): correct (by the reference model), joint, rival (the class that needs the smallest
     perturbation, -1 where the image is misclassified) and disagreement; and for each seed of the prior samples the

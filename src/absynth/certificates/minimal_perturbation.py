@@ -15,7 +15,7 @@ class MinimalPerturbation:
 
     size (P,): norm of the smallest perturbation; 0 if the margin is not positive, inf if no perturbation gains it
     score (P,): the same without rounding to whole pixels, for a search to lower
-    delta (P, 784): that perturbation; its last pixel may be changed in part
+    delta (P, d): that perturbation; its last pixel may be changed in part
     """
 
     size: Tensor
@@ -28,7 +28,7 @@ def fill(margin: Tensor, weight: Tensor, room: Tensor, speed: Tensor) -> Tensor:
 
     The sum is concave and piecewise linear in λ: Newton's steps from below never overshoot, and end exactly.
 
-    Takes   margin (P,); weight, room, speed (P, 784), none of them negative
+    Takes   margin (P,); weight, room, speed (P, d), none of them negative
     """
     level = torch.zeros_like(margin)
     for _ in range(_NEWTON_STEPS):
@@ -58,8 +58,8 @@ def take_in_order(margin: Tensor, gain: Tensor, cost: Tensor | None = None) -> t
 
     This solves the relaxed knapsack problem: no choice of whole pixels that gains as much costs less.
 
-    Takes   margin (P,); gain (P, 784), only pixels with a positive one are taken; cost (P, 784), 1 each if None
-    Returns the share taken of each pixel (P, 784) and their cost (P,): 0 if the margin is not positive, inf if
+    Takes   margin (P,); gain (P, d), only pixels with a positive one are taken; cost (P, d), 1 each if None
+    Returns the share taken of each pixel (P, d) and their cost (P,): 0 if the margin is not positive, inf if
             all pixels together do not gain it
     """
     rate = gain if cost is None else gain / cost.clamp_min(1e-12)

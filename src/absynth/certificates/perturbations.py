@@ -30,27 +30,31 @@ from absynth.models.binarize import THRESHOLD, binarize
 class Box:
     """Perturbations of pixels anywhere in [0, 1].
 
-    preprocessed (n, 784): the images, which the model leaves as they are
+    preprocessed (n, d): the images, which the model leaves as they are
+    channels: of the images; in l0, which counts pixels, the channels of one change together
     """
 
     norm: str
     preprocessed: Tensor
+    channels: int = 1
 
     def __call__(self, sample: Tensor, margin: Tensor, w: Tensor, bonus: Tensor) -> MinimalPerturbation:
         """The smallest that gain the margins.
 
-        Takes   images' positions `sample` (P,); margin (P,); w (P, 784); bonus γ_y - γ_c (P,), which must be 0
+        Takes   images' positions `sample` (P,); margin (P,); w (P, d); bonus γ_y - γ_c (P,), which must be 0
         """
         x = self.preprocessed[sample]
         room = torch.where(w > 0, 1 - x, x)
+        if self.norm == "l0":
+            return _box_l0(margin, w, room, self.channels)
         return _IN_BOX[self.norm](margin, w, room)
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Images (P, 784) as the model compares them with reconstructions."""
+        """Images (P, d) as the model compares them with reconstructions."""
         return images
 
     def apply(self, sample: Tensor, delta: Tensor) -> Tensor:
-        """The images (P, 784) perturbed by at least `delta`; in l0 a pixel becomes 0 or 1 or stays as it is."""
+        """The images (P, d) perturbed by at least `delta`; in l0 a pixel becomes 0 or 1 or stays as it is."""
         x = self.preprocessed[sample]
         if self.norm == "l0":
             end = (delta > 0).to(x.dtype)
@@ -72,20 +76,26 @@ def _box_linf(margin: Tensor, w: Tensor, room: Tensor) -> MinimalPerturbation:
     return MinimalPerturbation(level, level, w.sign() * torch.minimum(level[:, None], room))
 
 
-def _box_l0(margin: Tensor, w: Tensor, room: Tensor) -> MinimalPerturbation:
-    """The k pixels that gain most, each to its end of the box."""
-    share, score = take_in_order(margin, 2 * w.abs() * room)
+def _box_l0(margin: Tensor, w: Tensor, room: Tensor, channels: int) -> MinimalPerturbation:
+    """The k pixels that gain most, each to its end of the box in every channel."""
+    share, score = take_in_order(margin, pixel_sums(2 * w.abs() * room, channels))
+    share = share.repeat(1, channels)
     return MinimalPerturbation(whole(score), score, w.sign() * room * share)
 
 
-_IN_BOX = {"l2": _box_l2, "linf": _box_linf, "l0": _box_l0}
+def pixel_sums(values: Tensor, channels: int) -> Tensor:
+    """The sums over channels of flat images (P, d), whose values come channel by channel: (P, d / channels)."""
+    return values if channels == 1 else values.unflatten(1, (channels, -1)).sum(dim=1)
+
+
+_IN_BOX = {"l2": _box_l2, "linf": _box_linf}
 
 
 @dataclass(frozen=True)
 class Flips:
     """Perturbations that flip pixels of a binarised image; a pixel flips once it crosses the threshold.
 
-    x (n, 784): the images; preprocessed (n, 784): the same binarised
+    x (n, d): the images; preprocessed (n, d): the same binarised
     """
 
     norm: str
@@ -105,14 +115,14 @@ class Flips:
         return binarize(images)
 
     def apply(self, sample: Tensor, delta: Tensor) -> Tensor:
-        """The images (P, 784) with every pixel of `delta` moved just across the threshold."""
+        """The images (P, d) with every pixel of `delta` moved just across the threshold."""
         x = self.x[sample]
         below = torch.full_like(x, THRESHOLD).nextafter(torch.zeros_like(x))
         return torch.where(delta > 0, THRESHOLD, torch.where(delta < 0, below, x))
 
 
 def _flips_l2(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For gains and costs (P, 784) of flips: the share of each flip (P, 784), the score and the size (P,)."""
+    """For gains and costs (P, d) of flips: the share of each flip (P, d), the score and the size (P,)."""
     share, squared = take_in_order(margin, gain, cost.square())
     return share, squared.sqrt(), squared.sqrt()
 
@@ -130,7 +140,7 @@ def _flips_linf(margin: Tensor, gain: Tensor, cost: Tensor) -> tuple[Tensor, Ten
     interpolates: it rises from one cost to the next in proportion to the share.
     """
     cost, order = cost.sort(dim=1)
-    total = gain.gather(1, order).clamp_min(0).cumsum(dim=1)  # (P, 784)
+    total = gain.gather(1, order).clamp_min(0).cumsum(dim=1)  # (P, d)
     enough = attainable(margin, total[:, -1])
     needed = torch.searchsorted(total, margin[:, None].minimum(total[:, -1:])).clamp_max(total.shape[1] - 1)
     costliest = cost.gather(1, needed)  # (P, 1)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from absynth.certificates.enumerated import Enumerated, EnumeratedBounds
-from absynth.certificates.rounding import GUARANTEED, RELATIVE
+from absynth.certificates.perturbations import pixel_sums
+from absynth.certificates.rounding import GUARANTEED, relative
 from absynth.certificates.screening import Queries, Rivals, screen
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
@@ -23,7 +24,8 @@ _SOLVED = 32  # rivals solved exactly at a time
 class ProvedBounds(EnumeratedBounds):
     """`EnumeratedBounds` rounded down: no perturbation within the bound changes the decision, as computed in float64.
 
-    That is, the order of energies computed in float64 from differences, each within a relative error of 1e-12.
+    That is, the order of energies computed in float64 from differences, each within a relative error of 1e-12 (a
+    little more for images of more than 4,096 values, see `absynth.certificates.rounding`).
     Images of the model and images x must lie within [0, 1]. A bound that would be NaN is 0.
     Raises InputError for images x of another dtype than the model's: rounded to it, a pixel could lose its room.
     """
@@ -64,8 +66,13 @@ class ProvedBounds(EnumeratedBounds):
         """Lower bounds (n, N) of what each rival needs against one own image; inf for images of the own class."""
         queries = self._queries(x, own)
         starts = range(0, len(self.labels), _CHUNK)
-        parts = [screen(queries, self._rivals(slice(i, i + _CHUNK)), norm) for i in starts]
+        parts = [self._screen(queries, self._rivals(slice(i, i + _CHUNK)), norm) for i in starts]
         return torch.cat(parts, dim=1).masked_fill_(self.labels == y[:, None], torch.inf)
+
+    def _screen(self, queries: Queries, rivals: Rivals, norm: str, *, few: bool = False) -> Tensor:
+        """`screen`, in l0 of pixels: that bounds the number of values, and a pixel has one for each channel."""
+        bounds = screen(queries, rivals, norm, few=few)
+        return bounds / self.model.channels if norm == "l0" else bounds
 
     def _queries(self, x: Tensor, own: Tensor) -> Queries:
         """x (P, d) with own images at positions (P,)."""
@@ -79,7 +86,7 @@ class ProvedBounds(EnumeratedBounds):
 
     def _slack(self, energy: Tensor) -> Tensor:
         """What is taken off a margin for the rounding of both energies: at x, and where the decision is computed."""
-        return 2 * RELATIVE * (energy + 2 * self.highest)
+        return 2 * relative(self.model.images.shape[1]) * (energy + 2 * self.highest)
 
     def _solve(self, x: Tensor, own: Tensor, lower: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
         """Size, position of the rival that determines it, and number solved: x (d,), own (K,), lower bounds (N,).
@@ -94,7 +101,7 @@ class ProvedBounds(EnumeratedBounds):
             if least[0] >= _enough(best, norm):
                 return best, rival, torch.tensor(solved, device=x.device)
             remaining[block] = torch.inf
-            refined = screen(queries, self._rivals(block), norm, few=True).amax(dim=0).maximum(least)
+            refined = self._screen(queries, self._rivals(block), norm, few=True).amax(dim=0).maximum(least)
             refined, order = refined.sort()
             for bounds, part in zip(refined.split(_SOLVED), block[order].split(_SOLVED), strict=True):
                 part = part[bounds < _enough(best, norm)]  # none of the own class, whose bounds are infinite
@@ -114,7 +121,11 @@ class ProvedBounds(EnumeratedBounds):
         margin = of_rival[:, None] - of_own - self._slack(of_rival[:, None] + of_own)  # (m, K)
         w = u[:, None] - v  # (m, K, d)
         room = torch.where(w > 0, 1 - x, x)
-        size = GUARANTEED[norm](margin.flatten(), 2 * w.abs().flatten(0, 1), room.flatten(0, 1))
+        gain, room = 2 * w.abs().flatten(0, 1), room.flatten(0, 1)
+        if norm == "l0":
+            gain = pixel_sums(gain * room, self.model.channels)
+            room = torch.ones_like(gain)
+        size = GUARANTEED[norm](margin.flatten(), gain, room)
         return torch.where(size >= 0, size, 0).view_as(margin).amax(dim=1)  # NaN is no bound
 
 

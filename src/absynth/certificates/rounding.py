@@ -11,8 +11,12 @@ from torch import Tensor
 
 from absynth.certificates.minimal_perturbation import fill
 
-# A bound on the relative error of what is computed below, sums of at most 4096 terms of one sign: (4096 + 50) 2⁻⁵³.
-RELATIVE = 1e-12
+RELATIVE = 1e-12  # more than the (4096 + 50) 2⁻⁵³ of sums of 4096 terms
+
+
+def relative(terms: int) -> float:
+    """A bound on the relative error of what is computed below, sums of at most so many terms of one sign."""
+    return max(RELATIVE, 2 * (terms + 50) * 2.0**-53)
 
 
 def guaranteed_l2(margin: Tensor, gain: Tensor, room: Tensor) -> Tensor:
@@ -28,8 +32,9 @@ def guaranteed_l2(margin: Tensor, gain: Tensor, room: Tensor) -> Tensor:
     change = torch.minimum(room, level[:, None] * speed)
     lost = (change * (2 * level[:, None] * speed - change)).sum(dim=1)
     gained = level * margin
-    squared = gained - lost - RELATIVE * (gained + lost)
-    return _result(margin, gain, room, squared.clamp_min(0).sqrt() * (1 - RELATIVE))
+    error = relative(gain.shape[1])
+    squared = gained - lost - error * (gained + lost)
+    return _result(margin, gain, room, squared.clamp_min(0).sqrt() * (1 - error))
 
 
 def guaranteed_linf(margin: Tensor, gain: Tensor, room: Tensor) -> Tensor:
@@ -38,17 +43,18 @@ def guaranteed_linf(margin: Tensor, gain: Tensor, room: Tensor) -> Tensor:
     At S, the pixels whose room is used up at the smallest level, both sides are equal.
     """
     level = _reached(fill(margin, gain, room, torch.ones_like(room)))
-    used = room < level[:, None] * (1 - RELATIVE)
-    fixed = (gain * room * used).sum(dim=1) * (1 + RELATIVE)
-    slope = (gain * ~used).sum(dim=1) * (1 + RELATIVE)
-    size = torch.where(slope > 0, (margin - fixed) / slope, 0) * (1 - RELATIVE)
+    error = relative(gain.shape[1])
+    used = room < level[:, None] * (1 - error)
+    fixed = (gain * room * used).sum(dim=1) * (1 + error)
+    slope = (gain * ~used).sum(dim=1) * (1 + error)
+    size = torch.where(slope > 0, (margin - fixed) / slope, 0) * (1 - error)
     return _result(margin, gain, room, size.clamp_min(0))
 
 
 def guaranteed_l0(margin: Tensor, gain: Tensor, room: Tensor) -> Tensor:
     """The same of the number of pixels with δ_i ≠ 0: the smallest whose best so many gain the margin."""
     total = (gain * room).sort(dim=1, descending=True).values.cumsum(dim=1)
-    short = total * (1 + RELATIVE) < margin[:, None]
+    short = total * (1 + relative(gain.shape[1])) < margin[:, None]
     return _result(margin, gain, room, short.sum(dim=1).double() + 1)
 
 
@@ -66,6 +72,6 @@ def _reached(level: Tensor) -> Tensor:
 
 def _result(margin: Tensor, gain: Tensor, room: Tensor, size: Tensor) -> Tensor:
     """`size` (P,), but 0 where the margin is not positive (or NaN) and inf where all pixels together gain less."""
-    total = (gain * room).sum(dim=1) * (1 + RELATIVE)
+    total = (gain * room).sum(dim=1) * (1 + relative(gain.shape[1]))
     size = torch.where(total < margin, torch.inf, size)
     return torch.where(margin > 0, size, 0)  # false for NaN

@@ -18,8 +18,6 @@ from absynth.errors import InputError
 from absynth.io.opening import opening
 
 Bytes = npt.NDArray[np.uint8]
-N_CLASSES = 10
-IMAGE_SHAPE = (28, 28)
 _UINT8 = 0x08
 _MAX_DIMENSIONS = 3
 
@@ -81,32 +79,3 @@ def read_idx(path: str | os.PathLike[str]) -> Bytes:
     with opening(path):
         raw = Path(path).read_bytes()
     return parse_idx(decompress(raw, str(path)), str(path))
-
-
-def check_pair(images: Bytes, labels: Bytes, name: str) -> None:
-    """Check that `images` (n, 28, 28) and `labels` (n,) in 0..9 belong together, n >= 1.
-
-    Raises `InputError`, naming `name`, with what was found and what is allowed.
-    """
-    if images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
-        raise InputError(f"{name}: images of shape {images.shape}; (n, 28, 28) is allowed")
-    if labels.ndim != 1:
-        raise InputError(f"{name}: labels of shape {labels.shape}; (n,) is allowed")
-    if len(images) != len(labels):
-        raise InputError(
-            f"{name}: {len(images)} images but {len(labels)} labels; one label per image is allowed"
-        )
-    if len(images) == 0:
-        raise InputError(f"{name}: no images; at least one is needed")
-    if labels.min() < 0 or labels.max() >= N_CLASSES:
-        wrong = labels.max() if labels.max() >= N_CLASSES else labels.min()
-        raise InputError(f"{name}: label {wrong} found; 0 to {N_CLASSES - 1} are allowed")
-
-
-def check_intensities(images: Bytes, name: str) -> None:
-    """Raise `InputError`, naming `name`, for images of 0 and 1 alone: pixels of [0, 1] that were cast to uint8."""
-    if images.max() <= 1:
-        raise InputError(
-            f"{name}: images hold only {' and '.join(map(str, np.unique(images)))}, and as uint8 black is 0 and "
-            "white 255; multiply pixels of [0, 1] by 255 and round them before they become uint8"
-        )

@@ -9,6 +9,7 @@ import os
 import zlib
 from pathlib import Path
 
+from absynth.data.own import folder_digest
 from absynth.data.sources import ROLES, Dataset, IdxFile
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -49,7 +50,8 @@ def unverified(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> dic
     What such files hold may change between two runs; that of all others is known from their checksums, wherever they
     lie. Files that are not there or cannot be read are left out, without an error: who needs them will say so.
     """
-    found = {}
+    digest = folder_digest(dataset)
+    found = {} if digest is None else {"folder": digest}
     for role in ROLES if dataset.files else ():
         file = getattr(dataset.files, role)
         path = None if file.sha256 else _first(dataset, file, data_dir)

@@ -5,12 +5,14 @@ Imported when a workflow starts, so it does without numpy, torch and scikit-lear
 
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from absynth.data.format import PAPER, DataFormat
 from absynth.errors import InputError
 
 _HEX_DIGITS = {"sha256": 64, "md5": 32}
+_NUMBERS = {"n_test": 1, "n_classes": 2}  # what an entry may state, and at least
 _MIRROR = re.compile(r"(https?|ftp|file)://\S+")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -43,11 +45,15 @@ class IdxFiles:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of 28x28 grey images in ten classes.
+    """A data set of images of one shape, with a class each.
 
     `reader` names the entry of `absynth.data.splits.READERS` that reads it; `files` is None if a library ships them.
     `n_train` (before calibration is split off) and `n_test` are numbers of images, None if not stated.
     A mirror is a URL prefix, to which "/" and the file's name are added.
+    format: what its images are, None if that is not known before they are read
+    n_classes: how many classes are stated; None: as many as the largest label says
+    has_train: whether it has training images, of which the last calibrate; without, models can be attacked only
+    options: what its reader needs to know besides, of a data set of one's own (`absynth.data.own`)
     """
 
     name: str
@@ -56,6 +62,10 @@ class Dataset:
     n_test: int | None
     files: IdxFiles | None = None
     mirrors: tuple[str, ...] = ()
+    format: DataFormat | None = None
+    n_classes: int | None = None
+    has_train: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 ROLES = tuple(field.name for field in fields(IdxFiles))
@@ -70,13 +80,15 @@ _PUBLISHED_NAMES = (
 def _published(name: str, mirrors: tuple[str, ...], checksum: str, sums: tuple[str, ...]) -> Dataset:
     """A data set under MNIST's file names and sizes; `sums` are the files' `checksum`, in the order of ROLES."""
     files = [IdxFile(file, **{checksum: value}) for file, value in zip(_PUBLISHED_NAMES, sums, strict=True)]
-    return Dataset(name, "idx", n_train=60_000, n_test=10_000, files=IdxFiles(*files), mirrors=mirrors)
+    return Dataset(
+        name, "idx", n_train=60_000, n_test=10_000, files=IdxFiles(*files), mirrors=mirrors, format=PAPER
+    )
 
 
 DATASETS = {
     dataset.name: dataset
     for dataset in (
-        Dataset("digits", "digits", n_train=1437, n_test=360),
+        Dataset("digits", "digits", n_train=1437, n_test=360, format=PAPER),
         _published(
             "mnist",
             (
@@ -135,28 +147,40 @@ def find_dataset(name: str, description: Mapping[str, Any] | None = None) -> Dat
 
 
 def dataset_from_config(name: str, entry: Mapping[str, Any]) -> Dataset:
-    """Make a data set of four IDX files from a config entry.
+    """Make a data set of one's own from a config entry: of four IDX files, or as `absynth.data.own.own_dataset`.
 
     Reads   {files: {train_images: {name, sha256 or md5}, train_labels: …, test_images: …, test_labels: …},
-            mirrors: [URL, …] (none: local files only), n_test: test images (not stated: unknown until read)}
+            mirrors: [URL, …] (none: local files only), n_test: test images, n_classes: classes (not stated: unknown
+            until read)}
     Raises  `InputError` with the key, the value and what is allowed.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"data set name: {name!r}; letters, digits, '_', '-' and '.' are allowed")
-    _check_keys(name, entry, required={"files"}, optional={"mirrors", "n_test"})
-    _check_keys(f"{name}.files", entry["files"], required=set(ROLES))
+    n_test, n_classes = (stated_number(name, entry, key, least) for key, least in _NUMBERS.items())
+    if isinstance(entry, Mapping) and "files" not in entry:
+        from absynth.data.own import own_dataset
+
+        return own_dataset(name, entry, n_test, n_classes)
+    check_keys(name, entry, required={"files"}, optional={"mirrors", *_NUMBERS})
+    check_keys(f"{name}.files", entry["files"], required=set(ROLES))
     files = IdxFiles(
         **{role: _file_from_config(f"{name}.files.{role}", entry["files"][role]) for role in ROLES}
     )
-    n_test = entry.get("n_test")
-    if n_test is not None and (isinstance(n_test, bool) or not isinstance(n_test, int) or n_test < 1):
-        raise InputError(f"{name}.n_test: {n_test!r}; a positive number of images is allowed")
     mirrors = _mirrors_from_config(f"{name}.mirrors", entry.get("mirrors", []))
-    return Dataset(name, "idx", n_train=None, n_test=n_test, files=files, mirrors=mirrors)
+    return Dataset(name, "idx", None, n_test, files, mirrors, n_classes=n_classes)
+
+
+def stated_number(name: str, entry: Any, key: str, least: int) -> int | None:
+    """A whole number that the entry of a data set states, None if it does not."""
+    found = entry.get(key) if isinstance(entry, Mapping) else None
+    if found is not None and (isinstance(found, bool) or not isinstance(found, int) or found < least):
+        allowed = "a positive number of images" if key == "n_test" else f"a whole number from {least} on"
+        raise InputError(f"{name}.{key}: {found!r}; {allowed} is allowed")
+    return found
 
 
 def _file_from_config(key: str, entry: Mapping[str, Any]) -> IdxFile:
-    _check_keys(key, entry, required={"name"}, optional=set(_HEX_DIGITS))
+    check_keys(key, entry, required={"name"}, optional=set(_HEX_DIGITS))
     name = entry["name"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(f"{key}.name: {name!r}; a file name without folders is allowed")
@@ -178,7 +202,7 @@ def _mirrors_from_config(key: str, mirrors: object) -> tuple[str, ...]:
     return tuple(mirrors)
 
 
-def _check_keys(key: str, entry: object, required: Set[str], optional: Set[str] = frozenset()) -> None:
+def check_keys(key: str, entry: object, required: Set[str], optional: Set[str] = frozenset()) -> None:
     if not isinstance(entry, Mapping):
         raise InputError(
             f"{key}: {entry!r}; a mapping with the keys {', '.join(sorted(required))} is allowed"

@@ -8,41 +8,48 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth import __version__
-from absynth.data.idx import IMAGE_SHAPE, N_CLASSES, check_pair
+from absynth.data.format import PAPER, DataFormat
+from absynth.data.pairs import check_pair, image_shape
 from absynth.errors import InputError
 from absynth.io.integrity import check_seal, sealed_hdf5
 from absynth.io.opening import MADE, opening
 
-Bytes = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
 
 _CHUNK = 256  # images per chunk: a shard of test images reads few, a training reads all
 _AXES = {"images": "sample,channel,row,column", "labels": "sample", "source_index": "sample"}
 _UNITS = {"images": "intensity / 255", "labels": "class", "source_index": "position in the data set"}
+_FLOAT_UNIT = "intensity in [0, 1]"
+_LABELS = (np.uint8, np.uint16)
 _REMEDY = f"{MADE} the rule prepare_data"
 
 
 def write_split(
     path: str | os.PathLike[str],
-    images: Bytes,
-    labels: Bytes,
+    images: Array,
+    labels: Array,
     dataset: str,
     split: str,
     source_index: npt.NDArray[np.int64] | None = None,
+    n_classes: int = PAPER.n_classes,
 ) -> None:
-    """Write `images` (n, 28, 28) uint8 and `labels` (n,) uint8 as one HDF5 file, `images` as (n, 1, 28, 28).
+    """Write images and labels (n,) as one HDF5 file, `images` as (n, C, H, W) uint8 or float32 in [0, 1].
 
+    images: (n, H, W), which are grey, or (n, C, H, W), uint8 or float32
     source_index: the images' positions in the data set (n,), written unless they are in its order
     The same arguments give the same bytes. Raises `InputError` if images and labels do not belong together.
     """
-    check_pair(images, labels, f"{dataset} {split}")
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "images": images[:, None].astype(np.uint8),
-        "labels": labels.astype(np.uint8),
+    check_pair(images, labels, f"{dataset} {split}", DataFormat(image_shape(images), n_classes))
+    images = images[:, None] if images.ndim == 3 else images
+    arrays: dict[str, Array] = {
+        "images": images if images.dtype == np.float32 else images.astype(np.uint8),
+        "labels": labels.astype(_LABELS[n_classes > 256]),
     }
     if source_index is not None:
         arrays["source_index"] = source_index.astype(np.int64)
     with sealed_hdf5(path) as file:
-        file.attrs.update({"dataset": dataset, "split": split, "absynth": __version__})
+        about = {"dataset": dataset, "split": split, "n_classes": n_classes, "absynth": __version__}
+        file.attrs.update(about)
         for name, array in arrays.items():
             stored = file.create_dataset(
                 name,
@@ -53,7 +60,8 @@ def write_split(
                 fletcher32=True,
                 track_times=False,
             )
-            stored.attrs.update({"axes": _AXES[name], "unit": _UNITS[name]})
+            unit = _FLOAT_UNIT if array.dtype == np.float32 else _UNITS[name]
+            stored.attrs.update({"axes": _AXES[name], "unit": unit})
 
 
 def read_split(
@@ -61,9 +69,23 @@ def read_split(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Read the samples start to stop - 1 (None: from the first, to the last) of a file of `write_split`.
 
-    Returns images (n, 1, 28, 28) float32 in [0, 1]; labels (n,) int64
+    Returns images (n, C, H, W) float32 in [0, 1]; labels (n,) int64
     Raises  `InputError` if the file is missing, damaged, of another kind, or lacks these samples.
     """
+    images, labels, _ = _read(path, start, stop)
+    scaled = images if images.dtype == np.float32 else images.astype(np.float32) / np.float32(255)
+    return scaled, labels.astype(np.int64)
+
+
+def read_format(path: str | os.PathLike[str]) -> DataFormat:
+    """What the images of a file of `write_split` are. Raises `InputError` as `read_split`."""
+    return _read(path, 0, 0)[2]
+
+
+def _read(
+    path: str | os.PathLike[str], start: int | None, stop: int | None
+) -> tuple[Array, Array, DataFormat]:
+    """The samples as they are stored, and what they are."""
     try:
         with opening(path, "no such file; it is written by the rule prepare_data"):
             check_seal(path)
@@ -71,21 +93,29 @@ def read_split(
                 stored_images, stored_labels = _stored(file, "images", path), _stored(file, "labels", path)
                 start, stop = _check_layout(path, stored_images, stored_labels, start, stop)
                 images, labels = stored_images[start:stop], stored_labels[start:stop]
+                # Before data sets could have others there were ten classes, and files do not say so.
+                about = DataFormat(stored_images.shape[1:], int(file.attrs.get("n_classes", PAPER.n_classes)))
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise InputError(
             f"{path}: not a whole HDF5 file ({' '.join(str(error).split())}); {_REMEDY}"
         ) from error
-    if labels.size and labels.max() >= N_CLASSES:
-        raise InputError(f"{path}: label {labels.max()} found, 0 to {N_CLASSES - 1} are allowed; {_REMEDY}")
-    return images.astype(np.float32) / np.float32(255), labels.astype(np.int64)
+    if labels.size and labels.max() >= about.n_classes:
+        raise InputError(
+            f"{path}: label {labels.max()} found, 0 to {about.n_classes - 1} are allowed; {_REMEDY}"
+        )
+    if images.dtype == np.float32 and not ((images >= 0) & (images <= 1)).all():
+        raise InputError(f"{path}: has pixels outside [0, 1]; {_REMEDY}")
+    return images, labels, about
 
 
 def _stored(file: h5py.File, name: str, path: str | os.PathLike[str]) -> h5py.Dataset:
     stored = file.get(name)
     if not isinstance(stored, h5py.Dataset):
         raise InputError(f"{path}: no dataset {name!r}, found {sorted(file)}; {_REMEDY}")
-    if stored.dtype != np.uint8:
-        raise InputError(f"{path}: {name!r} has dtype {stored.dtype}, uint8 is allowed; {_REMEDY}")
+    allowed = (np.uint8, np.float32) if name == "images" else _LABELS
+    if stored.dtype not in allowed:
+        words = " or ".join(kind.__name__ for kind in allowed)
+        raise InputError(f"{path}: {name!r} has dtype {stored.dtype}, {words} is allowed; {_REMEDY}")
     return stored
 
 
@@ -98,10 +128,10 @@ def _check_layout(
 ) -> tuple[int, int]:
     """Check shapes and the requested range; return the range with its defaults filled in."""
     n = images.shape[0] if images.ndim else 0
-    if images.shape != (n, 1, *IMAGE_SHAPE) or labels.shape != (n,):
+    if images.ndim != 4 or labels.shape != (n,):
         raise InputError(
             f"{path}: images {images.shape} and labels {labels.shape} found, "
-            f"(n, 1, 28, 28) and (n,) are allowed; {_REMEDY}"
+            f"(n, channels, rows, columns) and (n,) are allowed; {_REMEDY}"
         )
     first, last = 0 if start is None else start, n if stop is None else stop
     if not 0 <= first <= last <= n:

@@ -2,18 +2,23 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from absynth.data.fetch import locate
-from absynth.data.idx import IMAGE_SHAPE, N_CLASSES, check_intensities, check_pair, read_idx
+from absynth.data.format import PAPER, DataFormat
+from absynth.data.idx import read_idx
 from absynth.data.intensities import check_varied
+from absynth.data.own_readers import OWN_READERS
+from absynth.data.pairs import check_intensities, check_pair, image_shape
 from absynth.data.sources import ROLES, Dataset
 from absynth.errors import InputError
 
+Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
-Splits = tuple[Bytes, Bytes, Bytes, Bytes]  # images and labels of one split, then of another
+Splits = tuple[Array, Array, Array, Array]  # images and labels of one split, then of another
 
 
 def load_dataset(
@@ -21,7 +26,8 @@ def load_dataset(
 ) -> Splits:
     """Load a data set from `data_dir`, ABSYNTH_DATA, the folder `cache` or its mirrors (see `locate`).
 
-    Returns train_images (n, 28, 28), train_labels (n,), test_images (m, 28, 28), test_labels (m,), all uint8
+    Returns train_images, train_labels (n,), test_images, test_labels (m,): images (n, H, W), which are grey, or
+            (n, C, H, W), uint8 or float32; none for training, (0, …), if the data set has no training images
     Raises  `InputError` if a file is missing or corrupt, images and labels do not belong together, images
             are all the same or hold only 0 and 1, or there are not as many as `dataset` states.
     """
@@ -30,14 +36,40 @@ def load_dataset(
         ("train", *splits[:2], dataset.n_train),
         ("test", *splits[2:], dataset.n_test),
     ):
-        check_pair(images, labels, f"{dataset.name} {split}")
+        if split == "train" and not dataset.has_train:
+            continue
+        check_pair(images, labels, f"{dataset.name} {split}", dataset.format)
         check_varied(images, f"{dataset.name} {split}")
         check_intensities(images, f"{dataset.name} {split}")
         if stated is not None and len(images) != stated:
             raise InputError(
                 f"{dataset.name} {split}: {len(images)} images found, {stated} stated (n_{split})"
             )
+    format_of(dataset, splits)
     return splits
+
+
+def format_of(dataset: Dataset, splits: Splits) -> DataFormat:
+    """What the images of both splits are. There are as many classes as stated, else as the largest label says.
+
+    Raises `InputError` if training and test images are not of one shape and type, or a label is too large.
+    """
+    train_images, train_labels, test_images, test_labels = splits
+    shape, labels = image_shape(test_images), test_labels
+    if dataset.has_train:
+        labels = np.concatenate([train_labels, test_labels])
+        trained = (image_shape(train_images), train_images.dtype)
+        if trained != (shape, test_images.dtype):
+            raise InputError(
+                f"{dataset.name}: training images of shape {trained[0]} and type {trained[1]}, test images of shape "
+                f"{shape} and type {test_images.dtype}; both must be the same"
+            )
+    largest, stated = int(labels.max()), dataset.format.n_classes if dataset.format else dataset.n_classes
+    if stated is not None and largest >= stated:
+        raise InputError(
+            f"{dataset.name}: label {largest} found; n_classes: {stated} allows 0 to {stated - 1}"
+        )
+    return DataFormat(shape, stated or max(2, largest + 1))
 
 
 def _read_idx_files(
@@ -66,7 +98,7 @@ def _read_digits(
     return images[train], labels[train], images[test], labels[test]
 
 
-READERS: dict[str, Callable[..., Splits]] = {"idx": _read_idx_files, "digits": _read_digits}
+READERS: dict[str, Callable[..., Splits]] = {"idx": _read_idx_files, "digits": _read_digits, **OWN_READERS}
 
 
 def resize_digits(images: npt.NDArray[np.float64]) -> Bytes:
@@ -76,27 +108,30 @@ def resize_digits(images: npt.NDArray[np.float64]) -> Bytes:
     """
     from scipy.ndimage import zoom  # type: ignore[attr-defined]  # scipy defines it at run time
 
-    factors = (1, IMAGE_SHAPE[0] / images.shape[1], IMAGE_SHAPE[1] / images.shape[2])
+    _, height, width = PAPER.shape
+    factors = (1, height / images.shape[1], width / images.shape[2])
     resized = zoom(images * (255 / 16), factors, order=1, mode="nearest")  # (n, 28, 28)
     # Halves are common (8/16 is 127.5) and computed with a rounding error, which must not affect the result.
     return np.floor(resized + (0.5 + 1e-6)).clip(0, 255).astype(np.uint8)
 
 
-def split_calibration(images: Bytes, labels: Bytes, n_calibration: int) -> Splits:
+def split_calibration(
+    images: Array, labels: Array, n_calibration: int, n_classes: int = PAPER.n_classes
+) -> Splits:
     """Take the last `n_calibration` training images for calibration.
 
-    Reads   images (n, 28, 28), labels (n,)
-    Returns train_images (n - n_calibration, 28, 28), train_labels, calibration_images (n_calibration, 28, 28),
+    Reads   images (n, …), labels (n,)
+    Returns train_images (n - n_calibration, …), train_labels, calibration_images (n_calibration, …),
             calibration_labels
     Raises  `InputError` if `n_calibration` is not in 1..n - 1 or leaves a class without a training image.
     """
     n_train = len(labels) - n_calibration
     if n_calibration < 1 or n_train < 1:
         raise InputError(f"n_calibration: {n_calibration}; 1 to {len(labels) - 1} are allowed")
-    missing = np.setdiff1d(np.arange(N_CLASSES), labels[:n_train])
+    missing = np.setdiff1d(np.arange(n_classes), labels[:n_train])
     if len(missing):
         raise InputError(
             f"n_calibration: {n_calibration} leaves no training image of class {', '.join(map(str, missing))}; "
-            f"at least one of each of the {N_CLASSES} classes is needed"
+            f"at least one of each of the {n_classes} classes is needed"
         )
     return images[:n_train], labels[:n_train], images[n_train:], labels[n_train:]

@@ -118,7 +118,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def predict(model: torch.nn.Module, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
-    """Logits (n, C), on the CPU, for images (n, 1, 28, 28), computed batch by batch."""
+    """Logits (n, C), on the CPU, for images (n, c, h, w), computed batch by batch."""
     parts: Sequence[Tensor] = images.split(batch_size)
     with torch.no_grad():
         return torch.cat([model(part.to(device, copy=True)).cpu() for part in parts])

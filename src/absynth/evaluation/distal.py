@@ -44,7 +44,7 @@ class Goal:
 class Ascents:
     """The results of n ascents.
 
-    image (n, 1, 28, 28): where each ended; reached (n,) bool: whether it reached its goal
+    image (n, c, h, w): where each ended; reached (n,) bool: whether it reached its goal
     steps (n,) int64: steps taken; final_confidence (n,) float64: p(label|image) by the reference model
     confidence (n, steps + 1) float64: p(label|image) before each step, NaN once an ascent has ended
     """
@@ -56,11 +56,9 @@ class Ascents:
     confidence: Tensor
 
 
-def noise_images(seeds: Sequence[int]) -> Tensor:
-    """Images (n, 1, 28, 28) of pixels uniform in [0, 1), one per seed; the same for every model and device."""
-    return torch.stack(
-        [torch.rand(1, 28, 28, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    )
+def noise_images(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """Images of a shape (C, H, W), pixels uniform in [0, 1), one per seed; the same for every model and device."""
+    return torch.stack([torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
 def ascend(
@@ -73,7 +71,7 @@ def ascend(
     step_size: float,
     momentum: float,
 ) -> Ascents:
-    """Gradient ascent of the confidence in labels (n,), from start (n, 1, 28, 28) and within the box [0, 1].
+    """Gradient ascent of the confidence in labels (n,), from start (n, c, h, w) and within the box [0, 1].
 
     Gradients are those of fast inference, if the model has it. An ascent ends where both this and the reference
     inference reach the goal, or after `steps` steps.
@@ -102,7 +100,7 @@ def ascend(
 
 
 def _confidence(model: nn.Module, images: Tensor, labels: Tensor, goal: Goal) -> Tensor:
-    """p(label|image) (n,) float64 of images (n, 1, 28, 28), without gradient."""
+    """p(label|image) (n,) float64 of images (n, c, h, w), without gradient."""
     if not len(images):
         return torch.empty(0, dtype=torch.float64, device=images.device)
     with torch.no_grad():
@@ -110,13 +108,13 @@ def _confidence(model: nn.Module, images: Tensor, labels: Tensor, goal: Goal) ->
 
 
 def _unit(gradient: Tensor) -> Tensor:
-    """Each of gradient (n, 1, 28, 28) scaled to Euclidean length 1; 0 stays 0."""
+    """Each of gradient (n, c, h, w) scaled to Euclidean length 1; 0 stays 0."""
     length = gradient.flatten(1).norm(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny)
     return gradient / length[:, None, None, None]
 
 
 def nearest_distance(images: Tensor, others: Tensor) -> Tensor:
-    """Euclidean distance (n,) float64 of images (n, 1, 28, 28) to the nearest of others (m, 1, 28, 28)."""
+    """Euclidean distance (n,) float64 of images (n, c, h, w) to the nearest of others (m, c, h, w)."""
     exact = "donot_use_mm_for_euclid_dist"  # from differences, since ‖a‖² − 2ab + ‖b‖² cancels
     parts = images.flatten(1).split(50)  # limits the memory of the matrix of distances
     found = [torch.cdist(part, others.flatten(1), compute_mode=exact).amin(dim=1) for part in parts]

@@ -52,7 +52,7 @@ def probe_inputs(images: Tensor) -> Inputs:
 
 
 def probe(subject: Subject, images: Tensor, labels: Tensor) -> Probe:
-    """Ask a model in evaluation mode about the first test images (n, 1, 28, 28) with labels (n,).
+    """Ask a model in evaluation mode about the first test images (n, c, h, w) with labels (n,).
 
     The same seed gives the same result. Raises InputError for the first fault found: answers of another shape, dtype
     or device, not finite, or other for the same image in another call, batch or mode; seeds or settings of the

@@ -58,7 +58,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Images (n, 1, 28, 28) that a model is asked about, with a name for each; the first are clean ones."""
+    """Images (n, c, h, w) that a model is asked about, with a name for each; the first are clean ones."""
 
     images: Tensor
     names: tuple[str, ...]

@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from absynth.data.format import MOST_CLASSES
+
 
 def one_per_class(
     index: npt.NDArray[Any], label: npt.NDArray[Any], distances: Mapping[str, npt.NDArray[Any]], seed: int
 ) -> list[int]:
     """One random sample of each class that occurs, among those on which attacks succeeded on most models.
+
+    Of more than `MOST_CLASSES` classes so many are drawn.
 
     Takes   index, label (n,): the samples; distances: by model, each (n,): 0 where it misclassifies the clean image,
             inf where no attack succeeded
@@ -20,9 +24,13 @@ def one_per_class(
     fooled = np.zeros(len(index), dtype=int)  # models with an adversarial to show, (n,)
     for distance in distances.values():
         fooled += (distance > 0) & np.isfinite(distance)
+    classes = np.unique(label)
+    if len(classes) > MOST_CLASSES:
+        _, first = np.unique(label[order], return_index=True)  # each class's place among the samples drawn
+        classes = np.sort(classes[np.argsort(first)[:MOST_CLASSES]])
     return [
         int(max(order[label[order] == c], key=lambda i: fooled[i]))  # the first drawn among the best
-        for c in np.unique(label)
+        for c in classes
     ]
 
 

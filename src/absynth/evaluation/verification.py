@@ -19,7 +19,7 @@ _DISTANCE_TOLERANCE = 1e-6  # relative
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Array]
-Logits = Callable[[Array], Array]  # copies of images (n, 1, 28, 28) float32 to logits (n, classes)
+Logits = Callable[[Array], Array]  # copies of images (n, c, h, w) float32 to logits (n, classes)
 Fault = tuple[int | None, str]  # the row, or None for the file as a whole, and what is wrong
 
 
@@ -27,7 +27,7 @@ Fault = tuple[int | None, str]  # the row, or None for the file as a whole, and 
 class Clean:
     """A contiguous range of test images, from position `first` of the test split on, and the model's logits for them.
 
-    images (n, 1, 28, 28) float32; labels (n,) int64; logits (n, classes)
+    images (n, c, h, w) float32; labels (n,) int64; logits (n, classes)
     """
 
     first: int
@@ -91,7 +91,7 @@ def check_shard(columns: Columns, norm: str, clean: Clean, logits_of: Logits) ->
     measured anew in float64.
     """
     n = len(columns["index"])
-    misplaced = _check_index(columns["index"], clean)
+    misplaced = _check_index(columns["index"], clean) or _check_shape(columns["adversarial"], clean)
     if misplaced:
         return Findings(n, faults=(misplaced,))
     stored, distance = columns["adversarial"], columns["distance"]
@@ -157,7 +157,7 @@ class MinimumCheck:
 
     def __init__(self, columns: Columns, clean: Clean):
         self.columns, self.clean = columns, clean
-        self.misplaced = _check_index(columns["index"], clean)
+        self.misplaced = _check_index(columns["index"], clean) or _check_shape(columns["adversarial"], clean)
         self.smallest = np.full(len(clean.labels), np.inf)
         self.supported = np.zeros(
             len(clean.labels), dtype=bool
@@ -167,6 +167,8 @@ class MinimumCheck:
         """Include a shard of `attack` whose images begin at position `first` of the test split."""
         rows = slice(first - self.clean.first, first - self.clean.first + len(columns["index"]))
         if self.misplaced or not np.array_equal(columns["index"], self.clean.index[rows]):
+            return
+        if columns["adversarial"].shape[1:] != self.clean.images.shape[1:]:
             return
         distance = columns["distance"]
         self.smallest[rows] = np.minimum(self.smallest[rows], distance)
@@ -204,9 +206,11 @@ def predicted(logits: Array) -> Array:
 
 
 def measure(clean: Array, other: Array, norm: str) -> Array:
-    """Distance (n,) of images (n, …) from others, in float64; l0 in changed pixels."""
-    change = (other.astype(np.float64) - clean.astype(np.float64)).reshape(len(clean), -1)
-    return np.linalg.norm(change, ord=NORMS[norm].order, axis=1)
+    """Distance (n,) of images (n, C, H, W) from others, in float64; l0 in pixels of which any channel changed."""
+    change = other.astype(np.float64) - clean.astype(np.float64)
+    if norm == "l0":
+        return (change != 0).any(axis=1).reshape(len(clean), -1).sum(axis=1).astype(np.float64)
+    return np.linalg.norm(change.reshape(len(clean), -1), ord=NORMS[norm].order, axis=1)
 
 
 def _check_index(index: Array, clean: Clean) -> Fault | None:
@@ -216,6 +220,12 @@ def _check_index(index: Array, clean: Clean) -> Fault | None:
         return None, f"holds {len(index)} images, expected {len(expected)} from position {clean.first} on"
     wrong = np.flatnonzero(index != expected)
     return (int(wrong[0]), f"index {index[wrong[0]]}, expected {expected[wrong[0]]}") if len(wrong) else None
+
+
+def _check_shape(adversarial: Array, clean: Clean) -> Fault | None:
+    """What is wrong with the shape of a file's images, or None."""
+    found, expected = adversarial.shape[1:], clean.images.shape[1:]
+    return None if found == expected else (None, f"images of shape {found}, expected {expected}")
 
 
 def _tied(claimed: Array, logits: Array) -> Array:

@@ -15,7 +15,7 @@ from absynth.norms import NORMS
 
 Arrays = dict[str, npt.NDArray[Any]]  # by the name of the dataset
 FORMAT = 1
-_IMAGE = (1, 28, 28)
+_IMAGE = (None, None, None)  # channels, rows and columns, the same in all datasets of a file
 _PIXELS = "intensity in [0, 1]"
 
 
@@ -185,13 +185,15 @@ def _problem(
         return f"lacks the dataset {missing[0]!r}"
     if columns["index"].ndim != 1:
         return f"'index' has shape {columns['index'].shape}, expected (n,)"
-    n = len(columns["index"])
+    n, shapes = len(columns["index"]), dict[str, tuple[int, ...]]()
     for name, values in columns.items():
         column = layout[name]
         if values.shape[:1] != (n,) or not column.holds(values.shape[1:]):
             return f"{name!r} has shape {values.shape}, expected {(n, *column.row)}"
         if values.dtype != np.dtype("object" if column.dtype == "str" else column.dtype):
             return f"{name!r} has dtype {values.dtype}, expected {column.dtype}"
+        if column.row[-3:] == _IMAGE and values.shape[-3:] != shapes.setdefault("image", values.shape[-3:]):
+            return f"{name!r} has images of shape {values.shape[-3:]}, others have {shapes['image']}"
         if column.unit == _PIXELS and not ((values >= 0) & (values <= 1)).all():  # NaN is neither
             return f"{name!r} has pixels that are not finite or outside [0, 1]"
     distances = columns.get("distance", np.zeros(0))

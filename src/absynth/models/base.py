@@ -1,6 +1,6 @@
 """What a model may offer beyond logits, as protocols, and how the rest of the library asks for it.
 
-Any `torch.nn.Module` from images (n, 1, 28, 28) in [0, 1] to logits (n, C) can be attacked. What else a model offers
+Any `torch.nn.Module` from images (n, c, h, w) in [0, 1] to logits (n, C) can be attacked. What else a model offers
 is found by the protocols below, which a model implements by having their members; none needs to be inherited from.
 """
 
@@ -11,7 +11,7 @@ import torch
 import torch._functorch.config
 from torch import Tensor, nn
 
-# Neighbours (q, 1, 28, 28) and the position of the query that each belongs to (q,), to logits (q, C).
+# Neighbours (q, c, h, w) and the position of the query that each belongs to (q,), to logits (q, C).
 NeighbourLogits = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -37,7 +37,7 @@ class Switchable(Protocol):
 class Session(Protocol):
     """Answers many queries near n clean images, possibly faster than the model asked anew each time.
 
-    Queries (q, 1, 28, 28) come with `rows` (q,), the position of the clean image that each is a perturbation of. A
+    Queries (q, c, h, w) come with `rows` (q,), the position of the clean image that each is a perturbation of. A
     session may remember earlier queries, so that its answers may depend on them; it never changes the model.
     """
 
@@ -66,7 +66,7 @@ class LatentSession(Session, Protocol):
     """A session with a model that classifies by latents."""
 
     def rival_reconstructions(self, queries: Tensor, rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The predicted classes (q,) and the reconstructions (q, 1, 28, 28) by the likeliest class but the label.
+        """The predicted classes (q,) and the reconstructions (q, c, h, w) by the likeliest class but the label.
 
         labels (q,): the classes whose rivals are searched for as if the label were no class of the model
         """
@@ -78,7 +78,7 @@ class OffersSession(Protocol):
     """A model that can exploit what it computed for nearby images."""
 
     def start_session(self, images: Tensor, labels: Tensor) -> Session:
-        """A session around clean images (n, 1, 28, 28) with labels (n,)."""
+        """A session around clean images (n, c, h, w) with labels (n,)."""
         ...
 
 
@@ -108,7 +108,7 @@ class StatelessSession:
 
 
 def start_session(model: nn.Module, images: Tensor, labels: Tensor) -> Session:
-    """The model's own session around clean images (n, 1, 28, 28) with labels (n,), or a stateless one."""
+    """The model's own session around clean images (n, c, h, w) with labels (n,), or a stateless one."""
     if isinstance(model, OffersSession):
         return model.start_session(images, labels)
     return StatelessSession(model)
@@ -125,7 +125,7 @@ def input_threshold(model: nn.Module) -> float | None:
 
 
 def predict_labels(model: nn.Module, x: Tensor) -> Tensor:
-    """The classes (n,) int64 that a model gives images (n, 1, 28, 28), as `predicted_classes`.
+    """The classes (n,) int64 that a model gives images (n, c, h, w), as `predicted_classes`.
 
     The model is handed a copy, which it may change.
     """

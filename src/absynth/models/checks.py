@@ -1,17 +1,18 @@
 """Checks of what a model is given, before any work starts."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from absynth.errors import InputError
 
-IMAGE_SHAPE = (1, 28, 28)
 
-
-def check_images(x: Tensor) -> None:
-    """Raise InputError unless x is (n, 1, 28, 28), floating, finite and within [0, 1]."""
-    if tuple(x.shape[1:]) != IMAGE_SHAPE:
-        raise InputError(f"images have shape {tuple(x.shape)}, expected (n, 1, 28, 28)")
+def check_images(x: Tensor, shape: Sequence[int] | None) -> None:
+    """Raise InputError unless x is (n, C, H, W), of shape (C, H, W) if given, floating, finite and within [0, 1]."""
+    if x.ndim != 4 or (shape is not None and tuple(x.shape[1:]) != tuple(shape)):
+        expected = ", ".join(map(str, shape)) if shape is not None else "channels, rows, columns"
+        raise InputError(f"images have shape {tuple(x.shape)}, expected (n, {expected})")
     if not x.is_floating_point():
         raise InputError(f"images have dtype {x.dtype}, expected a floating one with pixels in [0, 1]")
     if not x.numel():

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from absynth.data.format import PAPER, DataFormat, check_taken
+from absynth.errors import InputError
 from absynth.io.opening import MADE
 from absynth.models.binarize import THRESHOLD, Binarized
 from absynth.models.building import ModelFiles
@@ -12,16 +14,14 @@ from absynth.models.checks import check_images
 from absynth.models.layers import ConvStack
 from absynth.models.weights import load_weights
 
-N_CLASSES = 10
-
 
 class CNN(ConvStack):
-    """The paper's CNN: (n, 1, 28, 28) in [0, 1] to logits (n, 10).
+    """The paper's CNN, for images as MNIST's: (n, 1, 28, 28) in [0, 1] to logits (n, 10).
 
     widths: feature maps; 20, 70, 256, 10 for CNN and Binary CNN, 32, 32, 64, 10 for the substitute.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (20, 70, 256, N_CLASSES)):
+    def __init__(self, widths: tuple[int, ...] = (20, 70, 256, PAPER.n_classes)):
         super().__init__(channels=(1, *widths), kernels=(5, 4, 3, 5), strides=(1, 2, 2, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,59 +29,76 @@ class CNN(ConvStack):
 
 
 class MadryNet(nn.Module):
-    """Two convolutions, two poolings, two dense layers: (n, 1, 28, 28) in [0, 1] to logits (n, 10)."""
+    """Two convolutions, two poolings, two dense layers: (n, C, H, W) in [0, 1], H and W at least 4, to logits (n, K).
 
-    def __init__(self) -> None:
+    format: C, H, W and K
+    """
+
+    def __init__(self, format: DataFormat = PAPER) -> None:
         super().__init__()
-        self.conv_0 = nn.Conv2d(1, 32, 5, padding=2)
+        channels, height, width = format.shape
+        if min(height, width) < 4:
+            raise InputError(f"madry takes images of 4×4 pixels and more, and the data set has {format}")
+        self.conv_0 = nn.Conv2d(channels, 32, 5, padding=2)
         self.conv_1 = nn.Conv2d(32, 64, 5, padding=2)
-        self.dense_0 = nn.Linear(64 * 7 * 7, 1024)
-        self.dense_1 = nn.Linear(1024, N_CLASSES)
+        self.dense_0 = nn.Linear(64 * (height // 4) * (width // 4), 1024)
+        self.dense_1 = nn.Linear(1024, format.n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.max_pool2d(functional.relu(self.conv_0(x)), 2)  # (n, 32, 14, 14)
-        x = functional.max_pool2d(functional.relu(self.conv_1(x)), 2)  # (n, 64, 7, 7)
+        x = functional.max_pool2d(functional.relu(self.conv_0(x)), 2)  # (n, 32, H/2, W/2)
+        x = functional.max_pool2d(functional.relu(self.conv_1(x)), 2)  # (n, 64, H/4, W/4)
         return self.dense_1(functional.relu(self.dense_0(x.flatten(1))))
 
 
 class Classifier(nn.Module):
-    """A trained network behind a check of its input, which is binarised if the network was trained so."""
+    """A trained network behind a check of its input, which is binarised if the network was trained so.
 
-    def __init__(self, network: nn.Module, files: ModelFiles, *, binary: bool = False):
+    name: a key of NETWORKS
+    """
+
+    def __init__(self, name: str, files: ModelFiles, *, binary: bool = False):
         super().__init__()
+        self.shape = (files.format or PAPER).shape
+        network = NETWORKS[name](files.format or PAPER)
         load_weights(files.weights[0], network, damaged=MADE)
         self.network = Binarized(network) if binary else network
         self.input_threshold = THRESHOLD if binary else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_images(x)
+        check_images(x, self.shape)
         return self.network(x)
 
 
-SUBSTITUTE_WIDTHS = (32, 32, 64, N_CLASSES)
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "cnn": CNN,
-    "binary_cnn": CNN,
+SUBSTITUTE_WIDTHS = (32, 32, 64, PAPER.n_classes)
+# Untrained networks for the images of a data set.
+NETWORKS: dict[str, Callable[[DataFormat], nn.Module]] = {
+    "cnn": lambda format: _of_paper("cnn", format),
+    "binary_cnn": lambda format: _of_paper("binary_cnn", format),
     "madry": MadryNet,
-    "substitute": lambda: CNN(SUBSTITUTE_WIDTHS),
+    "substitute": lambda format: _of_paper("substitute", format, SUBSTITUTE_WIDTHS),
 }
+
+
+def _of_paper(name: str, format: DataFormat, *widths: tuple[int, ...]) -> CNN:
+    check_taken(name, PAPER, format)
+    return CNN(*widths)
 
 
 def build_cnn(files: ModelFiles) -> Classifier:
     """The vanilla CNN."""
-    return Classifier(NETWORKS["cnn"](), files)
+    return Classifier("cnn", files)
 
 
 def build_binary_cnn(files: ModelFiles) -> Classifier:
     """The CNN trained and tested on binarised input."""
-    return Classifier(NETWORKS["binary_cnn"](), files, binary=True)
+    return Classifier("binary_cnn", files, binary=True)
 
 
 def build_madry(files: ModelFiles) -> Classifier:
     """The adversarially trained network."""
-    return Classifier(NETWORKS["madry"](), files)
+    return Classifier("madry", files)
 
 
 def build_substitute(files: ModelFiles) -> Classifier:
     """The CNN on which transfer attacks are computed."""
-    return Classifier(NETWORKS["substitute"](), files)
+    return Classifier("substitute", files)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from absynth.data.format import DataFormat
 from absynth.errors import InputError
 from absynth.models.base import input_threshold, keep_for_gradients
 from absynth.models.building import ModelFiles, resolve
@@ -16,8 +17,6 @@ from absynth.models.checks import check_images
 from absynth.models.expectation import Expectation
 from absynth.models.user_code import imported, settings_kept
 from absynth.models.weights import load_weights
-
-N_CLASSES = 10
 
 
 class NonFiniteError(InputError):
@@ -38,7 +37,7 @@ class NonFiniteError(InputError):
 
 
 class Custom(nn.Module):
-    """Any module from images (n, 1, 28, 28) in [0, 1] to logits (n, 10), guarded on both sides.
+    """Any module from images (n, C, H, W) in [0, 1] to logits (n, K), guarded on both sides.
 
     The module is handed a copy of the images, so that it may change what it is handed: in float32 if it takes that,
     else in a dtype of its parameters. Its logits are returned as a float32 copy; those in float64 less the largest of
@@ -48,12 +47,16 @@ class Custom(nn.Module):
     name: what messages call it
     nonfinite: whether its logits may be other than finite, which then count as neither class
         (`absynth.models.base.predicted_classes`); what is not finite in its gradients is then 0
+    format: what its images must be, C, H, W and K; None if that is not known: then any will do, of 2 classes or more
 
     Raises InputError, naming the model, if it fails or answers with anything but finite logits or gradients.
     """
 
-    def __init__(self, name: str, model: nn.Module, *, nonfinite: bool = False):
+    def __init__(
+        self, name: str, model: nn.Module, *, nonfinite: bool = False, format: DataFormat | None = None
+    ):
         super().__init__()
+        self.format = format
         self.name, self.model, self.nonfinite = name, model, nonfinite
         keep_for_gradients()
         own = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
@@ -63,9 +66,9 @@ class Custom(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        check_images(x)
+        check_images(x, self.format.shape if self.format else None)
         if not len(x):
-            return torch.zeros(0, N_CLASSES, device=x.device)
+            return torch.zeros(0, self.format.n_classes if self.format else 0, device=x.device)
         if torch.is_inference_mode_enabled():  # in which a module could take no gradient of its own
             with torch.inference_mode(False), torch.no_grad():
                 return self._logits(x)
@@ -111,16 +114,19 @@ class Custom(nn.Module):
             raise InputError(f"{self.name}: its forward pass fails ({shown_error(error)})") from error
 
     def _check(self, answer: Any, x: Tensor) -> None:
-        """Raise InputError unless the answer to images x is a tensor of logits (n, 10)."""
-        expected = f"expected logits {(len(x), N_CLASSES)}"
+        """Raise InputError unless the answer to images x is a tensor of logits (n, K)."""
+        known = self.format and self.format.n_classes
+        expected = f"expected logits ({len(x)}, {known or 'classes'})"
         if not isinstance(answer, Tensor):
             held = f" with {', '.join(map(repr, list(answer)[:5]))}" if isinstance(answer, Mapping) else ""
             raise InputError(
                 f"{self.name} returns a {type(answer).__name__}{held}, {expected} as one tensor; "
                 "let its forward return the logits alone"
             )
-        if tuple(answer.shape) != (len(x), N_CLASSES):
-            raise InputError(f"{self.name} returns {tuple(answer.shape)}, {expected}")
+        shape = tuple(answer.shape)
+        if len(shape) != 2 or shape[0] != len(x) or shape[1] < 2 or shape[1] != (known or shape[1]):
+            hint = "" if known is None else f", since the data set has {known} classes"
+            raise InputError(f"{self.name} returns {shape}, {expected}{hint}")
         if not answer.is_floating_point():
             raise InputError(
                 f"{self.name} returns {answer.dtype}, {expected} in a floating dtype, not classes or counts"
@@ -245,4 +251,5 @@ def build_custom(
     _stated_threshold(shown, model)
     _check_switches(shown, model)
     load_weights(Path(weights), model, key=state_dict_key)
-    return Custom(shown, Expectation(model, draws) if random else model, nonfinite=nonfinite)
+    evaluated = Expectation(model, draws) if random else model
+    return Custom(shown, evaluated, nonfinite=nonfinite, format=files.format)

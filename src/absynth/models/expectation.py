@@ -19,7 +19,7 @@ class Expectation(nn.Module):
     et al. 2018, "Synthesizing Robust Adversarial Examples", https://arxiv.org/abs/1707.07397). The module must take
     its random numbers from torch's own generators; all others stay random.
 
-    module: from images (n, 1, 28, 28) to logits (n, C); handed a copy of them for each draw
+    module: from images (n, c, h, w) to logits (n, C); handed a copy of them for each draw
     draws: how many draws the mean is taken over; first: the seed of the first, the others' follow
     """
 

@@ -13,7 +13,7 @@ from absynth.models.calibration_file import read_calibration
 def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: str | None = None) -> nn.Module:
     """The model `name` of the run in folder `run` as a module from images to logits.
 
-    It takes images (n, 1, 28, 28) float in [0, 1] and returns logits (n, 10) that are differentiable with
+    It takes images (n, c, h, w) float in [0, 1] and returns logits (n, K) that are differentiable with
     respect to the images; its own parameters are frozen.
 
     inference: for ABS and Binary ABS, "fast" (if left out) or "reference"

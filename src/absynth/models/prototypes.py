@@ -4,19 +4,21 @@ The model is a set of prototypes u, images of a class each, with offsets o ≥ 0
 `absynth.models.abs.enumeration`), u = G_c(z) and o = ½‖z‖²: then the energy ‖u - x‖² + o is ABS's at that latent.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from absynth.data.format import PAPER, check_taken
 from absynth.errors import InputError
 from absynth.io.opening import MADE
 from absynth.models.building import ModelFiles
 from absynth.models.checks import check_images
 from absynth.models.weights import read_state, save_state
 
-PIXELS = 784
+PIXELS = math.prod(PAPER.shape)
 _ELEMENTS = 2**23  # energies computed at a time, 32 MB
 _ROWS = 1000  # prototypes squared at a time
 _QUERIES = 256  # images compared at a time, at most
@@ -42,6 +44,7 @@ class PrototypeABS(nn.Module):
         super().__init__()
         _check(images, offsets, counts)
         self.counts: list[int] = counts.tolist()
+        self.channels = PAPER.shape[0]
         self.register_buffer("images", images)
         self.register_buffer("offsets", offsets)
         # In parts, since a float64 copy of all images takes a second to allocate.
@@ -50,7 +53,7 @@ class PrototypeABS(nn.Module):
         self.register_buffer("squares", squares.to(images.dtype), persistent=False)  # ‖u‖² + o
 
     def forward(self, x: Tensor) -> Tensor:
-        check_images(x)
+        check_images(x, PAPER.shape)
         block = max(1, min(_QUERIES, _ELEMENTS // max(self.counts)))
         energies = [self._least_energies(part) for part in x.flatten(1).split(block)]
         return _rounded(-torch.cat(energies), x.dtype)
@@ -158,6 +161,7 @@ def save_prototypes(path: str | Path, model: PrototypeABS) -> None:
 
 def build_prototype_abs(files: ModelFiles) -> PrototypeABS:
     """The model of a file of `save_prototypes`. Raises InputError if it holds anything else."""
+    check_taken("prototype_abs", PAPER, files.format)
     path = files.weights[0]
     state = read_state(path, damaged=MADE)
     expected = ["counts", "images", "offsets"]

@@ -6,6 +6,8 @@ Imported when a workflow starts, so it stays free of torch. A model of a config 
 
 from dataclasses import dataclass
 
+from absynth.data.format import PAPER, DataFormat
+
 
 @dataclass(frozen=True)
 class ModelKind:
@@ -26,6 +28,7 @@ class ModelKind:
     proved: whether these bounds are proved, not searched (`absynth.basis`)
     sources: the weights that its own are made from, named like them; none if it is trained itself
     input_threshold: whether it binarises its input
+    takes: the images that it takes and their classes; None for any
     """
 
     builder: str
@@ -42,19 +45,21 @@ class ModelKind:
     proved: bool = False
     sources: tuple[str, ...] = ()
     input_threshold: bool = False
+    takes: DataFormat | None = None
 
 
-LABELS = tuple(range(10))
+LABELS = tuple(range(PAPER.n_classes))
 _VAES = tuple(f"abs/vae_{label}.pt" for label in LABELS)
 _PUBLISHED_VAES = tuple(f"ABS_{label}.net" for label in LABELS)
 
 KINDS: dict[str, ModelKind] = {
-    "cnn": ModelKind("absynth.models.cnn:build_cnn", "CNN", published=("vanilla_cnn.net",)),
+    "cnn": ModelKind("absynth.models.cnn:build_cnn", "CNN", published=("vanilla_cnn.net",), takes=PAPER),
     "binary_cnn": ModelKind(
         "absynth.models.cnn:build_binary_cnn",
         "Binary CNN",
         published=("binary_cnn.net",),
         input_threshold=True,
+        takes=PAPER,
     ),
     "nearest_neighbor": ModelKind(
         "absynth.models.nearest_neighbor:build_nearest_neighbor",
@@ -76,6 +81,7 @@ KINDS: dict[str, ModelKind] = {
         published=_PUBLISHED_VAES,
         lower_bound=True,
         input_threshold=True,
+        takes=PAPER,
     ),
     "abs": ModelKind(
         "absynth.models.abs.model:build_abs",
@@ -85,6 +91,7 @@ KINDS: dict[str, ModelKind] = {
         latents=True,
         published=_PUBLISHED_VAES,
         lower_bound=True,
+        takes=PAPER,
     ),
     "prototype_abs": ModelKind(
         "absynth.models.prototypes:build_prototype_abs",
@@ -95,9 +102,10 @@ KINDS: dict[str, ModelKind] = {
         lower_bound=True,
         proved=True,
         sources=_VAES,
+        takes=PAPER,
     ),
     "substitute": ModelKind(
-        "absynth.models.cnn:build_substitute", "Substitute", published=("transfer_cnn.net",)
+        "absynth.models.cnn:build_substitute", "Substitute", published=("transfer_cnn.net",), takes=PAPER
     ),
     "custom": ModelKind(
         "absynth.models.custom:build_custom",

@@ -11,19 +11,20 @@ def shifted(images: Tensor, largest: int, generator: torch.Generator) -> Tensor:
     A shift is the difference of two uniform draws from 0 to `largest`: small shifts are more likely. Draws are made
     on the CPU, so that they are the same on every device.
 
-    Takes   images (n, 1, h, w); largest, in pixels
+    Takes   images (n, C, h, w); largest, in pixels
     Returns a new tensor of the same shape, or `images` itself, without a draw, if `largest` is 0
     """
     if largest == 0:
         return images
-    n, _, height, width = images.shape
+    n, channels, height, width = images.shape
     draws = torch.randint(0, largest + 1, (2, 2, n), generator=generator)
     down, right = (draws[0] - draws[1] + largest).to(images.device)  # (n,) each, from 0 to 2 largest
     rows = down[:, None] + torch.arange(height, device=images.device)  # (n, h)
     columns = right[:, None] + torch.arange(width, device=images.device)  # (n, w)
     which = torch.arange(n, device=images.device)[:, None, None]
-    padded = F.pad(images.squeeze(1), (largest,) * 4)
-    return padded[which, rows[:, :, None], columns[:, None, :]].unsqueeze(1)
+    padded = F.pad(images, (largest,) * 4)
+    moved = [padded[:, c][which, rows[:, :, None], columns[:, None, :]] for c in range(channels)]
+    return torch.stack(moved, dim=1)
 
 
 def enlarged(images: Tensor, largest: float, generator: torch.Generator) -> Tensor:
@@ -32,7 +33,7 @@ def enlarged(images: Tensor, largest: float, generator: torch.Generator) -> Tens
     Windows lie within the image, their width is uniform between 1 / `largest` and 1 of it, and values between pixels
     are interpolated bilinearly. Draws are made on the CPU, so that they are the same on every device.
 
-    Takes   images (n, 1, h, w); largest, at least 1
+    Takes   images (n, C, h, w); largest, at least 1
     Returns a new tensor of the same shape
     """
     n = len(images)

@@ -32,7 +32,7 @@ class Adversary:
 
 
 def projected_gradient(model: nn.Module, x: Tensor, y: Tensor, adversary: Adversary, noise: Tensor) -> Tensor:
-    """PGD from a random start; noise (n, 1, 28, 28) uniform in [-1, 1]. Returns images in [0, 1]."""
+    """PGD from a random start; noise (n, c, h, w) uniform in [-1, 1]. Returns images in [0, 1]."""
     low = (x - adversary.epsilon).clamp(min=0)
     high = (x + adversary.epsilon).clamp(max=1)
     current = torch.clamp(x + adversary.epsilon * noise, low, high)
@@ -73,7 +73,7 @@ def train_classifier(
 ) -> list[dict[str, float]]:
     """Fit `model` in place by cross entropy with Adam.
 
-    Takes   images (n, 1, 28, 28) float32 in [0, 1]; labels (n,) int64; checkpoint: see `fit`
+    Takes   images (n, c, h, w) float32 in [0, 1]; labels (n,) int64; checkpoint: see `fit`
     Returns the curve: epoch, loss and accuracy on the images trained on
     """
     model = to_device(model, device)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from absynth.attacks.outside import named_path
+from absynth.data.format import distal_labels
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, LABELS
 from absynth.workflow.checks import (
@@ -17,6 +18,7 @@ from absynth.workflow.checks import (
     check_weights,
 )
 from absynth.workflow.config import check, read_schema
+from absynth.workflow.data_checks import check_data, settle_dataset
 from absynth.workflow.matrix import Matrix
 from absynth.workflow.presets import expand_presets
 from absynth.workflow.relay import add_relay
@@ -36,12 +38,14 @@ class Plan(Matrix):
         super().__init__(config)
         self.preset_starts = expand_presets(config, schemas)
         check(config, read_schema(schemas, "config"))
+        settle_dataset(config)
         check_models(config, read_schema(schemas, "models"))
         add_relay(config)
         check_attacks(self, read_schema(schemas, "attacks"))
         check_labels(self)
         check_sizes(config)
         check_weights(config)
+        check_data(self)
 
     def options(self, attack: str, model: str) -> dict[str, Any]:
         """The keyword arguments of an attack's builder, those for this model laid over those for all.
@@ -221,9 +225,28 @@ class Plan(Matrix):
         return [case for case in self.bounded if case in self.attacked]
 
     @property
+    def splits(self) -> list[str]:
+        """The splits of the data set; without training images models can only be attacked."""
+        return ["train", "calibration", "test"] if self.dataset.has_train else ["test"]
+
+    @property
     def differentiable(self) -> list[str]:
-        """The models with gradients, on which distal adversarials are found by gradient ascent."""
-        return [name for name, model in self.models.items() if model.gradients]
+        """The models with gradients, on which distal adversarials are found by gradient ascent.
+
+        None where there are no training images: these calibrate the confidence, and distal is what is far from them.
+        """
+        return [name for name, model in self.models.items() if model.gradients and self.dataset.has_train]
+
+    @property
+    def distal_labels(self) -> list[int] | None:
+        """The classes whose confidence is raised; None where the config leaves it to the data, not yet known."""
+        chosen, known = self.config["distal"]["labels"], self.dataset.format
+        return distal_labels(known.n_classes) if chosen is None and known else chosen
+
+    @property
+    def transfers(self) -> bool:
+        """Whether any attack needs the substitute."""
+        return any(self.attacks[name].substitute for case in self.attacked for name in self.attacks_on(*case))
 
     @property
     def generative(self) -> list[str]:

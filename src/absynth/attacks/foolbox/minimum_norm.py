@@ -71,14 +71,18 @@ def carlini_wagner(
 
 
 class _L0FMN(L0FMNAttack):
-    """Keeps `epsilon` pixels, where Foolbox's keeps one more and fails when all may change."""
+    """Keeps `epsilon` pixels, where Foolbox's keeps one more, of values, and fails when all may change.
+
+    A pixel of several channels is as large as its largest change.
+    """
 
     def project(self, x: eagerpy.Tensor, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
         delta = (x - x0).raw
-        order = delta.flatten(1).abs().argsort(dim=1, descending=True)
+        pixels = delta.abs().amax(dim=1)  # (m, H, W)
+        order = pixels.flatten(1).argsort(dim=1, descending=True)
         places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-        place = torch.empty_like(order).scatter_(1, order, places)  # 0 the largest, (m, d)
-        kept = (place < epsilon.raw[:, None]).view_as(delta)
+        place = torch.empty_like(order).scatter_(1, order, places)  # 0 the largest, (m, H · W)
+        kept = (place < epsilon.raw[:, None]).view_as(pixels)[:, None]
         return x0 + eagerpy.astensor(delta * kept)
 
 
@@ -132,7 +136,7 @@ def brendel_bethge(
 ) -> BrendelBethge:
     """Brendel & Bethge (2019), l0, l2 or linf; starts from the best adversarial known, or else from noise.
 
-    steps: gradients; lr: first radius of the trust region, in units of 784
+    steps: gradients; lr: first radius of the trust region, in units of the number of values (784 for 28x28)
     starts: salt-and-pepper noises tried for an image without adversarial, which is left out if all fail
     refine_steps: queries of a final bisection to the clean image; none in l0
     """
@@ -156,11 +160,11 @@ class _HopSkipJump(HopSkipJumpAttack):
         radius = delta.raw.to(boundary.dtype).view(-1, 1, 1, 1)
         signs, directions = [], []
         for begin in range(0, steps, _SIDE_BY_SIDE):
-            noise = self._noise(min(_SIDE_BY_SIDE, steps - begin), boundary)  # (k, m, 1, 28, 28)
+            noise = self._noise(min(_SIDE_BY_SIDE, steps - begin), boundary)  # (k, m, c, h, w)
             asked = (boundary + radius * noise).clamp(0, 1)
             directions.append((asked - boundary) / radius)
             signs.append(2.0 * self.target.adversarial(asked.flatten(0, 1)).view(asked.shape[:2]) - 1)
-        sign, direction = torch.cat(signs), torch.cat(directions)  # (steps, m), (steps, m, 1, 28, 28)
+        sign, direction = torch.cat(signs), torch.cat(directions)  # (steps, m), (steps, m, c, h, w)
         mean = sign.mean(dim=0)
         weight = torch.where(mean.abs() == 1, sign, sign - mean).to(boundary.dtype)
         gradient = torch.einsum("km,kmcij->mcij", weight, direction)

@@ -32,7 +32,7 @@ class FoolboxView(nn.Module):
         self.leaf = self.logits = torch.empty(0, device=target.x.device)
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Logits (m, 10) of queries (m, 1, 28, 28), one for each active image."""
+        """Logits (m, K) of queries (m, c, h, w), one for each active image."""
         if self.calls_left is not None:
             self.calls_left -= 1
             if self.calls_left < 0:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from absynth.data.format import PAPER, check_taken
 from absynth.errors import InputError
 from absynth.io.opening import MADE
 from absynth.models.abs.decoders import PIXELS, Decoders
@@ -103,7 +104,7 @@ class ABS(nn.Module):
         until_decided: it then stops searching where the best class has no rival left
         watch: given the Jacobians of fast inference
         """
-        check_images(x)
+        check_images(x, PAPER.shape)
         inputs = self.preprocess(x).detach()
         if not len(x):
             return Inferred.none(inputs, self.decoders.n_classes, LATENT)
@@ -130,7 +131,7 @@ class ABS(nn.Module):
         pairs: the classes (n, C) of each image that are searched, if not all
         watch: given the Jacobians
         """
-        check_images(x)
+        check_images(x, PAPER.shape)
         check_latents(start.latents, len(x), self.decoders.n_classes, LATENT)
         inputs = self.preprocess(x).detach()
         if not len(x):
@@ -149,12 +150,14 @@ def _known(inference: str) -> str:
 
 
 def build_abs(files: ModelFiles, **options: Any) -> ABS:
-    """ABS from one file of weights per class; options are those of `ABS`."""
+    """ABS from one file of weights per class, for images as MNIST's; options are those of `ABS`."""
+    check_taken("abs", PAPER, files.format)
     return ABS([_load_vae(path) for path in files.weights], **options)
 
 
 def build_binary_abs(files: ModelFiles, **options: Any) -> ABS:
     """Binary ABS: the same weights, its input binarised, its logits scaled by γ."""
+    check_taken("binary_abs", PAPER, files.format)
     return ABS([_load_vae(path) for path in files.weights], binary=True, gamma=files.gamma, **options)
 
 

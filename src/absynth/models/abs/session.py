@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from absynth.data.format import PAPER
 from absynth.models.abs.energy import Inferred, energies
 from absynth.models.abs.first_order import FirstOrderPrediction, latest
 from absynth.models.base import NeighbourLogits
@@ -70,7 +71,7 @@ class WarmStartSession:
         decision are searched. After MAX_PREDICTIONS decisions for the label a row's next query starts cold, so that
         better latents of a rival are not missed for long.
         """
-        check_images(queries)
+        check_images(queries, PAPER.shape)
         inputs = self.model.preprocess(queries)
         distance = self._distance(inputs, rows)
         predictable = (distance < PREDICTION_RADIUS) & (self.predictions[rows] < MAX_PREDICTIONS)

@@ -24,7 +24,7 @@ def adversarials_grid(
 ) -> Figure:
     """One column per image: the clean image, then the best adversarial on each model, with class and distance.
 
-    minimal: by model, the same images in the same order; clean (n, 1, 28, 28): test images by index
+    minimal: by model, the same images in the same order; clean (n, C, H, W): test images by index
     chosen: positions in `minimal` of the images shown
     models: labels, in the order of the rows; those without a file in `minimal` are left out
     """
@@ -32,7 +32,7 @@ def adversarials_grid(
     shown = [model for model in models if model in minimal]
     first, positions = minimal[shown[0]], list(chosen)
     images = zip(first["index"][positions], first["label"][positions], strict=True)
-    rows = [Row("clean", [Cell(clean[index, 0], str(label)) for index, label in images])]
+    rows = [Row("clean", [Cell(clean[index], str(label)) for index, label in images])]
     for model in shown:
         cells = [_adversarial_cell(minimal[model], position, norm) for position in positions]
         rows.append(Row(models[model], cells))
@@ -44,7 +44,7 @@ def _adversarial_cell(columns: Columns, position: int, norm: str) -> Cell:
     if np.isinf(distance):
         return Cell(None, "none found")
     caption = f"{prediction} (clean)" if distance == 0 else f"{prediction} ({NORMS[norm].format(distance)})"
-    return Cell(columns["adversarial"][position, 0], caption)
+    return Cell(columns["adversarial"][position], caption)
 
 
 def quantiles_grid(
@@ -76,4 +76,4 @@ def quantiles_grid(
 def _quantile_cell(columns: Columns, position: int, norm: str) -> Cell:
     label, prediction = columns["label"][position], columns["adversarial_prediction"][position]
     distance = NORMS[norm].format(columns["distance"][position])
-    return Cell(columns["adversarial"][position, 0], f"{label}→{prediction}\n{distance}")
+    return Cell(columns["adversarial"][position], f"{label}→{prediction}\n{distance}")

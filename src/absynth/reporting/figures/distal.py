@@ -29,7 +29,7 @@ def distal_grid(
         labels = columns["label"][first].tolist()
         cells = [
             Cell(
-                columns["image"][i, 0],
+                columns["image"][i],
                 f"{columns['final_confidence'][i]:.2f} ({columns['steps'][i]})",
                 bold=bool(columns["reached"][i]),
             )

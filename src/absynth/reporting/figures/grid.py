@@ -23,7 +23,8 @@ _SMALL, _NORMAL = 6.0, 7.5  # points
 class Cell:
     """One image of a grid.
 
-    image (28, 28) in [0, 1], or None where there is nothing to show
+    image (C, H, W) in [0, 1], or None where there is nothing to show: grey if C is 1, in colour if 3; of any other
+        number of channels the mean is shown
     caption: text below it; bold: whether the caption is set in bold type
     """
 
@@ -106,14 +107,20 @@ def image_grid(
     return figure
 
 
+def shown(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An image (C, H, W) as matplotlib draws it: (H, W), or (H, W, 3) in colour."""
+    return image.transpose(1, 2, 0) if len(image) == 3 else image.mean(axis=0, dtype=image.dtype)
+
+
 def _draw_cell(axes: Axes, cell: Cell, x: float, y: float, size: float) -> None:
     if cell.image is None:
         axes.add_patch(Rectangle((x, y), size, size, facecolor="0.95", edgecolor="0.8", linewidth=0.5))
     else:
-        extent = (x, x + size, y + size, y)
-        axes.imshow(
-            cell.image, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="none"
-        )
+        image = shown(cell.image)
+        width, height = (size * (side / max(image.shape[:2])) for side in (image.shape[1], image.shape[0]))
+        left, top = x + (size - width) / 2, y + (size - height) / 2
+        extent = (left, left + width, top + height, top)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="none")
     if cell.caption:
         weight = "bold" if cell.bold else "normal"
         axes.text(

@@ -20,7 +20,7 @@ def samples_grid(columns: Columns) -> Figure:
     """One column per class, one row per latent: columns are those of `absynth.io.records.SAMPLES`."""
     classes = np.unique(columns["label"]).tolist()
     by_class = [columns["image"][columns["label"] == c] for c in classes]
-    rows = [Row("", [Cell(images[i, 0]) for images in by_class]) for i in range(len(by_class[0]))]
+    rows = [Row("", [Cell(images[i]) for images in by_class]) for i in range(len(by_class[0]))]
     return image_grid(rows, columns=[str(c) for c in classes])
 
 
@@ -42,7 +42,7 @@ def reconstructions_grid(
         classes = list(zip(columns["label"], columns["rival"], strict=True))
         for i, kind in enumerate(_IMAGES):
             captions = [f"{label} → {rival}" if i else str(label) for label, rival in classes]
-            cells = [Cell(*shown) for shown in zip(columns[kind][:, 0], captions, strict=True)]
+            cells = [Cell(*shown) for shown in zip(columns[kind], captions, strict=True)]
             name = f"{models[model]}\n{NORMS[norms[model]].label + ' ' if i else ''}{kind}"
             rows.append(Row(name, cells, gap=0.0 if i else 0.08 * bool(rows)))
             rows += [Row(_CLASSES[j], _reconstruction_cells(columns, i, j)) for j in range(2)]
@@ -55,6 +55,6 @@ def _reconstruction_cells(columns: Columns, i: int, j: int) -> list[Cell]:
     return [
         Cell(image, f"{own:.1f}", bold=bool(own < other))
         for image, own, other in zip(
-            columns["reconstruction"][:, i, j, 0], energy[:, j], energy[:, 1 - j], strict=True
+            columns["reconstruction"][:, i, j], energy[:, j], energy[:, 1 - j], strict=True
         )
     ]

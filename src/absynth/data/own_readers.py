@@ -1,0 +1,265 @@
+"""Read data sets of one's own (`absynth.data.own`): arrays of a file, images of a folder, or what a function returns.
+
+What is read becomes images (n, C, H, W), uint8 or float32, and labels (n,) int64, whatever it was before.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from absynth.data.sources import Dataset
+from absynth.errors import InputError
+from absynth.io.log import LOGGER
+from absynth.io.opening import opening
+
+Array = npt.NDArray[Any]
+Splits = tuple[Array, Array, Array, Array]  # images and labels for training, then for the test
+Part = tuple[Any, Any]  # images and labels as they are found
+
+_FEW = (1, 3, 4)  # channels that an image is taken to have where its axes could be in another order
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+
+
+def as_images(values: Any, name: str, channels: str | None = None) -> Array:
+    """Images (n, C, H, W), uint8 or float32 within [0, 1] if the values are.
+
+    values: (n, H, W), (n, C, H, W) or (n, H, W, C), uint8 or floating: arrays, tensors or a list of images
+    channels: "first" or "last"; None: on the side on which there are 1, 3 or 4
+    Raises `InputError`, naming `name`, for anything else, and where that is on both sides or on neither.
+    """
+    images = _array(values, name, "images")
+    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"{name}: images of type {images.dtype}; uint8, and floats in [0, 1], are allowed")
+    if images.ndim not in (3, 4):
+        raise InputError(
+            f"{name}: images of shape {images.shape}; (n, rows, columns), (n, channels, rows, columns) and (n, rows, "
+            "columns, channels) are allowed"
+        )
+    if images.ndim == 4 and _last(images.shape, name, channels):
+        images = np.moveaxis(images, 3, 1)
+    images = images[:, None] if images.ndim == 3 else images
+    return np.ascontiguousarray(images, dtype=np.uint8 if images.dtype == np.uint8 else np.float32)
+
+
+def _last(shape: tuple[int, ...], name: str, channels: str | None) -> bool:
+    """Whether the last axis of images of this shape is that of the channels."""
+    if channels:
+        return channels == "last"
+    first, last = (size in _FEW for size in (shape[1], shape[3]))
+    if first == last:
+        raise InputError(
+            f"{name}: images of shape {shape} may have their channels first or last; write channels: first or "
+            "channels: last in the data set's entry"
+        )
+    return last
+
+
+def as_labels(values: Any, name: str) -> npt.NDArray[np.int64]:
+    """Labels as (n,) int64. Raises `InputError`, naming `name`, for anything but whole numbers, one per image."""
+    labels = _array(values, name, "labels")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{name}: labels of type {labels.dtype}; integers 0, 1, … are allowed")
+    if labels.ndim != 1:
+        raise InputError(f"{name}: labels of shape {labels.shape}; (n,) is allowed")
+    return labels.astype(np.int64)
+
+
+def _array(values: Any, name: str, what: str) -> Array:
+    try:
+        return np.asarray(values)
+    except Exception as error:  # whatever an object raises that is asked for an array
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{name}: its {what} make no array ({reason}); images of one shape are allowed"
+        ) from None
+
+
+def _splits(dataset: Dataset, read: Callable[[str], Part]) -> Splits:
+    """Both splits, of which `read` returns one by its name."""
+    found: list[Array] = []
+    for split in ("train", "test"):
+        if split == "train" and not dataset.has_train:
+            found += [np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64)]
+            continue
+        name, (images, labels) = f"{dataset.name} {split}", read(split)
+        found += [as_images(images, name, dataset.options.get("channels")), as_labels(labels, name)]
+    return found[0], found[1], found[2], found[3]
+
+
+def read_npz(dataset: Dataset, *_: object) -> Splits:
+    """Read the arrays of an .npz file that the entry names; never unpickles."""
+    path = Path(dataset.options["npz"]).expanduser()
+    try:
+        with opening(path), np.load(path, allow_pickle=False) as file:
+            return _splits(dataset, lambda split: _named(file, dataset, split, path, sorted(file.keys())))
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        raise InputError(
+            f"{path}: no .npz file of plain arrays ({' '.join(str(error).split())[:200]})"
+        ) from None
+
+
+def read_hdf5(dataset: Dataset, *_: object) -> Splits:
+    """Read the datasets of an HDF5 file that the entry names."""
+    path = Path(dataset.options["hdf5"]).expanduser()
+    try:
+        with opening(path), h5py.File(path, "r") as file:
+            known: list[str] = []
+            file.visit(known.append)
+            return _splits(dataset, lambda split: _named(file, dataset, split, path, known))
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: damaged or not HDF5 ({' '.join(str(error).split())[:200]})") from None
+
+
+def _named(file: Any, dataset: Dataset, split: str, path: Path, known: Sequence[str]) -> Part:
+    """The images and labels of a split under the keys of the entry."""
+    parts = []
+    for part in ("images", "labels"):
+        key = dataset.options[split][part]
+        if key not in file or not hasattr(file[key], "shape"):
+            raise InputError(
+                f"config key datasets.{dataset.name}.{split}.{part}: {path} has no array {key!r}; it has "
+                f"{', '.join(known) or 'none'}"
+            )
+        parts.append(file[key][()])
+    return parts[0], parts[1]
+
+
+def read_folder(dataset: Dataset, *_: object) -> Splits:
+    """Read the images of a folder that has a folder for each class; classes are numbered in the order of their names.
+
+    Grey images stay grey, where all are; others become RGB. Raises `InputError` for images of several sizes, and for
+    classes of the test that training images lack.
+    """
+    root = Path(dataset.options["folder"]).expanduser()
+    splits = [split for split in ("train", "test") if split in dataset.options]
+    folders = {split: root / dataset.options[split] for split in splits}
+    names = {split: sorted(path.name for path in folder.glob("*/")) for split, folder in folders.items()}
+    classes = names[splits[0]]
+    if not classes:
+        raise InputError(f"{folders[splits[0]]}: no folders; one for each class is needed")
+    for split in splits:
+        unknown = sorted(set(names[split]) - set(classes))
+        if unknown:
+            raise InputError(
+                f"{folders[split]}: class {unknown[0]!r} is not among the training images' classes"
+            )
+    LOGGER.info(
+        "%s: classes are %s", dataset.name, ", ".join(f"{i} {name}" for i, name in enumerate(classes))
+    )
+    return _splits(dataset, lambda split: _folder_part(folders[split], classes))
+
+
+def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
+    from PIL import Image, UnidentifiedImageError
+
+    images, labels = [], []
+    sizes: dict[tuple[int, ...], Path] = {}
+    for label, name in enumerate(classes):
+        for path in sorted((folder / name).glob("*")):
+            if path.suffix.lower() not in _SUFFIXES:
+                continue
+            try:
+                with opening(path), Image.open(path) as image:
+                    grey = image.mode in ("1", "L", "LA")
+                    images.append(np.asarray(image.convert("L" if grey else "RGB")))
+            except (UnidentifiedImageError, OSError) as error:
+                raise InputError(
+                    f"{path}: no readable image ({' '.join(str(error).split())[:200]})"
+                ) from None
+            labels.append(label)
+            sizes.setdefault(images[-1].shape[:2], path)
+    if not images:
+        raise InputError(f"{folder}: no images in its folders; {', '.join(sorted(_SUFFIXES))} are read")
+    if len(sizes) > 1:
+        (one, first), (other, second), *_ = sizes.items()
+        raise InputError(
+            f"{second}: {other[0]}×{other[1]} pixels, but {first} has {one[0]}×{one[1]}; all must be of one size"
+        )
+    if any(image.ndim == 3 for image in images):
+        images = [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in images]
+        return np.stack(images).transpose(0, 3, 1, 2), labels  # channels first
+    return np.stack(images)[:, None], labels
+
+
+def read_load(dataset: Dataset, *_: object) -> Splits:
+    """Call the function that the entry names.
+
+    It returns test images and labels as a pair, or a mapping with the pairs `test` and, if the entry says `train:
+    true`, `train`. Images may be whatever `as_images` takes.
+    """
+    shown = f"{dataset.name} ({dataset.options['load']})"
+    returned = _called(dataset, shown)
+    pairs = returned if isinstance(returned, Mapping) else {"test": returned}
+    wanted = ["test", "train"] if dataset.has_train else ["test"]
+    for split in wanted:
+        if split not in pairs:
+            raise InputError(
+                f"{shown}: returns {_shown(returned)}; a mapping with {' and '.join(wanted)}, a pair of images and "
+                "labels each, is needed (train: true asks for train)"
+            )
+        if not isinstance(pairs[split], tuple | list) or len(pairs[split]) != 2:
+            raise InputError(
+                f"{shown}: returns {_shown(pairs[split])} for {split}; a pair of images and labels is needed"
+            )
+    return _splits(dataset, lambda split: tuple(pairs[split]))
+
+
+def _called(dataset: Dataset, shown: str) -> Any:
+    """What the function returns; the working directory is put back."""
+    module, _, name = dataset.options["load"].rpartition(":")
+    before = os.getcwd()
+    try:
+        return getattr(_module(module), name)(**dataset.options.get("arguments", {}))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a user's own code raises, SystemExit included
+        reason = " ".join([f"{type(error).__name__}:", *str(error).split()])[:300]
+        raise InputError(f"{shown}: fails ({reason})") from error
+    finally:
+        os.chdir(before)
+
+
+def _module(named: str) -> Any:
+    """The module of a file `….py`, whose folder it may import from, or by its name."""
+    if not named.endswith(".py"):
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        return importlib.import_module(named)
+    path = Path(named).expanduser().resolve()
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses and pickles look it up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _shown(value: Any) -> str:
+    """What a function returned, in few words."""
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with {', '.join(map(repr, list(value)[:5])) or 'nothing'}"
+    size = f" of {len(value)}" if isinstance(value, tuple | list) else ""
+    return f"a {type(value).__name__}{size}"
+
+
+OWN_READERS: dict[str, Callable[..., Splits]] = {
+    "npz": read_npz,
+    "hdf5": read_hdf5,
+    "folder": read_folder,
+    "load": read_load,
+}
