@@ -80,7 +80,7 @@ def adv_lib_peers(steps: int) -> dict[str, Peer]:
             model, x, y, norm=ORDER[norm], n_iter=steps, targeted_restarts=True
         ),
         "apgd": lambda model, x, y, norm: minimal_apgd(
-            model, x, y, norm=ORDER[norm], max_eps=NORMS[norm].largest / 2, binary_search_steps=12,
+            model, x, y, norm=ORDER[norm], max_eps=NORMS[norm].largest(x.shape[1:]) / 2, binary_search_steps=12,
             targeted_version=True, n_iter=steps, num_targets=1,
         ),
     }  # fmt: skip

@@ -11,8 +11,8 @@ from torch import Tensor
 from absynth.attacks.foreign.attack import Call
 from absynth.attacks.foreign.library import Arguments, Catalogue, Known, count_classes
 from absynth.attacks.foreign.view import ForeignView
-from absynth.norms import NORMS
 
+_ANY_DISTANCE = 1e3  # between images of up to a million values
 _LINF = (
     *(
         "FGSM",
@@ -40,7 +40,7 @@ CATALOGUE = Catalogue(
         **{name: Known(("l2",), "eps") for name in ("PGDL2", "PGDRSL2")},
         **{name: Known(("l2", "linf"), "eps") for name in ("APGD", "APGDT", "Square", "AutoAttack")},
         # Its ε only says which of its adversarials are returned, and all that it asks count here.
-        "FAB": Known(("l2", "linf"), fixed={"eps": NORMS["l2"].largest}),
+        "FAB": Known(("l2", "linf"), fixed={"eps": _ANY_DISTANCE}),
         # Its tanh has no slope where a pixel is black or white, so that such a pixel would never move.
         "CW": Known(("l2",), inset=1e-3),
         # Clips each step, and may then stand still at the boundary for good.
