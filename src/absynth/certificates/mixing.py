@@ -9,14 +9,16 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.optimize import linprog, minimize
-from scipy.sparse import csr_array, hstack, vstack
+from scipy.optimize import linprog
 from torch import Tensor
 
+from absynth.certificates.minimal_perturbation import fill
 from absynth.certificates.rounding import RELATIVE
 
 Array = np.ndarray
-_NEGLIGIBLE = 1e-6  # pixels that gain less than this, per unit of change, are left out of linear programs
+_NEWTON_STEPS, _HALVINGS = 50, 30
+_ACCURACY = 1e-9  # of margins that the best weights leave over
+_TINY = 1e-12
 
 
 def mixture(margin: Tensor, w: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,36 +44,82 @@ def best_weights(margin: Tensor, w: Tensor, x: Tensor, norm: str) -> Tensor:
 
 
 def _weights_l2(margin: Array, w: Array, x: Array) -> Array:
-    """The maximum over λ ≥ 0 of Σ λ_k m_k + Σ_i min over -x_i ≤ t ≤ 1 - x_i of (t² - 2 t Σ λ_k w_ki)."""
-
-    def negative(weights: Array) -> tuple[float, Array]:
-        pull = weights @ w
-        change = np.clip(pull, -x, 1 - x)
-        value = weights @ margin + (change * (change - 2 * pull)).sum()
-        return -value, 2 * w @ change - margin
-
-    start = margin.clip(0) / (2 * (w * w).sum(axis=1)).clip(1e-12) / len(margin)
-    options = {"maxiter": 200, "ftol": 1e-13, "gtol": 1e-7}
-    bounds = [(0, None)] * len(margin)
-    return minimize(negative, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    """Dual values of the smallest ‖δ‖₂ in the box."""
+    return _dual_maximum(margin, w, -x, 1 - x)[0]
 
 
 def _weights_linf(margin: Array, w: Array, x: Array) -> Array:
-    """The least t with |δ_i| ≤ t: a linear program in the changes up and down, and t."""
-    pixel, gain, room = _changes(w, x)
-    kinds, place = np.unique(pixel, return_inverse=True)
-    changes = csr_array((np.ones(len(pixel)), (place, np.arange(len(pixel)))), (len(kinds), len(pixel)))
-    at_most = hstack([changes, -np.ones((len(kinds), 1))])  # the changes of a pixel together, less t
-    rows = vstack([np.hstack([-gain, np.zeros((len(gain), 1))]), at_most])
-    limits = np.concatenate([-margin, np.zeros(len(kinds))])
-    cost = np.concatenate([np.zeros(len(pixel)), np.ones(1)])
-    return _dual(cost, rows, limits, [*((0, r) for r in room), (0, 1)], margin, w, x)
+    """Weights whose mixture needs about the smallest ‖δ‖∞.
+
+    As long as the inequalities contradict the box of this size t, there are weights that show it: a dual value that
+    no perturbation in the box has. Their mixture's size is the next t.
+    """
+    weights, size = np.ones(len(margin)), 0.0
+    for _ in range(_NEWTON_STEPS):
+        low, high = np.maximum(-x, -size * (1 + _ACCURACY)), np.minimum(1 - x, size * (1 + _ACCURACY))
+        found, contradiction = _dual_maximum(margin, w, low, high)
+        if not contradiction or not np.isfinite(size):
+            break
+        weights, size = found, _size_linf(found @ margin, found @ w, x)
+    return weights
+
+
+def _size_linf(margin: float, w: Array, x: Array) -> float:
+    room = np.where(w > 0, 1 - x, x)
+    values = (torch.from_numpy(row[None]) for row in (2 * np.abs(w), room, np.ones_like(w)))
+    return fill(torch.tensor([margin], dtype=torch.float64), *values).item()
+
+
+def _dual_maximum(margin: Array, w: Array, low: Array, high: Array) -> tuple[Array, bool]:
+    """Weights λ ≥ 0 that maximise Σ λ_k m_k + Σ_i min over low_i ≤ t ≤ high_i of (t² - 2 t Σ λ_k w_ki).
+
+    That is the smallest ‖δ‖² within these limits with 2 δ·w_k ≥ m_k for all k. If there is no such δ, the maximum is
+    infinite; the search ends at weights with a value larger than any ‖δ‖² within the limits, and True is returned.
+
+    Newton's steps on the weights that are not held at 0, projected (Bertsekas 1982, Projected Newton methods for
+    optimization problems with simple constraints, SIAM J. Control Optim. 20).
+    """
+    weights = margin.clip(0) / (2 * (w * w).sum(axis=1)).clip(_TINY) / len(margin)
+    value, change, inside = _dual(weights, margin, w, low, high)
+    largest = (np.maximum(-low, high) ** 2).sum() * (1 + _ACCURACY) + _TINY
+    for _ in range(_NEWTON_STEPS):
+        slope = margin - 2 * w @ change
+        free = (weights > _TINY) | (slope > 0)
+        if value > largest or (np.abs(slope[free]) <= _ACCURACY * np.abs(margin).max()).all():
+            break
+        curvature = 2 * (w[free] * inside) @ w[free].T
+        curvature += np.eye(len(curvature)) * (_TINY + 1e-9 * (w[free] ** 2).sum())
+        step = np.zeros_like(weights)
+        step[free] = np.linalg.solve(curvature, slope[free])
+        for _ in range(_HALVINGS):
+            moved = (weights + step).clip(0)
+            found = _dual(moved, margin, w, low, high)
+            if found[0] > value:
+                break
+            step /= 2
+        else:
+            break
+        weights, (value, change, inside) = moved, found
+    return weights, bool(value > largest)
+
+
+def _dual(
+    weights: Array, margin: Array, w: Array, low: Array, high: Array
+) -> tuple[float, Array, Array]:
+    """The dual's value, the perturbation at which it is taken (d,), and which pixels are within their limits (d,)."""
+    pull = weights @ w
+    change = np.clip(pull, low, high)
+    return weights @ margin + change @ (change - 2 * pull), change, change == pull
 
 
 def _weights_l0(margin: Array, w: Array, x: Array) -> Array:
     """The least number of pixels that change all the way, where shares of a pixel are allowed."""
-    _, gain, room = _changes(w, x)
-    return _dual(np.ones(len(room)), -gain * room, -margin, [(0, 1)] * len(room), margin, w, x)
+    up, down = w > 0, w < 0
+    gain = 2 * np.hstack([w * (1 - x), -w * x])[:, np.hstack([up.any(axis=0), down.any(axis=0)])]
+    found = linprog(np.ones(gain.shape[1]), A_ub=-gain, b_ub=-margin, bounds=(0, 1), method="highs")
+    if found.status != 0:  # no perturbation gains all margins
+        return _weights_l2(margin, w, x)
+    return -found.ineqlin.marginals
 
 
 _WEIGHTS: dict[str, Callable[[Array, Array, Array], Array]] = {
@@ -79,22 +127,3 @@ _WEIGHTS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "linf": _weights_linf,
     "l0": _weights_l0,
 }
-
-
-def _changes(w: Array, x: Array) -> tuple[Array, Array, Array]:
-    """Pixels that may change up or down to some own image's loss: pixel (c,), gain 2 ±w (K, c), room (c,)."""
-    up = ((w > _NEGLIGIBLE).any(axis=0) & (x < 1)).nonzero()[0]
-    down = ((w < -_NEGLIGIBLE).any(axis=0) & (x > 0)).nonzero()[0]
-    gain = 2 * np.hstack([w[:, up], -w[:, down]])
-    return np.concatenate([up, down]), gain, np.concatenate([1 - x[up], x[down]])
-
-
-def _dual(
-    cost: Array, rows: Array, limits: Array, bounds: list[tuple[float, float]], margin: Array, w: Array, x: Array
-) -> Array:
-    """The dual values of the first K rows of a linear program; where nothing is feasible, weights that show it."""
-    if len(bounds) and np.isfinite(limits).all():
-        found = linprog(cost, A_ub=rows, b_ub=limits, bounds=bounds, method="highs")
-        if found.status == 0:
-            return -found.ineqlin.marginals[: len(margin)]
-    return _weights_l2(margin, w, x)

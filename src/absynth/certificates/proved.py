@@ -148,12 +148,23 @@ class ProvedBounds(EnumeratedBounds):
         return found
 
     def _blocks(self, x: Tensor, own: Tensor, lower: Tensor, near: Near, norm: str) -> Iterator[Block]:
-        """Rivals with their bounds against single own images (K,), in the order of lower bounds (N,)."""
-        remaining = lower.clone()
+        """Rivals with their bounds against single own images (K,), in the order of lower bounds (N,).
+
+        Those are bounded again, against all own images, as soon as they are among the smallest.
+        """
+        remaining, cheap = lower.clone(), torch.ones_like(lower, dtype=torch.bool)
+        queries = self._queries(x.expand(len(own), -1), own)
         while (least := remaining.min().item()) < torch.inf:
-            bounds, block = remaining.topk(min(_SOLVED, len(remaining)), largest=False)
+            block = remaining.topk(min(_BLOCK, len(remaining)), largest=False).indices
+            again = block[cheap[block]]
+            if cheap[block[:_SOLVED]].any():
+                refined = screen(queries, self._rivals(again), norm, few=True).amax(dim=0)
+                remaining[again] = refined.maximum(remaining[again])
+                cheap[again] = False
+                continue
+            block = block[:_SOLVED]
+            block = block[remaining[block] < torch.inf]
             remaining[block] = torch.inf
-            block = block[bounds < torch.inf]
             yield math.ceil(least) if norm == "l0" else least, partial(self._candidates, x, own, block, near, norm)
 
     def _candidates(self, x: Tensor, own: Tensor, rivals: Tensor, near: Near, norm: str) -> list[Candidate]:
