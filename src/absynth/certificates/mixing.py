@@ -1,15 +1,15 @@
 """Weights with which inequalities of several own images are added up (docs/derivations/prototype-abs.md).
 
-A perturbation δ that makes a rival win fulfils 2 δ·w_k ≥ m_k for every own image k, and so for any weights λ_k ≥ 0 also
-2 δ·Σ λ_k w_k ≥ Σ λ_k m_k: an inequality as of one own image. The best weights are dual solutions. They come from
-solvers that nobody needs to trust: the inequality follows from any.
+A perturbation δ that makes a rival win fulfils 2 δ·w_k ≥ m_k for every own image k, and so for any weights λ_k ≥ 0
+also 2 δ·Σ λ_k w_k ≥ Σ λ_k m_k: an inequality as of one own image. The best weights are dual solutions. They come
+from solvers that nobody needs to trust: the inequality follows from any.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.optimize import linprog
+from scipy.optimize import linprog  # type: ignore[attr-defined]  # it does not say what it exports
 from torch import Tensor
 
 from absynth.certificates.minimal_perturbation import fill
@@ -31,37 +31,41 @@ def mixture(margin: Tensor, w: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]
     return weights @ margin - RELATIVE * lost, weights @ w
 
 
-def best_weights(margin: Tensor, w: Tensor, x: Tensor, norm: str) -> Tensor:
-    """Weights (K,) whose mixture needs about the largest perturbation of x (d,); see `mixture`.
+def best_mixture(margin: Tensor, w: Tensor, x: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+    """Weights (K,) whose mixture needs about the largest perturbation of x (d,), see `mixture`, and a perturbation.
 
-    In l2 and linf that is the distance to the points at which the rival beats all K own images.
+    That one (d,) fulfils all K inequalities, if any does, and in l2 and linf is about as small as any that does; in
+    l0 some pixels change in part.
     """
-    found = _WEIGHTS[norm](margin.numpy(), w.numpy(), x.numpy()).clip(0)
+    found, change = _BEST[norm](margin.numpy(), w.numpy(), x.numpy())
+    found = found.clip(0)
     total = found.sum()
     if not np.isfinite(total) or total <= 0:
         found, total = np.ones_like(found), float(len(found))
-    return torch.from_numpy(found / total)
+    return torch.from_numpy(found / total), torch.from_numpy(change)
 
 
-def _weights_l2(margin: Array, w: Array, x: Array) -> Array:
-    """Dual values of the smallest ‖δ‖₂ in the box."""
-    return _dual_maximum(margin, w, -x, 1 - x)[0]
+def _best_l2(margin: Array, w: Array, x: Array) -> tuple[Array, Array]:
+    """Dual values of the smallest ‖δ‖₂ in the box, and δ."""
+    return _dual_maximum(margin, w, -x, 1 - x)[:2]
 
 
-def _weights_linf(margin: Array, w: Array, x: Array) -> Array:
-    """Weights whose mixture needs about the smallest ‖δ‖∞.
+def _best_linf(margin: Array, w: Array, x: Array) -> tuple[Array, Array]:
+    """The smallest box around x, of size t, in which the inequalities can be fulfilled.
 
-    As long as the inequalities contradict the box of this size t, there are weights that show it: a dual value that
-    no perturbation in the box has. Their mixture's size is the next t.
+    As long as they cannot, there are weights that show it: with a dual value that no perturbation in the box has.
+    Their mixture's size is the next t.
     """
-    weights, size = np.ones(len(margin)), 0.0
+    weights, size, change = np.ones(len(margin)), 0.0, np.zeros_like(x)
     for _ in range(_NEWTON_STEPS):
         low, high = np.maximum(-x, -size * (1 + _ACCURACY)), np.minimum(1 - x, size * (1 + _ACCURACY))
-        found, contradiction = _dual_maximum(margin, w, low, high)
-        if not contradiction or not np.isfinite(size):
+        found, change, contradiction = _dual_maximum(margin, w, low, high)
+        if not contradiction:
             break
         weights, size = found, _size_linf(found @ margin, found @ w, x)
-    return weights
+        if not np.isfinite(size):
+            break
+    return weights, change
 
 
 def _size_linf(margin: float, w: Array, x: Array) -> float:
@@ -70,11 +74,32 @@ def _size_linf(margin: float, w: Array, x: Array) -> float:
     return fill(torch.tensor([margin], dtype=torch.float64), *values).item()
 
 
-def _dual_maximum(margin: Array, w: Array, low: Array, high: Array) -> tuple[Array, bool]:
+def _best_l0(margin: Array, w: Array, x: Array) -> tuple[Array, Array]:
+    """The smallest number of pixels that change all the way, shares of a pixel allowed: a linear program."""
+    useful = np.hstack([(w > 0).any(axis=0), (w < 0).any(axis=0)])
+    room = np.concatenate([1 - x, -x])
+    gain = 2 * np.hstack([w, w]) * room
+    limits = np.stack([np.zeros(len(room)), np.where(useful, 1.0, 0.0)], axis=1)
+    found = linprog(np.ones(len(room)), A_ub=-gain, b_ub=-margin, bounds=limits, method="highs")
+    if found.status != 0:  # no perturbation gains all margins
+        return _best_l2(margin, w, x)
+    return -found.ineqlin.marginals, (found.x * room).reshape(2, -1).sum(axis=0)
+
+
+_BEST: dict[str, Callable[[Array, Array, Array], tuple[Array, Array]]] = {
+    "l2": _best_l2,
+    "linf": _best_linf,
+    "l0": _best_l0,
+}
+
+
+def _dual_maximum(margin: Array, w: Array, low: Array, high: Array) -> tuple[Array, Array, bool]:
     """Weights λ ≥ 0 that maximise Σ λ_k m_k + Σ_i min over low_i ≤ t ≤ high_i of (t² - 2 t Σ λ_k w_ki).
 
     That is the smallest ‖δ‖² within these limits with 2 δ·w_k ≥ m_k for all k. If there is no such δ, the maximum is
-    infinite; the search ends at weights with a value larger than any ‖δ‖² within the limits, and True is returned.
+    infinite; the search ends at weights with a value larger than any ‖δ‖² within the limits.
+
+    Returns weights (K,), δ (d,), and whether there is no such δ
 
     Newton's steps on the weights that are not held at 0, projected (Bertsekas 1982, Projected Newton methods for
     optimization problems with simple constraints, SIAM J. Control Optim. 20).
@@ -100,30 +125,11 @@ def _dual_maximum(margin: Array, w: Array, low: Array, high: Array) -> tuple[Arr
         else:
             break
         weights, (value, change, inside) = moved, found
-    return weights, bool(value > largest)
+    return weights, change, bool(value > largest)
 
 
-def _dual(
-    weights: Array, margin: Array, w: Array, low: Array, high: Array
-) -> tuple[float, Array, Array]:
+def _dual(weights: Array, margin: Array, w: Array, low: Array, high: Array) -> tuple[float, Array, Array]:
     """The dual's value, the perturbation at which it is taken (d,), and which pixels are within their limits (d,)."""
     pull = weights @ w
     change = np.clip(pull, low, high)
     return weights @ margin + change @ (change - 2 * pull), change, change == pull
-
-
-def _weights_l0(margin: Array, w: Array, x: Array) -> Array:
-    """The least number of pixels that change all the way, where shares of a pixel are allowed."""
-    up, down = w > 0, w < 0
-    gain = 2 * np.hstack([w * (1 - x), -w * x])[:, np.hstack([up.any(axis=0), down.any(axis=0)])]
-    found = linprog(np.ones(gain.shape[1]), A_ub=-gain, b_ub=-margin, bounds=(0, 1), method="highs")
-    if found.status != 0:  # no perturbation gains all margins
-        return _weights_l2(margin, w, x)
-    return -found.ineqlin.marginals
-
-
-_WEIGHTS: dict[str, Callable[[Array, Array, Array], Array]] = {
-    "l2": _weights_l2,
-    "linf": _weights_linf,
-    "l0": _weights_l0,
-}

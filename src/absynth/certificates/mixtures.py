@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from absynth.certificates.mixing import best_weights, mixture
+from absynth.certificates.mixing import best_mixture, mixture
 from absynth.certificates.perturbations import Box
 from absynth.certificates.rounding import GUARANTEED
 
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-5  # share of the margin by which a perturbed image may still mi
 
 
 class Energies(Protocol):
-    """At an image x (d,): own images v (K, d) with offsets (K,), and rivals by their position. All float64, on the CPU."""
+    """At an image x (d,): own images v (K, d) with offsets (K,), and rivals by position; float64, on the CPU."""
 
     x: Tensor
     own: Tensor
@@ -45,6 +45,7 @@ class Energies(Protocol):
 class Candidate:
     """A rival with a lower bound of what it needs, against the mixture by `weights` of own images at places `active`.
 
+    delta (d,): a perturbation that about suffices against those, of that size; None if not known yet
     final: whether that is all it needs, or cannot be said better
     """
 
@@ -52,6 +53,7 @@ class Candidate:
     rival: int
     active: list[int] = field(compare=False)
     weights: Tensor = field(compare=False)
+    delta: Tensor | None = field(default=None, compare=False)
     final: bool = field(default=False, compare=False)
 
 
@@ -85,7 +87,7 @@ class Mixtures:
             heappush(queue, self._refined(candidate))
 
     def _refined(self, candidate: Candidate) -> Candidate:
-        """The same with one more own image in the mixture; final if the perturbed image loses to none of the others."""
+        """The same with one more own image in the mixture; final if the perturbed image loses to no other."""
         point = self._reached(candidate)
         place = self._missed(candidate, point)
         if place is None or place in candidate.active or len(candidate.active) >= self.most:
@@ -93,9 +95,8 @@ class Mixtures:
             return candidate
         active = [*candidate.active, place]
         margin, w = self._inequalities(candidate.rival, active)
-        found = Candidate(
-            candidate.bound, candidate.rival, active, best_weights(margin, w, self.energies.x, self.norm)
-        )
+        weights, delta = best_mixture(margin, w, self.energies.x, self.norm)
+        found = Candidate(candidate.bound, candidate.rival, active, weights, delta)
         mixed_margin, mixed = mixture(margin, w, found.weights)
         room = torch.where(mixed > 0, 1 - self.energies.x, self.energies.x)
         size = GUARANTEED[self.norm](mixed_margin[None], 2 * mixed.abs()[None], room[None]).item()
@@ -107,11 +108,12 @@ class Mixtures:
         return self.energies.margin(rival, places), self.energies.rival(rival)[0] - self.energies.own[places]
 
     def _reached(self, candidate: Candidate) -> Tensor:
-        """x (d,) perturbed as little as the mixture asks for."""
-        margin, w = mixture(*self._inequalities(candidate.rival, candidate.active), candidate.weights)
+        """x (d,) perturbed as little as needed against the own images so far; in l0 pixels change all the way."""
         box, zero = Box(self.norm, self.energies.x[None]), torch.zeros(1, dtype=torch.int64)
-        delta = box(zero, margin[None], w[None], torch.zeros_like(margin[None])).delta
-        return box.apply(zero, delta)[0]
+        if candidate.delta is None:
+            margin, w = self._inequalities(candidate.rival, candidate.active)
+            candidate.delta = box(zero, margin, w, torch.zeros_like(margin)).delta[0]
+        return box.apply(zero, candidate.delta[None])[0]
 
     def _missed(self, candidate: Candidate, point: Tensor) -> int | None:
         """The place of the own image to which the rival still loses at a point (d,); None if to none."""

@@ -11,7 +11,7 @@ from absynth.certificates.enumerated import Enumerated
 class Near:
     """The `Energies` at one image x (d,).
 
-    own (K, d), offsets (K,): own images, at first those at positions `known` (K,) of the model's; `nearest` adds others
+    own (K, d), offsets (K,): own images, at first those at positions `known` (K,); `nearest` adds others
     lowest: the position of the own image of least energy at a point (d,); slack: what a margin between energies of
     this sum (…) is lowered by for rounding
     """
@@ -37,7 +37,10 @@ class Near:
         if position not in self._places:
             self._places[position] = len(self._places)
             image, offset = self.rival(position)
-            self.own, self.offsets = torch.cat([self.own, image[None]]), torch.cat([self.offsets, offset[None]])
+            self.own, self.offsets = (
+                torch.cat([self.own, image[None]]),
+                torch.cat([self.offsets, offset[None]]),
+            )
         return self._places[position]
 
     def rival(self, position: int) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from absynth.certificates.class_pair import ClassPair, Reconstruction
 from absynth.certificates.enumerated import Enumerated, EnumeratedBounds
 from absynth.certificates.mixtures import Block, Candidate, Mixtures
 from absynth.certificates.near import Near
@@ -47,7 +46,9 @@ class ProvedBounds(EnumeratedBounds):
 
     def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if self.settings.mixtures:
-            mixed = [(candidate.bound, candidate.rival, solved) for candidate, solved, _ in self._mixed(x, y, norm)]
+            mixed = [
+                (candidate.bound, candidate.rival, solved) for candidate, solved, _ in self._mixed(x, y, norm)
+            ]
             bounds, rivals, numbers = zip(*mixed, strict=True)
             size = torch.tensor(bounds, dtype=torch.float64, device=x.device)
             return size, size, torch.tensor(rivals, device=x.device), torch.tensor(numbers, device=x.device)
@@ -135,6 +136,17 @@ class ProvedBounds(EnumeratedBounds):
         size = GUARANTEED[norm](margin.flatten(), 2 * w.abs().flatten(0, 1), room.flatten(0, 1))
         return torch.where(size >= 0, size, 0).view_as(margin)  # NaN is no bound
 
+    @torch.no_grad()
+    def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
+        """As `LowerBounds.minimisers`, if own images are mixed."""
+        if not self.settings.mixtures:
+            return None
+        found = torch.zeros_like(x.flatten(1))
+        for row, (candidate, *_) in zip(found, self._mixed(x.flatten(1), y, norm), strict=True):
+            if candidate.delta is not None:
+                row.copy_(candidate.delta)
+        return found
+
     def _mixed(self, x: Tensor, y: Tensor, norm: str) -> list[tuple[Candidate, int, Near]]:
         """For each image the rival of the smallest bound, how many were solved, and the own images of its mixture."""
         own, lower = self._own_and_lower(x, y, norm)
@@ -165,7 +177,10 @@ class ProvedBounds(EnumeratedBounds):
             block = block[:_SOLVED]
             block = block[remaining[block] < torch.inf]
             remaining[block] = torch.inf
-            yield math.ceil(least) if norm == "l0" else least, partial(self._candidates, x, own, block, near, norm)
+            yield (
+                math.ceil(least) if norm == "l0" else least,
+                partial(self._candidates, x, own, block, near, norm),
+            )
 
     def _candidates(self, x: Tensor, own: Tensor, rivals: Tensor, near: Near, norm: str) -> list[Candidate]:
         size, place = self._guaranteed(x, own, rivals, norm).max(dim=1)
