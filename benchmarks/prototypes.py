@@ -2,18 +2,20 @@
 
     python benchmarks/prototypes.py --weights DIR --data DIR [--images 1000] [--first 0] [--split test] [--norms l2 …]
         [--prior 8000] [--encoded 5400] [--temperature 1] [--no-offsets] [--neighbors 4] [--mixtures 0]
-        [--batch 16] [--threads 1] [--rows FILE.csv]
+        [--batch 16] [--threads 1] [--rows FILE.csv] [--enlarge N]
 
 DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's IDX files. The prototypes are
 those of a run with these options: the last 5,000 training images are the calibration split and not encoded. Designs
 are to be chosen on `--split calibration`. Prints one line of JSON per norm. Misclassified images count with a bound
 of 0. With --rows, results by image are added to a file, and those that it holds already are not computed again; it
-is of one design. With --mixtures, the certificate attack says how tight the bounds are: upper / lower.
+is of one design. With --enlarge, means of pairs of a class's prototypes are added until it has N, to measure how cost
+grows; the model is then no better. With --mixtures, the certificate attack says how tight the bounds are: upper / lower.
 """
 
 import argparse
 import csv
 import json
+import resource
 import sys
 import time
 from itertools import pairwise
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--mixtures", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--enlarge", type=int, help="prototypes a class")
     parser.add_argument("--rows", type=Path, help="a file for each norm is made from it: FILE-l2.csv")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -74,6 +77,8 @@ def main() -> None:
         settings,
         torch.device("cpu"),
     )
+    if options.enlarge:
+        model = enlarged(model, options.enlarge)
     if options.split == "test":
         images = read(options.data, "t10k-images-idx3")[:, None].float() / 255
         labels = read(options.data, "t10k-labels-idx1").long()
@@ -92,6 +97,20 @@ def main() -> None:
                 with path.open("a") as file:
                     csv.writer(file).writerows(found)
         print(json.dumps({"norm": norm, "prototypes": len(model.images), **summary(rows, norm)}), flush=True)
+
+
+def enlarged(model: PrototypeABS, count: int) -> PrototypeABS:
+    """With `count` prototypes a class, those added being means of two random ones of the class, as are their offsets."""
+    generator = torch.Generator().manual_seed(0)
+    ends = torch.tensor(model.counts).cumsum(0).tolist()
+    images, offsets = [], []
+    for end, number in zip(ends, model.counts, strict=True):
+        of_class = slice(end - number, end)
+        pairs = torch.randint(number, (2, max(0, count - number)), generator=generator)
+        for values, found in ((model.images[of_class], images), (model.offsets[of_class], offsets)):
+            found += [values, *(values[pair].mean(dim=0) for pair in pairs.split(4096, dim=1))]
+    counts = torch.tensor([max(count, number) for number in model.counts])
+    return PrototypeABS(torch.cat(images), torch.cat(offsets), counts)
 
 
 def known_rows(path: Path | None) -> list[list[float]]:
@@ -139,6 +158,7 @@ def summary(rows: list[list[float]], norm: str) -> dict[str, float]:
         "solved_max": solved.max().item(),
         "bound_cpu_ms_per_image": spent.mean().item(),
         "predict_cpu_ms_per_image": predicting.mean().item(),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     if not upper.isnan().any():
         ratio = (upper / bound)[bound > 0]

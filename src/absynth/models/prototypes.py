@@ -19,6 +19,7 @@ from absynth.models.weights import read_state, save_state
 PIXELS = 784
 _ELEMENTS = 2**23  # energies computed at a time, 32 MB
 _QUERIES = 256  # images compared at a time, at most
+_ROWS = 8192  # prototypes in float64 at a time, 50 MB
 _CANDIDATES = 4  # prototypes of a class whose energy is computed without cancellation, at least
 
 
@@ -43,7 +44,9 @@ class PrototypeABS(nn.Module):
         self.counts: list[int] = counts.tolist()
         self.register_buffer("images", images)
         self.register_buffer("offsets", offsets)
-        squares = images.double().square().sum(dim=1) + offsets.double()
+        squares = (
+            torch.cat([part.double().square().sum(dim=1) for part in images.split(_ROWS)]) + offsets.double()
+        )
         self.register_buffer("squares", squares.to(images.dtype), persistent=False)  # ‖u‖² + o
 
     def forward(self, x: Tensor) -> Tensor:
