@@ -9,7 +9,8 @@ those of a run with these options: the last 5,000 training images are the calibr
 are to be chosen on `--split calibration`. Prints one line of JSON per norm. Misclassified images count with a bound
 of 0. With --rows, results by image are added to a file, and those that it holds already are not computed again; it
 is of one design. With --enlarge, means of pairs of a class's prototypes are added until it has N, to measure how cost
-grows; the model is then no better. With --mixtures, the certificate attack says how tight the bounds are: upper / lower.
+grows; the model is then no better. With --mixtures, the certificate attack says how tight the bounds are, upper /
+lower.
 """
 
 import argparse
@@ -100,7 +101,7 @@ def main() -> None:
 
 
 def enlarged(model: PrototypeABS, count: int) -> PrototypeABS:
-    """With `count` prototypes a class, those added being means of two random ones of the class, as are their offsets."""
+    """With `count` prototypes a class: the means of two random ones, and of their offsets, are added."""
     generator = torch.Generator().manual_seed(0)
     ends = torch.tensor(model.counts).cumsum(0).tolist()
     images, offsets = [], []
