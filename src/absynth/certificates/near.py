@@ -27,20 +27,19 @@ class Near:
         self._model, self._lowest, self._slack = model, lowest, slack
         self._device, self._dtype = x.device, x.dtype
         self.x = x.double().cpu()
-        self._places: dict[int, int] = {}
-        self.own, self.offsets = self.x.new_zeros(0, len(x)), self.x.new_zeros(0)
-        for position in known.tolist():
-            self.place(position)
+        positions = list(dict.fromkeys(known.tolist()))
+        self._places = {position: place for place, position in enumerate(positions)}
+        self.own, self.offsets = (
+            values[positions].double().cpu() for values in (model.images, model.offsets)
+        )
 
     def place(self, position: int) -> int:
         """The place in `own` of the model's image at a position, which is added if it is new."""
         if position not in self._places:
             self._places[position] = len(self._places)
             image, offset = self.rival(position)
-            self.own, self.offsets = (
-                torch.cat([self.own, image[None]]),
-                torch.cat([self.offsets, offset[None]]),
-            )
+            self.own = torch.cat([self.own, image[None]])
+            self.offsets = torch.cat([self.offsets, offset[None]])
         return self._places[position]
 
     def rival(self, position: int) -> tuple[Tensor, Tensor]:

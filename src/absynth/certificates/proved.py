@@ -40,9 +40,8 @@ class ProvedBounds(EnumeratedBounds):
         squares = torch.cat([part.square().sum(dim=1) for part in model.images.split(_CHUNK)])
         sums = torch.cat([part.sum(dim=1) for part in model.images.split(_CHUNK)])
         self.energy, self.extent = squares + model.offsets, squares + 2 * sums
-        self.highest = (
-            model.images.shape[1] + model.offsets.max().double()
-        )  # no energy within the box is higher
+        # No energy within the box is higher.
+        self.highest = model.images.shape[1] + model.offsets.max().item()
 
     def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if self.settings.mixtures:
