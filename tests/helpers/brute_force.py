@@ -3,7 +3,9 @@
 from itertools import combinations, product
 from types import SimpleNamespace
 
+import numpy as np
 import torch
+from scipy.optimize import linprog
 from torch import Tensor
 
 _EXACT = 1e-12
@@ -81,3 +83,53 @@ def bound(model: SimpleNamespace, x: Tensor, label: int, norm: str, neighbors: i
         max(smallest(x, model.images[v], model.images[u], (energy[u] - energy[v]).item(), norm) for v in own)
         for u in (labels != label).nonzero().flatten().tolist()
     )
+
+
+def distance(model: SimpleNamespace, x: Tensor, label: int, norm: str) -> float:
+    """The distance (l2 or linf) to the points of the box at which some rival image beats all own images; x (d,)."""
+    labels = torch.arange(len(model.counts)).repeat_interleave(torch.tensor(model.counts))
+    energy = (model.images.double() - x.double()).square().sum(dim=1) + model.offsets.double()
+    own = labels == label
+    found = [
+        _REGION[norm](
+            2 * (u.double() - model.images[own].double()).numpy(),
+            (e - energy[own]).numpy(),
+            x.double().numpy(),
+        )
+        for u, e in zip(model.images[~own], energy[~own], strict=True)
+    ]
+    return min(found)
+
+
+def _region_l2(rows: np.ndarray, margins: np.ndarray, x: np.ndarray) -> float:
+    """min ‖δ‖₂ with rows δ ≥ margins: every set of constraints, of the inequalities and the box, with equality."""
+    d = len(x)
+    every = np.vstack([rows, np.eye(d), -np.eye(d)])
+    limits = np.concatenate([margins, -x, x - 1])
+    best = np.inf
+    for count in range(d + 1):
+        for chosen in map(list, combinations(range(len(every)), count)):
+            delta = np.linalg.pinv(every[chosen]) @ limits[chosen] if chosen else np.zeros(d)
+            if (every @ delta >= limits - 1e-9).all():
+                best = min(best, float(np.linalg.norm(delta)))
+    return best
+
+
+def _region_linf(rows: np.ndarray, margins: np.ndarray, x: np.ndarray) -> float:
+    """min t with |δ_i| ≤ t, rows δ ≥ margins, as a linear program in δ and t."""
+    d = len(x)
+    ones = np.ones((d, 1))
+    table = np.vstack(
+        [
+            np.hstack([-rows, np.zeros((len(rows), 1))]),
+            np.hstack([np.eye(d), -ones]),
+            np.hstack([-np.eye(d), -ones]),
+        ]
+    )
+    limits = np.concatenate([-margins, np.zeros(2 * d)])
+    box = [*zip(-x, 1 - x, strict=True), (0, None)]
+    found = linprog(np.eye(d + 1)[d], A_ub=table, b_ub=limits, bounds=box, method="highs")
+    return found.fun if found.status == 0 else np.inf
+
+
+_REGION = {"l2": _region_l2, "linf": _region_linf}

@@ -24,7 +24,7 @@ def test_shipped_configs_are_valid(name):
     )  # strong lies over another
     left_out = {model for model, entry in shipped(name).get("models", {}).items() if entry is None}
     papers = {"cnn", "binary_cnn", "nearest_neighbor", "madry", "binary_abs", "abs"}
-    added = {"prototype_abs"} if name == "quickstart" else set()
+    added = {"prototype_abs"} if name in ("quickstart", "mnist-bracket") else set()
     assert set(checked.models) == papers - left_out | added
     assert "abs" in checked.models
     assert all(checked.attacks_on(model, norm) for model in checked.models for norm in checked.norms)

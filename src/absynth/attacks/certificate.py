@@ -19,7 +19,8 @@ from absynth.certificates.lower_bounds import LowerBounds, lower_bounds
 from absynth.certificates.settings import SearchSettings
 
 _SURPLUS = 0.02  # energy by which the rival shall win, at first and at least after a failure
-# Its factors after a query that is correctly classified, and after one that is misclassified.
+_FURTHER = 0.001  # by which share a perturbation is longer than the bound's minimiser, at first
+# Their factors after a query that is correctly classified, and after one that is misclassified.
 _MORE, _LESS = 2.0, 0.5
 
 
@@ -37,9 +38,23 @@ class CertificateAttack:
         positions = torch.arange(len(target.rows), device=target.rows.device)
         for part in positions.split(self.settings.batch_size):
             with target.only(part):
+                self._overshoot(target, method)
                 for pair in method.class_pairs(*target.active, target.norm, self.class_pairs):
                     self._pursue(target, method, pair)
         bisect_to_clean(target, self.refine_steps)
+
+    def _overshoot(self, target: Target, method: LowerBounds) -> None:
+        """Where the bound's minimiser is known, go a little further in its direction, by less and less."""
+        x, y = target.active
+        delta = method.minimisers(x, y, target.norm)
+        if delta is None:
+            return
+        perturbations, rows = method.perturbations(x, target.norm), torch.arange(len(x), device=x.device)
+        further = delta.new_full((len(x), 1), _FURTHER)
+        for _ in range(1 if target.norm == "l0" else self.steps):  # there pixels change all the way
+            images = perturbations.apply(rows, (1 + further) * delta)
+            misclassified = target.adversarial(images.view_as(x))[:, None]
+            further = torch.where(misclassified, _LESS * further, _MORE * further)
 
     def _pursue(self, target: Target, method: LowerBounds, pair: ClassPair) -> None:
         """Follow one rival of each active image."""
@@ -56,7 +71,13 @@ class CertificateAttack:
 
 
 def certificate_attack(
-    norm: str, *, class_pairs: int = 3, steps: int = 30, starts: int = 2, refine_steps: int = 10
+    norm: str,
+    *,
+    class_pairs: int = 3,
+    steps: int = 30,
+    starts: int = 2,
+    refine_steps: int = 10,
+    mixtures: int = 0,
 ) -> CertificateAttack:
     """The certificate attack, l2, linf or l0; for models with lower bounds.
 
@@ -64,6 +85,9 @@ def certificate_attack(
     steps: queries for each; between them reconstructions are refitted, which counts as no query
     starts: prior samples a half from which the bound's minimiser is searched (see docs/reference/config.md)
     refine_steps: queries of a final bisection to the clean image; none in l0
+    mixtures: nearest neighbour and prototype ABS: how many images of the label the bound may combine; if any, its
+        minimiser comes first, with `steps` queries: it lies on the boundary where no more are needed
     """
     for_norm(norm, l2=None, linf=None, l0=None)
-    return CertificateAttack(class_pairs, steps, SearchSettings(starts=starts, own=1), refine_steps)
+    settings = SearchSettings(starts=starts, own=1, mixtures=mixtures)
+    return CertificateAttack(class_pairs, steps, settings, refine_steps)

@@ -76,6 +76,10 @@ class EnumeratedBounds:
         size, score, rival, solved = (torch.stack(column) for column in zip(*found, strict=True))
         return size, score, rival, solved
 
+    def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
+        """They are not known."""
+        return None
+
     @torch.no_grad()
     def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]:
         """First the rival image that determines the bound, then the nearest images of other classes."""

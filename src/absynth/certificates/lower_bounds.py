@@ -43,6 +43,13 @@ class LowerBounds(Protocol):
         """The perturbations allowed, of which `minimal_perturbation` finds the smallest."""
         ...
 
+    def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
+        """Perturbations (n, 784) that come about as near as the bound to changing the decision; None if not known.
+
+        In l0 pixels that change at all are meant to change all the way.
+        """
+        ...
+
     def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]:
         """Up to `count` rival classes with their reconstructions, the most promising first."""
         ...

@@ -5,10 +5,16 @@ smallest are solved exactly, in float64 and rounded down, in the order of the ch
 smallest found.
 """
 
+import math
+from collections.abc import Iterator
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from absynth.certificates.enumerated import Enumerated, EnumeratedBounds
+from absynth.certificates.mixtures import Block, Candidate, Mixtures
+from absynth.certificates.near import Near
 from absynth.certificates.perturbations import pixel_sums
 from absynth.certificates.rounding import GUARANTEED, relative
 from absynth.certificates.screening import Queries, Rivals, screen
@@ -19,6 +25,7 @@ from absynth.models.prototypes import products
 _CHUNK = 8192  # rivals screened at a time, by products with all images of a batch: 26 MB
 _BLOCK = 512  # rivals screened again, against all own images
 _SOLVED = 32  # rivals solved exactly at a time
+_KNOWN = 64  # own images that a search over mixtures starts with
 
 
 class ProvedBounds(EnumeratedBounds):
@@ -35,30 +42,45 @@ class ProvedBounds(EnumeratedBounds):
         squares = torch.cat([part.square().sum(dim=1) for part in model.images.split(_CHUNK)])
         sums = torch.cat([part.sum(dim=1) for part in model.images.split(_CHUNK)])
         self.energy, self.extent = squares + model.offsets, squares + 2 * sums
-        self.highest = (
-            model.images.shape[1] + model.offsets.max().double()
-        )  # no energy within the box is higher
+        # No energy within the box is higher.
+        self.highest = model.images.shape[1] + model.offsets.max().item()
 
     def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        if x.dtype != self.model.images.dtype:
-            raise InputError(f"images have dtype {x.dtype}, the model's prototypes {self.model.images.dtype}")
-        own = self._own(x, y)  # (n, K)
-        lower = self._screen_all(x, own[:, 0], y, norm)  # (n, N)
+        if self._mixes(norm):
+            mixed = [
+                (candidate.bound, candidate.rival, solved) for candidate, solved, _ in self._mixed(x, y, norm)
+            ]
+            bounds, rivals, numbers = zip(*mixed, strict=True)
+            size = torch.tensor(bounds, dtype=torch.float64, device=x.device)
+            return size, size, torch.tensor(rivals, device=x.device), torch.tensor(numbers, device=x.device)
+        own, lower = self._own_and_lower(x, y, norm)
         found = [self._solve(*row, norm) for row in zip(x, own, lower, strict=True)]
         size, rival, solved = (torch.stack(column) for column in zip(*found, strict=True))
         return size, size, rival, solved
 
-    def _own(self, x: Tensor, y: Tensor) -> Tensor:
-        """The positions (n, K) of the `neighbors` images of class y of least energy, the least first.
+    def _mixes(self, norm: str) -> bool:
+        """Whether own images are mixed; not where several values count as one pixel."""
+        return self.settings.mixtures > 0 and (norm != "l0" or self.model.channels == 1)
+
+    def _own_and_lower(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+        """Positions (n, K) of own images, and what each rival needs against the first of them (n, N)."""
+        if x.dtype != self.model.images.dtype:
+            raise InputError(f"images have dtype {x.dtype}, the model's prototypes {self.model.images.dtype}")
+        own = self._own(x, y, self.settings.neighbors)
+        return own, self._screen_all(x, own[:, 0], y, norm)
+
+    def _own(self, x: Tensor, y: Tensor, count: int) -> Tensor:
+        """The positions (n, count) of the images of class y of least energy, the least first; repeated if there are
+        fewer.
 
         Which they are is up to rounding: any own image gives a bound.
         """
-        found = torch.zeros(len(x), self.settings.neighbors, dtype=torch.int64, device=x.device)
+        found = torch.zeros(len(x), count, dtype=torch.int64, device=x.device)
         for label in y.unique():
             rows, members = (y == label).nonzero().flatten(), (self.labels == label).nonzero().flatten()
             images = self.model.images[members[0] : members[-1] + 1]  # sorted by class
             energy = self.energy[members] - 2 * products(x[rows], images)
-            order = energy.topk(min(self.settings.neighbors, len(members)), largest=False).indices
+            order = energy.topk(min(count, len(members)), largest=False).indices
             found[rows] = members[order[:, [min(k, order.shape[1] - 1) for k in range(found.shape[1])]]]
         return found
 
@@ -107,13 +129,13 @@ class ProvedBounds(EnumeratedBounds):
                 part = part[bounds < _enough(best, norm)]  # none of the own class, whose bounds are infinite
                 if not len(part):
                     break
-                size, place = self._guaranteed(x, own, part, norm).min(dim=0)
+                size, place = self._guaranteed(x, own, part, norm).amax(dim=1).min(dim=0)
                 solved += len(part)
                 if size < best:
                     best, rival = size, part[place]
 
     def _guaranteed(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> Tensor:
-        """A lower bound (m,) of the perturbation that each rival needs: the largest that an own image (K,) gives."""
+        """Lower bounds (m, K) of the perturbation that each rival (m,) needs against each own image (K,)."""
         x, u, v = (values.double() for values in (x, self.model.images[rivals], self.model.images[own]))
         offsets = self.model.offsets.double()
         of_rival = (u - x).square().sum(dim=1) + offsets[rivals]
@@ -126,7 +148,61 @@ class ProvedBounds(EnumeratedBounds):
             gain = pixel_sums(gain * room, self.model.channels)
             room = torch.ones_like(gain)
         size = GUARANTEED[norm](margin.flatten(), gain, room)
-        return torch.where(size >= 0, size, 0).view_as(margin).amax(dim=1)  # NaN is no bound
+        return torch.where(size >= 0, size, 0).view_as(margin)  # NaN is no bound
+
+    @torch.no_grad()
+    def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
+        """As `LowerBounds.minimisers`, if own images are mixed."""
+        if not self._mixes(norm):
+            return None
+        found = torch.zeros_like(x.flatten(1))
+        for row, (candidate, *_) in zip(found, self._mixed(x.flatten(1), y, norm), strict=True):
+            if candidate.delta is not None:
+                row.copy_(candidate.delta)
+        return found
+
+    def _mixed(self, x: Tensor, y: Tensor, norm: str) -> list[tuple[Candidate, int, Near]]:
+        """For each image the rival of the smallest bound, how many were solved, and the own images of its mixture."""
+        own, lower = self._own_and_lower(x, y, norm)
+        found = []
+        for image, label, positions, bounds in zip(x, y[:, None], own, lower, strict=True):
+            known = self._own(image[None], label, _KNOWN)[0]
+            lowest = partial(lambda label, point: self._own(point[None], label, 1)[0, 0], label)
+            near = Near(self.model, image, known, lowest, self._slack)
+            blocks = self._blocks(image, positions, bounds, near, norm)
+            found.append((*Mixtures(norm, near, self.settings.mixtures).smallest(blocks), near))
+        return found
+
+    def _blocks(self, x: Tensor, own: Tensor, lower: Tensor, near: Near, norm: str) -> Iterator[Block]:
+        """Rivals with their bounds against single own images (K,), in the order of lower bounds (N,).
+
+        Those are bounded again, against all own images, as soon as they are among the smallest.
+        """
+        remaining, cheap = lower.clone(), torch.ones_like(lower, dtype=torch.bool)
+        queries = self._queries(x.expand(len(own), -1), own)
+        while (least := remaining.min().item()) < torch.inf:
+            block = remaining.topk(min(_BLOCK, len(remaining)), largest=False).indices
+            again = block[cheap[block]]
+            if cheap[block[:_SOLVED]].any():
+                refined = self._screen(queries, self._rivals(again), norm, few=True).amax(dim=0)
+                remaining[again] = refined.maximum(remaining[again])
+                cheap[again] = False
+                continue
+            block = block[:_SOLVED]
+            block = block[remaining[block] < torch.inf]
+            remaining[block] = torch.inf
+            yield (
+                math.ceil(least) if norm == "l0" else least,
+                partial(self._candidates, x, own, block, near, norm),
+            )
+
+    def _candidates(self, x: Tensor, own: Tensor, rivals: Tensor, near: Near, norm: str) -> list[Candidate]:
+        size, place = self._guaranteed(x, own, rivals, norm).max(dim=1)
+        places = [near.place(position) for position in own[place].tolist()]
+        return [
+            Candidate(bound, rival, [best], torch.ones(1).double())
+            for bound, rival, best in zip(size.tolist(), rivals.tolist(), places, strict=True)
+        ]
 
 
 def _enough(best: Tensor, norm: str) -> Tensor:

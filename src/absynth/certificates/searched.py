@@ -71,6 +71,10 @@ class SearchedBounds:
         low, high = largest([search.score for search in searches]).amin(dim=1).aminmax(dim=1)  # of the halves
         return Bound(found.size, found.score, pair.label, torch.where(high > low, (high - low) / low, 0))
 
+    def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
+        """They are not known: a search found the bound's latents, and the attack goes on from there."""
+        return None
+
     @torch.no_grad()
     def class_pairs(self, x: Tensor, y: Tensor, norm: str, count: int) -> list[ClassPair]:
         """The `count` rival classes that need the smallest perturbations, that of the smallest first."""

@@ -15,6 +15,7 @@ class SearchSettings:
     perturbed_restarts: final starts around the best latent of each half
     own: reconstructions of an image by its own class that are tried; the one that gives the largest bound counts
     neighbors: the same for nearest neighbour and prototype ABS: training images or prototypes of its own class
+    mixtures: nearest neighbour and prototype ABS: how many images of the own class the bound may combine; 0 for none
     seeds: draws of prior samples for which the paper's bounds are computed
     batch_size: images whose bounds are searched at a time
     """
@@ -27,5 +28,6 @@ class SearchSettings:
     perturbed_restarts: int = 10
     own: int = 2
     neighbors: int = 4
+    mixtures: int = 0
     seeds: int = 10
     batch_size: int = 16
