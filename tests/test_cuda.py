@@ -41,6 +41,9 @@ BEYOND_QUICKSTART = {
     "flips": {"walks": 1, "rounds": 3},
     "boundary_descent": {"steps": 10, "walks": 1},
     "brendel_bethge": {"steps": 10},
+    "sigma_zero": {"steps": 20},
+    "sparse_rs": {"queries": 50},
+    "square": {"queries": 50},
 }
 
 
