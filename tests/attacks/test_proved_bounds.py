@@ -10,6 +10,7 @@ from absynth.certificates.lower_bounds import compute_lower_bounds
 from absynth.certificates.settings import SearchSettings
 from absynth.models.building import resolve
 from absynth.models.prototypes import PrototypeABS
+from absynth.norms import NORMS
 
 N = 6
 # Small budgets, by what builders call them; a builder takes those of its own.
@@ -55,6 +56,8 @@ def test_no_attack_gets_below_a_proved_bound(name, norm, model, samples):
     options = {key: SMALL[key] for key in SMALL if key in (builder.__kwdefaults__ or {})}
     if entry.substitute:
         options["substitute"] = ten_class().requires_grad_(False)
+    if entry.at_epsilons:
+        options["epsilon"] = {norm: 0.5 * NORMS[norm].largest(samples.images.shape[1:])}
     settings = AttackSettings(builder(norm, **options), name, norm, 0, N)
     distance = attack_images(settings, model, samples)["distance"]
     columns, _ = compute_lower_bounds(model, samples.images, samples.labels, norm, SearchSettings())
