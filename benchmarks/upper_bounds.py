@@ -124,12 +124,7 @@ def read_plans(options: argparse.Namespace) -> dict[str, Plan]:
         configs[path.stem] = merged_config([CONFIG, path], [])
     plans = {}
     for name, config in configs.items():
-        plain = {
-            "n_samples": options.images[1],
-            "shards": 1,
-            "dataset": "mnist",
-            "relay": config.get("relay"),
-        }
+        plain = {"n_samples": options.images[1], "shards": 1, "dataset": "mnist"}
         plan = Plan(without(lay_over(config, plain), options.leave_out), SCHEMAS)
         for model in options.models:
             if model not in plan.models:
@@ -140,11 +135,15 @@ def read_plans(options: argparse.Namespace) -> dict[str, Plan]:
 
 def without(config: dict[str, Any], attacks: Sequence[str]) -> dict[str, Any]:
     """The config without some attacks, in its relay and as starts too."""
+    if not attacks:
+        return config
+    if isinstance(config["attacks"], str | list) or "preset" in config["attacks"]:
+        raise InputError("--leave-out: works with --preset alone, not with a config that names presets")
     kept = {name: entry for name, entry in config["attacks"].items() if name not in attacks}
     for entry in kept.values():
         if entry and "start_from" in entry:
             entry["start_from"] = [name for name in entry["start_from"] if name not in attacks]
-    relay = config["relay"]
+    relay = config.get("relay")
     if relay:
         relay = relay | {"attacks": [name for name in relay["attacks"] if name not in attacks]}
     return config | {"attacks": kept, "relay": relay}

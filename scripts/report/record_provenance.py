@@ -25,7 +25,7 @@ def main(
     output: str | os.PathLike[str],
     config: Mapping[str, Any],
 ) -> None:
-    """Write settings, versions, hardware, what is odd about the test images and the dates of the files as JSON.
+    """Write settings, versions, hardware, what is odd about the images attacked and the dates of the files as JSON.
 
     images: the test split. Odd are classes without an attacked image, and intensities as by `odd_intensities`.
     """
@@ -39,7 +39,7 @@ def main(
     attacked = np.array(list(labels.values()), np.int64)
     n_classes = read_format(images).n_classes
     about["lacking_classes"] = lacking_classes(attacked, np.arange(n_classes)) if labels else None
-    about["odd_intensities"] = odd_intensities(read_split(images)[0])
+    about["odd_intensities"] = odd_intensities(read_split(images, 0, config["n_samples"])[0])
     for oddity in filter(None, [about["lacking_classes"], *about["odd_intensities"]]):
         LOGGER.warning("%s", oddity)
     write_text(output, json.dumps(about, indent=2, ensure_ascii=False) + "\n")

@@ -382,3 +382,26 @@ def test_calibration_leaves_every_class_of_the_data(tmp_path):
         InputError, match="leaves no training image of class 11; at least one of each of the 12"
     ):
         split_calibration(images, labels, 25, 12)
+
+
+def one_class_folder(tmp_path, pixels: np.ndarray, *names: str) -> dict:
+    """The entry of a folder with the same picture in a folder of each name."""
+    for name in names:
+        (tmp_path / "test" / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "test" / name / "0.png")
+    return {"folder": str(tmp_path), "test": "test"}
+
+
+def test_hidden_folders_are_no_classes(tmp_path):
+    pixels = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    entry = one_class_folder(tmp_path, pixels, "a", "b", ".ipynb_checkpoints")
+    (*_, labels), _ = loaded("mine", **one_class_folder(tmp_path / "c", pixels, "a"))
+    assert labels.tolist() == [0]
+    with pytest.raises(InputError, match="all 2 images are the same image"):  # and not all 3
+        loaded("mine", **entry)
+
+
+def test_images_of_sixteen_bits_are_refused(tmp_path):
+    entry = one_class_folder(tmp_path, np.full((4, 4), 900, np.uint16), "a")
+    with pytest.raises(InputError, match=r"0\.png: has mode I;16; 8 bits per channel are allowed"):
+        loaded("mine", **entry)

@@ -135,6 +135,14 @@ def test_calibration_is_the_end_of_training(n, data):
     np.testing.assert_array_equal(parts[2], images[n - n_calibration :])
 
 
+def test_labels_that_begin_at_one_are_named():
+    images, labels = random_pair(40)
+    with pytest.raises(
+        InputError, match=r"no training image is of class 0; labels are 0 to 9, each of them in use"
+    ):
+        split_calibration(images, np.maximum(labels, 1), 10)
+
+
 @pytest.mark.parametrize("n_calibration", [-1, 0, 20, 21])
 def test_calibration_outside_the_set_is_refused(n_calibration):
     with pytest.raises(InputError, match=f"n_calibration: {n_calibration}; 1 to 19 are allowed"):

@@ -1,7 +1,8 @@
 """AutoAttack's four attacks as they are known: within one fixed ε, and only on images that are not broken there.
 
-Each looks for an adversarial within ε and leaves an image once it has one. An image that the attacks it starts from
-have broken already is not attacked, so that a chain of them is AutoAttack's sequence (Croce & Hein 2020, section 5).
+Each looks for an adversarial within ε and leaves an image once it has one, FAB after each target class. An image that
+the attacks it starts from have broken already is not attacked, so that a chain of them is AutoAttack's sequence
+(Croce & Hein 2020, section 5).
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,8 @@ from absynth.attacks.square import Square, draw_pattern, search_squares
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 
-# How much less than ε attacks are given, so that the rounding of a stored image does not lead beyond ε.
+# How much less than ε attacks are given, so that the rounding of a stored image does not lead beyond ε; a thousandth
+# of a small ε.
 _INSIDE = 1e-6
 _FAB = {"alpha_max": 0.1, "eta": 1.05, "beta": 0.9}  # AutoAttack's
 _SHARE = 0.8  # p of Square in AutoAttack
@@ -44,7 +46,9 @@ class AtEpsilon:
 def _inside(target: Target, epsilon: float) -> Tensor:
     """A little less than ε for each active image (m,) float64."""
     rows = target.rows
-    return torch.full((len(rows),), epsilon - _INSIDE, dtype=torch.float64, device=rows.device)
+    return torch.full(
+        (len(rows),), epsilon - min(_INSIDE, epsilon / 1000), dtype=torch.float64, device=rows.device
+    )
 
 
 def _at(norm: str, epsilon: Mapping[str, float], attack: Within) -> Attack:
@@ -57,7 +61,7 @@ def _at(norm: str, epsilon: Mapping[str, float], attack: Within) -> Attack:
 def apgd_ce(norm: str, *, epsilon: Mapping[str, float], steps: int = 100, restarts: int = 1) -> Attack:
     """APGD on the cross entropy within ε, l2 or linf (APGD-CE of Croce & Hein 2020), as in `apgd` at one ε.
 
-    epsilon: ε by norm; steps, restarts: as in `apgd`, each run from a random point
+    epsilon: ε by norm; steps, restarts: as in `apgd`, each run from a random point, or the best adversarial known
     """
     return _at(norm, epsilon, _Ascents(AutoPGD(steps, 0, restarts, 0, 0, 0), entropy=True))
 
@@ -84,7 +88,9 @@ class _Ascents:
 
 
 def fab_t(norm: str, *, epsilon: Mapping[str, float], steps: int = 100, targets: int = 9) -> Attack:
-    """Targeted FAB, l2 or linf (FAB-T of Croce & Hein 2020), as in `fab`, until there is an adversarial within ε.
+    """Targeted FAB, l2 or linf (FAB-T of Croce & Hein 2020), as in `fab`, for one target class after another.
+
+    It ends after a class with which there is an adversarial within ε. What it finds beyond ε is recorded as well.
 
     epsilon: ε by norm; steps: for each target class, with a gradient and one more query each
     targets: as in `apgd_t`

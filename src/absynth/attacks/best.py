@@ -42,7 +42,7 @@ class BestAdversarial:
 
         The clean image itself never counts, though fast inference may misclassify it where the reference does not.
         """
-        # Positions, not masks: each mask that indexes makes a GPU wait for the CPU, and most queries improve nothing.
+        # Positions, not masks: with each mask that indexes the CPU waits for a GPU, and most queries improve nothing.
         asked = misclassified.nonzero().squeeze(1)
         if not len(asked):
             return
@@ -71,7 +71,7 @@ class BestAdversarial:
     def _enter(self, rows: Tensor, candidate: Tensor) -> None:
         """Put the best of `rows` into the history where the candidates that take its place are far enough below."""
         former = self.distance[rows]
-        enters = former.isfinite() & (candidate < _STEP * self._entered[rows])
+        enters = (former.isfinite() & (candidate < _STEP * self._entered[rows])).nonzero().squeeze(1)
         rows, former = rows[enters], former[enters]
         self.history[self._next[rows], rows] = self.best[rows]
         self._entered[rows] = former

@@ -48,7 +48,7 @@ class ProvedBounds(EnumeratedBounds):
     def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if self._mixes(norm):
             mixed = [
-                (candidate.bound, candidate.rival, solved) for candidate, solved, _ in self._mixed(x, y, norm)
+                (candidate.bound, candidate.rival, solved) for candidate, solved in self._mixed(x, y, norm)
             ]
             bounds, rivals, numbers = zip(*mixed, strict=True)
             size = torch.tensor(bounds, dtype=torch.float64, device=x.device)
@@ -161,8 +161,8 @@ class ProvedBounds(EnumeratedBounds):
                 row.copy_(candidate.delta)
         return found
 
-    def _mixed(self, x: Tensor, y: Tensor, norm: str) -> list[tuple[Candidate, int, Near]]:
-        """For each image the rival of the smallest bound, how many were solved, and the own images of its mixture."""
+    def _mixed(self, x: Tensor, y: Tensor, norm: str) -> list[tuple[Candidate, int]]:
+        """For each image the rival of the smallest bound, and how many were solved."""
         own, lower = self._own_and_lower(x, y, norm)
         found = []
         for image, label, positions, bounds in zip(x, y[:, None], own, lower, strict=True):
@@ -170,7 +170,7 @@ class ProvedBounds(EnumeratedBounds):
             lowest = partial(lambda label, point: self._own(point[None], label, 1)[0, 0], label)
             near = Near(self.model, image, known, lowest, self._slack)
             blocks = self._blocks(image, positions, bounds, near, norm)
-            found.append((*Mixtures(norm, near, self.settings.mixtures).smallest(blocks), near))
+            found.append(Mixtures(norm, near, self.settings.mixtures).smallest(blocks))
         return found
 
     def _blocks(self, x: Tensor, own: Tensor, lower: Tensor, near: Near, norm: str) -> Iterator[Block]:
@@ -182,11 +182,11 @@ class ProvedBounds(EnumeratedBounds):
         queries = self._queries(x.expand(len(own), -1), own)
         while (least := remaining.min().item()) < torch.inf:
             block = remaining.topk(min(_BLOCK, len(remaining)), largest=False).indices
-            again = block[cheap[block]]
+            unrefined = block[cheap[block]]
             if cheap[block[:_SOLVED]].any():
-                refined = self._screen(queries, self._rivals(again), norm, few=True).amax(dim=0)
-                remaining[again] = refined.maximum(remaining[again])
-                cheap[again] = False
+                refined = self._screen(queries, self._rivals(unrefined), norm, few=True).amax(dim=0)
+                remaining[unrefined] = refined.maximum(remaining[unrefined])
+                cheap[unrefined] = False
                 continue
             block = block[:_SOLVED]
             block = block[remaining[block] < torch.inf]

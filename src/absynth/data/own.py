@@ -103,6 +103,6 @@ def folder_digest(dataset: Dataset) -> str | None:
         return None
     digest, root = hashlib.sha256(), Path(dataset.options["folder"]).expanduser()
     splits = [root / dataset.options[split] for split in ("test", "train") if split in dataset.options]
-    for path in sorted(path for split in splits for path in split.glob("*/*")):
+    for path in sorted(path for split in splits for path in split.glob("[!.]*/*")):
         digest.update(f"{path}\0{path.stat().st_size}\n".encode())
     return digest.hexdigest()

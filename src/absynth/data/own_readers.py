@@ -25,6 +25,8 @@ Splits = tuple[Array, Array, Array, Array]  # images and labels for training, th
 Part = tuple[Any, Any]  # images and labels as they are found
 
 _FEW = (1, 3, 4)  # channels that an image is taken to have where its axes could be in another order
+_GREY_MODES = ("1", "L", "LA")  # of Pillow, 8 bits per channel
+_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
@@ -35,7 +37,7 @@ def as_images(values: Any, name: str, channels: str | None = None) -> Array:
     channels: "first" or "last"; None: on the side on which there are 1, 3 or 4
     Raises `InputError`, naming `name`, for anything else, and where that is on both sides or on neither.
     """
-    images = _array(values, name, "images")
+    images = _array(values, name, "images", "images of one shape")
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise InputError(f"{name}: images of type {images.dtype}; uint8, and floats in [0, 1], are allowed")
     if images.ndim not in (3, 4):
@@ -64,7 +66,7 @@ def _last(shape: tuple[int, ...], name: str, channels: str | None) -> bool:
 
 def as_labels(values: Any, name: str) -> npt.NDArray[np.int64]:
     """Labels as (n,) int64. Raises `InputError`, naming `name`, for anything but whole numbers, one per image."""
-    labels = _array(values, name, "labels")
+    labels = _array(values, name, "labels", "integers 0, 1, …, one for each image,")
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{name}: labels of type {labels.dtype}; integers 0, 1, … are allowed")
     if labels.ndim != 1:
@@ -72,25 +74,24 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
-def _array(values: Any, name: str, what: str) -> Array:
+def _array(values: Any, name: str, what: str, allowed: str) -> Array:
     try:
         return np.asarray(values)
     except Exception as error:  # whatever an object raises that is asked for an array
         reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{name}: its {what} make no array ({reason}); images of one shape are allowed"
-        ) from None
+        raise InputError(f"{name}: its {what} make no array ({reason}); {allowed} are allowed") from None
 
 
-def _splits(dataset: Dataset, read: Callable[[str], Part]) -> Splits:
-    """Both splits, of which `read` returns one by its name."""
+def _splits(dataset: Dataset, read: Callable[[str], Part], channels: str | None = None) -> Splits:
+    """Both splits, of which `read` returns one by its name; `channels` first or last, if not as the entry says."""
+    channels = channels or dataset.options.get("channels")
     found: list[Array] = []
     for split in ("train", "test"):
         if split == "train" and not dataset.has_train:
             found += [np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64)]
             continue
         name, (images, labels) = f"{dataset.name} {split}", read(split)
-        found += [as_images(images, name, dataset.options.get("channels")), as_labels(labels, name)]
+        found += [as_images(images, name, channels), as_labels(labels, name)]
     return found[0], found[1], found[2], found[3]
 
 
@@ -145,7 +146,7 @@ def read_folder(dataset: Dataset, *_: object) -> Splits:
     root = Path(dataset.options["folder"]).expanduser()
     splits = [split for split in ("train", "test") if split in dataset.options]
     folders = {split: root / dataset.options[split] for split in splits}
-    names = {split: sorted(path.name for path in folder.glob("*/")) for split, folder in folders.items()}
+    names = {split: class_folders(folder) for split, folder in folders.items()}
     classes = names[splits[0]]
     if not classes:
         raise InputError(f"{folders[splits[0]]}: no folders; one for each class is needed")
@@ -158,7 +159,12 @@ def read_folder(dataset: Dataset, *_: object) -> Splits:
     LOGGER.info(
         "%s: classes are %s", dataset.name, ", ".join(f"{i} {name}" for i, name in enumerate(classes))
     )
-    return _splits(dataset, lambda split: _folder_part(folders[split], classes))
+    return _splits(dataset, lambda split: _folder_part(folders[split], classes), "first")
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, one for each class, in their order; hidden ones are none."""
+    return sorted(path.name for path in folder.glob("*/") if not path.name.startswith("."))
 
 
 def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
@@ -172,7 +178,11 @@ def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
                 continue
             try:
                 with opening(path), Image.open(path) as image:
-                    grey = image.mode in ("1", "L", "LA")
+                    if image.mode not in _MODES:
+                        raise InputError(
+                            f"{path}: has mode {image.mode}; 8 bits per channel are allowed ({', '.join(_MODES)})"
+                        )
+                    grey = image.mode in _GREY_MODES
                     images.append(np.asarray(image.convert("L" if grey else "RGB")))
             except (UnidentifiedImageError, OSError) as error:
                 raise InputError(

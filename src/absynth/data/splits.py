@@ -123,11 +123,17 @@ def split_calibration(
     Reads   images (n, …), labels (n,)
     Returns train_images (n - n_calibration, …), train_labels, calibration_images (n_calibration, …),
             calibration_labels
-    Raises  `InputError` if `n_calibration` is not in 1..n - 1 or leaves a class without a training image.
+    Raises  `InputError` if `n_calibration` is not in 1..n - 1, or a class has or keeps no training image.
     """
     n_train = len(labels) - n_calibration
     if n_calibration < 1 or n_train < 1:
         raise InputError(f"n_calibration: {n_calibration}; 1 to {len(labels) - 1} are allowed")
+    absent = np.setdiff1d(np.arange(n_classes), labels)
+    if len(absent):
+        raise InputError(
+            f"no training image is of class {', '.join(map(str, absent))}; labels are 0 to "
+            f"{n_classes - 1}, each of them in use"
+        )
     missing = np.setdiff1d(np.arange(n_classes), labels[:n_train])
     if len(missing):
         raise InputError(

@@ -27,6 +27,8 @@ def settle_dataset(config: dict[str, Any]) -> None:
         return
     description = dict(entry)
     name = description.pop("name", None)
+    if not isinstance(name, str | None):
+        raise InputError(f"config key dataset.name: found {name!r}, a text is allowed")
     if name is None:
         source = next((str(description[kind]) for kind in _KINDS if kind in description), "own")
         stem = source.rpartition(":")[2] if "load" in description else Path(source).stem

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from absynth.attacks.outside import outside_kind
 from absynth.attacks.registry import ATTACKS
 from absynth.errors import InputError
 
@@ -43,7 +44,7 @@ def add_relay(config: dict[str, Any]) -> None:
             able = ", ".join(known for known, entry in ATTACKS.items() if entry.takes_start)
             reason = (
                 "takes no start"
-                if kind in ATTACKS or "class" in (attacks.get(name) or {})
+                if kind in ATTACKS or outside_kind(attacks.get(name) or {}) is not None
                 else "is no attack"
             )
             raise InputError(f"config key relay.attacks: found {name}, which {reason}; allowed are {able}")

@@ -152,12 +152,12 @@ def test_refused(stand_ins, path, norm, arguments, relative, message):
     [
         (
             "torchattacks.PGDL2",
-            "torchattacks is not installed; install it by `pip install 'absynth[torchattacks]'`",
+            "torchattacks is not installed; install it by `pip install '.[torchattacks]'`",
         ),
-        ("adv_lib.attacks.ddn", "adv-lib is not installed; install it by `pip install 'absynth[adv-lib]'`"),
+        ("adv_lib.attacks.ddn", "adv-lib is not installed; install it by `pip install '.[adv-lib]'`"),
         (
             "art.attacks.evasion.DeepFool",
-            "adversarial-robustness-toolbox is not installed; install it by `pip install 'absynth[art]'`",
+            "adversarial-robustness-toolbox is not installed; install it by `pip install '.[art]'`",
         ),
     ],
 )

@@ -160,7 +160,7 @@ def import_library(package: str, module: str) -> Any:
         missing = error.name or package
         what = "is not installed" if missing.split(".")[0] == package else f"lacks {missing}, which it needs"
         raise InputError(
-            f"{distribution} {what}; install it by `pip install 'absynth[{package.replace('_', '-')}]'`"
+            f"{distribution} {what}; install it by `pip install '.[{package.replace('_', '-')}]'`"
         ) from None
     except Exception as error:  # whatever importing another library raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
