@@ -238,7 +238,7 @@ def test_data_sets_of_other_libraries_are_a_few_lines(monkeypatch, name):
         ((IMAGES, LABELS - 1), r"label -1 found"),
         ((IMAGES[:0], LABELS[:0]), r"no images"),
         ((LAST * 1.0, LABELS), r"float pixels from 0 to 255; 0 to 1 is allowed; divide them by 255"),
-        ((np.full(LAST.shape, np.nan), LABELS), r"float pixels from nan to nan"),
+        ((np.full(LAST.shape, np.nan), LABELS), r"24 of 24 images hold NaN \(first at 0\)"),
         ((IMAGES // 200, LABELS), r"images hold only 0 and 1, and as uint8"),
     ],
 )
@@ -405,3 +405,36 @@ def test_images_of_sixteen_bits_are_refused(tmp_path):
     entry = one_class_folder(tmp_path, np.full((4, 4), 900, np.uint16), "a")
     with pytest.raises(InputError, match=r"0\.png: has mode I;16; 8 bits per channel are allowed"):
         loaded("mine", **entry)
+
+
+def test_pillows_images_become_rgb_unless_all_are_grey():
+    grey = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(4, 3))
+    colour = Image.fromarray(np.arange(36, dtype=np.uint8).reshape(4, 3, 3))
+    assert as_images([grey, grey], "mine").shape == (2, 1, 4, 3)
+    found = as_images([grey, colour.convert("P"), colour], "mine")
+    assert found.shape == (3, 3, 4, 3)
+    np.testing.assert_array_equal(found[0], np.asarray(grey)[None].repeat(3, axis=0))
+    np.testing.assert_array_equal(found[2], np.asarray(colour).transpose(2, 0, 1))
+    with pytest.raises(InputError, match="mine image 1: has mode I;16"):
+        as_images([grey, Image.fromarray(np.full((4, 3), 900, np.uint16))], "mine")
+
+
+def test_a_folder_without_images_is_no_class(tmp_path):
+    entry = one_class_folder(tmp_path, np.arange(16, dtype=np.uint8).reshape(4, 4), "a")
+    (tmp_path / "test" / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: holds no image, and its folder is a class"):
+        loaded("mine", **entry)
+
+
+def test_a_label_far_beyond_the_number_of_images_is_refused(tmp_path):
+    np.savez(tmp_path / "mine.npz", a=LAST, b=np.where(LABELS == 3, 10**12, LABELS))
+    entry = {"npz": str(tmp_path / "mine.npz"), "test": {"images": "a", "labels": "b"}}
+    with pytest.raises(InputError, match="label 1000000000000 found among 24 images"):
+        loaded("mine", **entry)
+
+
+def test_hdf5_under_npz_is_told_without_advice_to_unpickle(tmp_path):
+    with h5py.File(tmp_path / "mine.npz", "w") as file:
+        file["a"] = LAST
+    with pytest.raises(InputError, match=r"no \.npz file of plain arrays$"):
+        loaded("mine", npz=str(tmp_path / "mine.npz"), test={"images": "a", "labels": "a"})

@@ -30,13 +30,28 @@ _MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
+def _pixels(image: Any, name: str) -> Array:
+    """The pixels of one of Pillow's images, uint8: (rows, columns) if it is grey, (rows, columns, 3) if not."""
+    if image.mode not in _MODES:
+        raise InputError(
+            f"{name}: has mode {image.mode}; 8 bits per channel are allowed ({', '.join(_MODES)})"
+        )
+    return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
+
+
 def as_images(values: Any, name: str, channels: str | None = None) -> Array:
     """Images (n, C, H, W), uint8 or float32 within [0, 1] if the values are.
 
-    values: (n, H, W), (n, C, H, W) or (n, H, W, C), uint8 or floating: arrays, tensors or a list of images
+    values: (n, H, W), (n, C, H, W) or (n, H, W, C), uint8 or floating: arrays, tensors or a list of images, Pillow's
+        too, which become RGB unless all are grey
     channels: "first" or "last"; None: on the side on which there are 1, 3 or 4
     Raises `InputError`, naming `name`, for anything else, and where that is on both sides or on neither.
     """
+    if isinstance(values, list | tuple) and values and all(hasattr(image, "convert") for image in values):
+        values = [_pixels(image, f"{name} image {index}") for index, image in enumerate(values)]
+        if {image.ndim for image in values} == {2, 3}:  # grey ones among others
+            values = [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in values]
+        channels = "last"
     images = _array(values, name, "images", "images of one shape")
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise InputError(f"{name}: images of type {images.dtype}; uint8, and floats in [0, 1], are allowed")
@@ -103,10 +118,8 @@ def read_npz(dataset: Dataset, *_: object) -> Splits:
             return _splits(dataset, lambda split: _named(file, dataset, split, path, sorted(file.keys())))
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise InputError(
-            f"{path}: no .npz file of plain arrays ({' '.join(str(error).split())[:200]})"
-        ) from None
+    except (OSError, ValueError, EOFError, AttributeError):  # NumPy's own words advise to unpickle
+        raise InputError(f"{path}: no .npz file of plain arrays") from None
 
 
 def read_hdf5(dataset: Dataset, *_: object) -> Splits:
@@ -150,6 +163,11 @@ def read_folder(dataset: Dataset, *_: object) -> Splits:
     classes = names[splits[0]]
     if not classes:
         raise InputError(f"{folders[splits[0]]}: no folders; one for each class is needed")
+    for name in classes:
+        if not any(path.suffix.lower() in _SUFFIXES for path in (folders[splits[0]] / name).glob("*")):
+            raise InputError(
+                f"{folders[splits[0]] / name}: holds no image, and its folder is a class; remove it"
+            )
     for split in splits:
         unknown = sorted(set(names[split]) - set(classes))
         if unknown:
@@ -178,12 +196,7 @@ def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
                 continue
             try:
                 with opening(path), Image.open(path) as image:
-                    if image.mode not in _MODES:
-                        raise InputError(
-                            f"{path}: has mode {image.mode}; 8 bits per channel are allowed ({', '.join(_MODES)})"
-                        )
-                    grey = image.mode in _GREY_MODES
-                    images.append(np.asarray(image.convert("L" if grey else "RGB")))
+                    images.append(_pixels(image, str(path)))
             except (UnidentifiedImageError, OSError) as error:
                 raise InputError(
                     f"{path}: no readable image ({' '.join(str(error).split())[:200]})"

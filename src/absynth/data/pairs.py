@@ -64,6 +64,11 @@ def check_intensities(images: Array, name: str) -> None:
             )
         return
     low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):  # NaN is neither
+    if np.isnan(images).any():
+        bad = np.flatnonzero(np.isnan(images.reshape(len(images), -1)).any(axis=1))
+        raise InputError(
+            f"{name}: {len(bad)} of {len(images)} images hold NaN (first at {bad[0]}); 0 to 1 is allowed"
+        )
+    if not (low >= 0 and high <= 1):
         hint = "; divide them by 255" if 1 < high <= 255 and low >= 0 else ""
         raise InputError(f"{name}: float pixels from {low:g} to {high:g}; 0 to 1 is allowed{hint}")

@@ -69,6 +69,11 @@ def format_of(dataset: Dataset, splits: Splits) -> DataFormat:
         raise InputError(
             f"{dataset.name}: label {largest} found; n_classes: {stated} allows 0 to {stated - 1}"
         )
+    if stated is None and largest >= max(_CLASSES, len(labels)):
+        raise InputError(
+            f"{dataset.name}: label {largest} found among {len(labels)} images; labels are 0, 1, …, K − 1, and "
+            "where K is that large n_classes says so"
+        )
     return DataFormat(shape, stated or max(2, largest + 1))
 
 
@@ -97,6 +102,8 @@ def _read_digits(
     images = resize_digits(bunch.images)
     return images[train], labels[train], images[test], labels[test]
 
+
+_CLASSES = 1000  # no label from here on is believed without n_classes, where there are fewer images than that
 
 READERS: dict[str, Callable[..., Splits]] = {"idx": _read_idx_files, "digits": _read_digits, **OWN_READERS}
 

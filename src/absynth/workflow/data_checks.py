@@ -51,9 +51,14 @@ def check_data(plan: Plan) -> None:
         check_labels(plan.config["distal"]["labels"], dataset.format)
     if not dataset.has_train:
         for name, reason in _needs_training(plan, names):
+            out = (
+                "attacks: standard (without transfer attacks)"
+                if name == "substitute"
+                else f"models: {{{name}: null}}"
+            )
             raise InputError(
                 f"{_shown(name)} {reason}, and the data set {dataset.name} has no training images; name those in its "
-                "entry (train), or leave it out"
+                f"entry (train), or write {out}"
             )
 
 
