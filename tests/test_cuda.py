@@ -3,25 +3,21 @@
 Most run on the CPU too, so that a machine without a GPU says whether the tests themselves are sound.
 """
 
-import functools
+import dataclasses
+import math
 
 import pytest
 import torch
-from gpu_setting import RUN, shipped_model
-from inference import load_vaes
+from gpu_setting import RUN, SIZES, Setting
 from laid_over import ROOT, SCHEMAS, read_config
 from snakemake.utils import update_config
 
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.certificates.lower_bounds import compute_lower_bounds
 from absynth.certificates.settings import SearchSettings
-from absynth.data.sources import find_dataset
-from absynth.data.splits import load_dataset
-from absynth.models.abs.enumeration import PrototypeSettings, enumerate_abs
 from absynth.models.base import predict_labels, with_inference
 from absynth.models.building import ModelFiles, resolve
 from absynth.models.cnn import build_substitute
-from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.norms import NORMS
 from absynth.training.vae import VAESettings, train_vae
 from absynth.workflow.devices import use_full_precision
@@ -65,40 +61,25 @@ def device(request):
     return torch.device(request.param)
 
 
-@functools.cache
-def digits():
-    """Images (n, 1, 28, 28) of the bundled digits and their labels: training, then test split."""
-    arrays = load_dataset(find_dataset("digits", None), None, ROOT / "results" / "downloads")
-    train_x, train_y, test_x, test_y = (torch.from_numpy(array) for array in arrays)
-    return train_x[:, None].float() / 255, train_y.long(), test_x[:, None].float() / 255, test_y.long()
+def models_and_digits():
+    """Small models, built on the CPU as they are asked for, and the bundled digits."""
+    size = dataclasses.replace(SIZES["tiny"], prototypes=(100, 50))
+    return Setting(torch.device("cpu"), size, None, deadline=math.inf)
 
 
-@functools.cache
-def model_on_cpu(name):
-    if name in SHIPPED:
-        return shipped_model(name, prior_samples=100)
-    images, labels = digits()[:2]
-    if name == "nearest_neighbor":
-        return NearestNeighbor(images.flatten(1), labels).eval().requires_grad_(False)
-    vaes = load_vaes(RUN / "models" / "abs")
-    return enumerate_abs(vaes, images, labels, PrototypeSettings(100, 50), torch.device("cpu")).eval()
+ON_CPU, MOVED = models_and_digits(), models_and_digits()
 
 
 def model_on(name, device):
     """The same object for all tests on a device, and another on each."""
-    return model_on_cpu(name) if device.type == "cpu" else model_on_cuda(name)
-
-
-@functools.cache
-def model_on_cuda(name):
-    return model_on_cpu.__wrapped__(name).to("cuda")
+    return ON_CPU.model(name) if device.type == "cpu" else MOVED.model(name).to(device)
 
 
 def classified(name, n=N):
     """The first n test images that a model classifies correctly, and their labels."""
-    *_, x, y = digits()
+    *_, x, y = ON_CPU.splits
     x, y = x[:60], y[:60]
-    rows = (predict_labels(with_inference(model_on_cpu(name), "reference"), x) == y).nonzero().flatten()[:n]
+    rows = (predict_labels(with_inference(ON_CPU.model(name), "reference"), x) == y).nonzero().flatten()[:n]
     assert len(rows) == n
     return x[rows], y[rows]
 
@@ -109,7 +90,7 @@ def test_logits_and_gradients_are_those_of_the_cpu(name, device):
     x = (x + 0.1 * torch.rand(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     model = model_on(name, device)
     expected, found = (ask(net, x.to(where), y.to(where)) for net, where in
-                       ((model_on_cpu(name), torch.device("cpu")), (model, device)))  # fmt: skip
+                       ((ON_CPU.model(name), torch.device("cpu")), (model, device)))  # fmt: skip
     for before, after in zip(expected, found, strict=True):
         assert (after.cpu() - before).abs().max() <= 1e-3 * before.abs().max()
 
@@ -155,7 +136,7 @@ def test_attack(attack, name, norm, device):
         "l0": (change != 0).sum(1).double(),
     }
     assert torch.allclose(by_norm[norm][success], found["distance"][success], rtol=1e-9)
-    logits = with_inference(model_on_cpu(name), "reference")(found["adversarial"])
+    logits = with_inference(ON_CPU.model(name), "reference")(found["adversarial"])
     margin = logits.gather(1, y[:, None]).squeeze(1) - logits.scatter(1, y[:, None], -torch.inf).amax(dim=1)
     # On the boundary another device may round to the other side.
     assert (margin[success] <= 1e-4 * logits.abs().amax(dim=1)[success]).all()
@@ -167,14 +148,14 @@ def test_lower_bounds_are_those_of_the_cpu(name, norm, device):
     x, y = classified(name)
     settings = SearchSettings(**{**PLAN.config["certificates"], "seeds": 1})
     found, _ = compute_lower_bounds(model_on(name, device), x.to(device), y.to(device), norm, settings)
-    expected, _ = compute_lower_bounds(model_on_cpu(name), x, y, norm, settings)
+    expected, _ = compute_lower_bounds(ON_CPU.model(name), x, y, norm, settings)
     # A search may end elsewhere on another device; an enumeration may not.
     tolerance = 0.05 if name == "abs" else 1e-5
     assert torch.allclose(found["joint"].cpu(), expected["joint"], rtol=tolerance, atol=1e-7)
 
 
 def test_training_resumes_on_its_device(device, tmp_path):
-    images, labels = digits()[:2]
+    images, labels = ON_CPU.splits[:2]
     images = images[labels == 3]
     settings = {
         "batch_size": 32,

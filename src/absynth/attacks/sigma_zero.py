@@ -9,6 +9,7 @@ from torch import Tensor
 from absynth.attacks.api import for_norm
 from absynth.attacks.linearised import ask_linearised, representable
 from absynth.attacks.margins import margin
+from absynth.attacks.pixels import by_channel, every_channel
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 
@@ -46,12 +47,16 @@ class SigmaZero:
             delta = representable(x + moved, target) - x
             change = torch.where(value[:, None] < 0, 1.0, -1.0) * self.threshold_step * size
             threshold = (threshold + change).clamp(0, 1)
-            delta = torch.where(_per_pixel(delta.abs(), channels, "amax") < threshold, 0.0, delta)
+            delta = torch.where(
+                every_channel(by_channel(delta.abs(), channels).amax(dim=-2), channels) < threshold,
+                0.0,
+                delta,
+            )
         target.adversarial((x + delta).to(target.x.dtype).view_as(target.active[0]))
 
     def _count_gradient(self, delta: Tensor, channels: int) -> Tensor:
         """The gradient (m, d) of the mean over pixels of s / (s + σ), s the square of a pixel's change."""
-        square = _per_pixel(delta.square(), channels, "sum")
+        square = every_channel(by_channel(delta.square(), channels).sum(dim=-2), channels)
         pixels = delta.shape[1] // channels
         return 2 * delta * self.sigma / (square + self.sigma).square() / pixels
 
@@ -85,13 +90,6 @@ def _annealed(step: int, steps: int) -> float:
 
 def _largest(gradient: Tensor) -> Tensor:
     return gradient.abs().amax(dim=1, keepdim=True).clamp_min(_TINY)
-
-
-def _per_pixel(values: Tensor, channels: int, reduction: str) -> Tensor:
-    """Values (m, d) reduced over each pixel's channels, and handed back to all of them."""
-    parts = values.view(len(values), channels, -1)
-    reduced = parts.sum(dim=1, keepdim=True) if reduction == "sum" else parts.amax(dim=1, keepdim=True)
-    return reduced.expand_as(parts).reshape_as(values)
 
 
 def sigma_zero(

@@ -18,7 +18,8 @@ CHANNELS = (
 )  # the order of an image's axes: (channels, rows, columns) or (rows, columns, channels)
 _PARTS = {"images", "labels"}
 _COMMON = {"n_test", "n_classes", "channels"}
-_KINDS = ("files", "npz", "hdf5", "folder", "load")
+OWN_KINDS = ("npz", "hdf5", "folder", "load")  # the keys that say what a data set is read from
+_KINDS = ("files", *OWN_KINDS)
 
 
 def own_dataset(name: str, entry: Mapping[str, Any], n_test: int | None, n_classes: int | None) -> Dataset:
@@ -84,7 +85,7 @@ def own_files(dataset: Dataset) -> list[str]:
     """
     named = dataset.options.get(dataset.reader, "")
     path = os.path.expanduser(named.rpartition(":")[0] if dataset.reader == "load" else named)
-    if dataset.reader not in _KINDS[1:] or (dataset.reader == "load" and not path.endswith(".py")):
+    if dataset.reader not in OWN_KINDS or (dataset.reader == "load" and not path.endswith(".py")):
         return []
     if dataset.reader == "folder":
         for split in ("test", "train"):

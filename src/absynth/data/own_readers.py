@@ -39,6 +39,13 @@ def _pixels(image: Any, name: str) -> Array:
     return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
 
 
+def _alike(images: Sequence[Array]) -> list[Array]:
+    """What `_pixels` gives of several images: all grey, or all with three channels, the last axis."""
+    if all(image.ndim == 2 for image in images):
+        return list(images)
+    return [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in images]
+
+
 def as_images(values: Any, name: str, channels: str | None = None) -> Array:
     """Images (n, C, H, W), uint8 or float32 within [0, 1] if the values are.
 
@@ -48,9 +55,7 @@ def as_images(values: Any, name: str, channels: str | None = None) -> Array:
     Raises `InputError`, naming `name`, for anything else, and where that is on both sides or on neither.
     """
     if isinstance(values, list | tuple) and values and all(hasattr(image, "convert") for image in values):
-        values = [_pixels(image, f"{name} image {index}") for index, image in enumerate(values)]
-        if {image.ndim for image in values} == {2, 3}:  # grey ones among others
-            values = [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in values]
+        values = _alike([_pixels(image, f"{name} image {index}") for index, image in enumerate(values)])
         channels = "last"
     images = _array(values, name, "images", "images of one shape")
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
@@ -164,7 +169,7 @@ def read_folder(dataset: Dataset, *_: object) -> Splits:
     if not classes:
         raise InputError(f"{folders[splits[0]]}: no folders; one for each class is needed")
     for name in classes:
-        if not any(path.suffix.lower() in _SUFFIXES for path in (folders[splits[0]] / name).glob("*")):
+        if not _pictures(folders[splits[0]] / name):
             raise InputError(
                 f"{folders[splits[0]] / name}: holds no image, and its folder is a class; remove it"
             )
@@ -177,12 +182,17 @@ def read_folder(dataset: Dataset, *_: object) -> Splits:
     LOGGER.info(
         "%s: classes are %s", dataset.name, ", ".join(f"{i} {name}" for i, name in enumerate(classes))
     )
-    return _splits(dataset, lambda split: _folder_part(folders[split], classes), "first")
+    return _splits(dataset, lambda split: _folder_part(folders[split], classes), "last")
 
 
 def class_folders(folder: Path) -> list[str]:
     """The names of the folders in a folder, one for each class, in their order; hidden ones are none."""
     return sorted(path.name for path in folder.glob("*/") if not path.name.startswith("."))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The images in a folder, in the order of their names."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
 
 
 def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
@@ -191,9 +201,7 @@ def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
     images, labels = [], []
     sizes: dict[tuple[int, ...], Path] = {}
     for label, name in enumerate(classes):
-        for path in sorted((folder / name).glob("*")):
-            if path.suffix.lower() not in _SUFFIXES:
-                continue
+        for path in _pictures(folder / name):
             try:
                 with opening(path), Image.open(path) as image:
                     images.append(_pixels(image, str(path)))
@@ -210,10 +218,7 @@ def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
         raise InputError(
             f"{second}: {other[0]}×{other[1]} pixels, but {first} has {one[0]}×{one[1]}; all must be of one size"
         )
-    if any(image.ndim == 3 for image in images):
-        images = [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in images]
-        return np.stack(images).transpose(0, 3, 1, 2), labels  # channels first
-    return np.stack(images)[:, None], labels
+    return _alike(images), labels
 
 
 def read_load(dataset: Dataset, *_: object) -> Splits:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absynth.data.format import check_labels, check_taken
-from absynth.data.own import own_files
+from absynth.data.own import OWN_KINDS, own_files
 from absynth.errors import InputError
 
 if TYPE_CHECKING:
     from absynth.workflow.plan import Plan
-
-_KINDS = ("npz", "hdf5", "folder", "load")
 
 
 def settle_dataset(config: dict[str, Any]) -> None:
@@ -30,7 +28,7 @@ def settle_dataset(config: dict[str, Any]) -> None:
     if not isinstance(name, str | None):
         raise InputError(f"config key dataset.name: found {name!r}, a text is allowed")
     if name is None:
-        source = next((str(description[kind]) for kind in _KINDS if kind in description), "own")
+        source = next((str(description[kind]) for kind in OWN_KINDS if kind in description), "own")
         stem = source.rpartition(":")[2] if "load" in description else Path(source).stem
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", stem).lstrip(".-") or "own"
     if name in config["datasets"]:
