@@ -49,7 +49,7 @@ from absynth.norms import NORMS
 from absynth.workflow.config_files import lay_over, merged_config
 from absynth.workflow.devices import use_full_precision
 from absynth.workflow.plan import Plan
-from absynth.workflow.presets import read_preset
+from absynth.workflow.presets import expand_presets, read_preset
 
 sys.path.insert(0, str(ROOT))
 from scripts.data.prepare_data import main as prepare_data
@@ -134,11 +134,10 @@ def read_plans(options: argparse.Namespace) -> dict[str, Plan]:
 
 
 def without(config: dict[str, Any], attacks: Sequence[str]) -> dict[str, Any]:
-    """The config without some attacks, in its relay and as starts too."""
+    """The config without some attacks, in its relay and as starts too; its presets are expanded in place."""
     if not attacks:
         return config
-    if isinstance(config["attacks"], str | list) or "preset" in config["attacks"]:
-        raise InputError("--leave-out: works with --preset alone, not with a config that names presets")
+    expand_presets(config, SCHEMAS)
     kept = {name: entry for name, entry in config["attacks"].items() if name not in attacks}
     for entry in kept.values():
         if entry and "start_from" in entry:
