@@ -29,7 +29,7 @@ N = 3
 # Each attack on the cheapest model that takes it, and some on ABS, whose inference is a loop of its own.
 ON_ABS = ("ddn", "fmn", "certificate")
 SLOW = ("brendel_bethge", "bim_ge", "mim_ge", "deepfool_ge", "latent_descent", "certificate")
-BEYOND_QUICKSTART = {
+BEYOND_DIGITS = {
     "apgd": {"steps": 20, "restarts": 1},
     "fab": {"steps": 10, "restarts": 1},
     "beam": {"width": 2, "candidates": 8},
@@ -44,8 +44,8 @@ BEYOND_QUICKSTART = {
 
 
 def plan():
-    config = read_config(ROOT / "config" / "quickstart.yaml")
-    update_config(config, {"attacks": BEYOND_QUICKSTART})
+    config = read_config(ROOT / "config" / "digits.yaml")
+    update_config(config, {"attacks": BEYOND_DIGITS})
     return Plan(config, SCHEMAS)
 
 
@@ -103,7 +103,7 @@ def ask(model, x, y):
 
 
 def runs():
-    """(attack, model, norm): every attack that quickstart runs on the CNN or Binary CNN, and some on ABS."""
+    """(attack, model, norm): every attack that config/digits.yaml runs on the CNN or Binary CNN, and some on ABS."""
     for attack, entry in PLAN.attacks.items():
         for norm in entry.norms:
             cheap = [name for name in ("cnn", "binary_cnn", "abs") if PLAN.applies(attack, name, norm)]

@@ -155,6 +155,6 @@ def test_an_attack_that_cannot_run_is_skipped_with_the_reason(run, monkeypatch):
 @pytest.mark.published
 @pytest.mark.parametrize("name", attacks.MODELS)
 def test_released_models_are_built_from_their_own_files(published, name):
-    plan = attacks.read_plan(attacks.ROOT / "config" / "quickstart.yaml", name, 3)
+    plan = attacks.read_plan(attacks.ROOT / "config" / "digits.yaml", name, 3)
     model = attacks.released_model(plan, name, published)
     assert model(torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))).shape == (1, 10)

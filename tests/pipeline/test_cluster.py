@@ -85,6 +85,6 @@ def test_profile_plans_a_run(checkout, profile):
 def test_profiles_name_rules_that_there_are(checkout):
     done = checkout.snakemake("--list-rules", config=checkout.config(**SMALL))
     assert done.returncode == 0, done.stdout
-    imported = {"import_vae", "import_classifier"}  # with published weights
+    imported = {"import_vaes", "import_classifier"}  # with published weights
     grouped = yaml.safe_load((checkout.folder / "workflow/profiles/slurm/config.yaml").read_text())["groups"]
     assert set(grouped) <= {*done.stdout.split(), *imported}

@@ -40,7 +40,7 @@ def test_prototypes_of_imported_vaes_are_attacked_and_bounded(checkout):
     )
     done = checkout.snakemake(*(f"results/prototypes/{name}" for name in names), config=config)
     assert done.returncode == 0, done.stdout
-    assert "rule import_vae" in done.stdout
+    assert "rule import_vaes" in done.stdout
     assert "rule train_vae" not in done.stdout
     bracket = pd.read_csv(results / "tables" / "bracket.csv")
     assert set(bracket["model"]) == {"drawn"}

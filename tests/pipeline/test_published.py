@@ -20,7 +20,7 @@ def test_import_rules_replace_training(checkout, published):
     targets = [f"results/imported/{path}" for path in IMPORTED]
     done = checkout.snakemake(*targets, config=config)
     assert done.returncode == 0, done.stdout
-    assert "rule import_vae" in done.stdout
+    assert "rule import_vaes" in done.stdout
     assert "rule train" not in done.stdout
     load_weights(checkout.folder / targets[0], CNN())
     load_weights(checkout.folder / targets[1], CNN(SUBSTITUTE_WIDTHS))

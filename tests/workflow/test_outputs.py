@@ -130,14 +130,30 @@ def test_vaes_that_are_refined_are_trained_into_a_folder_of_their_own(refine, fo
 
 def test_weights_from_elsewhere_are_not_trained():
     made = plan(published_weights="released")
-    assert made.imports_vaes
+    assert made.imported_vaes
     assert made.imported_classifiers == ["cnn", "binary_cnn", "substitute"]
     assert made.trained_classifiers == made.classifier_curves == ["madry"]
     assert made.vae_curves == []
     stages = [path.split("/")[3] for path in Outputs(made).benchmarks()]
     assert "train_vae" not in stages
     assert stages.count("train_classifier") == 1
-    assert not plan().imports_vaes
+    assert not plan().imported_vaes
+
+
+def test_a_model_can_have_weights_of_its_own_or_be_trained_whatever_the_runs_say():
+    own = {
+        "few": {"kind": "cnn", "trained_weights": None},
+        "other": {"kind": "cnn", "trained_weights": "their/models"},
+    }
+    made = plan(models=own, trained_weights="results/other/models", published_weights="released")
+    assert {"few", "other"} & set(made.trained_classifiers) == {"few"}
+    assert made.weight_sources("other") == {"models/other/weights.pt": "their/models/other/weights.pt"}
+    assert made.weight_sources("cnn") == {"models/cnn/weights.pt": "released/vanilla_cnn.net"}
+    assert "trained_weights" not in made.planned("few").training
+    with pytest.raises(
+        InputError, match=r"models\.few\.trained_weights: found results/mnist/models, allowed is that of an"
+    ):
+        plan(models={"few": {"kind": "cnn", "trained_weights": "results/mnist/models"}})
     assert plan().trained_classifiers == ["cnn", "binary_cnn", "madry", "substitute"]
     assert plan().classifier_curves == ["cnn", "binary_cnn", "madry"]
 

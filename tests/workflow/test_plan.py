@@ -254,7 +254,7 @@ def test_prototypes_are_made_from_vaes_wherever_those_come_from():
     assert released.weight_sources("few") == {path: f"released/ABS_{c}.net" for c, path in enumerate(vaes)}
     taken = plan(models=alone, trained_weights="results/other/models")
     assert taken.weight_sources("few")["models/abs/vae_7.pt"] == "results/other/models/abs/vae_7.pt"
-    assert taken.imports_vaes
+    assert taken.imported_vaes
     assert taken.vae_curves == []
 
 

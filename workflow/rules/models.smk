@@ -1,17 +1,17 @@
-if PLAN.imports_vaes:
+if PLAN.imported_vaes:
 
-    rule import_vae:
+    rule import_vaes:
         input:
-            weights=lambda wildcards: PLAN.imported_weights[f"models/abs/vae_{wildcards.label}.pt"],
-            code=code("models/import_vae"),
+            weights=list(PLAN.imported_vaes.values()),
+            code=code("models/import_vaes"),
         output:
-            weights=run("models/abs/vae_{label}.pt"),
+            weights=[run(path) for path in PLAN.imported_vaes],
         log:
-            run("logs/import_vae/{label}.log"),
+            run("logs/import_vaes.log"),
         conda:
             "../../envs/absynth.yaml"
         script:
-            "../../scripts/models/import_vae.py"
+            "../../scripts/models/import_vaes.py"
 
 else:
 

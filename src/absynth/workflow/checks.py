@@ -135,10 +135,13 @@ def check_sizes(config: Mapping[str, Any]) -> None:
 def check_weights(config: dict[str, Any]) -> None:
     """Refuse a run that would take its own weights, and paths that cannot be used; expand the others, in place."""
     settle_paths(config)
-    own = Path("results", config["run"], "models")
-    trained = config["trained_weights"]
-    if trained and Path(trained).resolve() == own.resolve():
-        raise InputError(f"config key trained_weights: found {trained}, allowed is that of another run")
+    own = Path("results", config["run"], "models").resolve()
+    entries = {f"models.{name}.": entry for name, entry in config["models"].items() if entry}
+    for place, entry in {"": config, **entries}.items():
+        trained = entry.get("trained_weights")
+        if trained and Path(trained).resolve() == own:
+            key = f"config key {place}trained_weights"
+            raise InputError(f"{key}: found {trained}, allowed is that of another run")
 
 
 def _check_attack(name: str, entry: dict[str, Any] | None, schemas: Mapping[str, Any]) -> None:

@@ -61,7 +61,7 @@ class PlannedModel:
     @property
     def training(self) -> dict[str, Any]:
         """The settings of its training, or of whatever makes its weights."""
-        outside = ("kind", "label", *self.kind.options)
+        outside = ("kind", "label", "trained_weights", *self.kind.options)
         return {key: value for key, value in self.entry.items() if key not in outside}
 
     @property

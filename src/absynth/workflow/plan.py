@@ -150,11 +150,14 @@ class Plan(Matrix):
     def weight_sources(self, name: str) -> dict[str, str]:
         """Where the weights that a model is trained to, or made from, come from in place of training, by their paths.
 
-        The authors' released weights go before those of another run; empty where the run trains, or nothing is.
+        What the model's own entry says goes first, then the authors' released weights, then those of another run; empty
+        where the run trains, or nothing is.
         """
         model = self.planned(name)
-        published, trained = self.config["published_weights"], self.config["trained_weights"]
-        if published and model.kind.published:
+        published = self.config["published_weights"]
+        own = "trained_weights" in model.entry
+        trained = (model.entry if own else self.config)["trained_weights"]
+        if published and model.kind.published and not own:
             return dict(
                 zip(model.learned, (f"{published}/{file}" for file in model.kind.published), strict=True)
             )
@@ -169,9 +172,11 @@ class Plan(Matrix):
         return {path: source for name in names for path, source in self.weight_sources(name).items()}
 
     @property
-    def imports_vaes(self) -> bool:
-        """Whether a model of this run takes VAEs from elsewhere."""
-        return any(path.startswith("models/abs/") for path in self.imported_weights)
+    def imported_vaes(self) -> dict[str, str]:
+        """Where the VAEs come from, by their paths; empty where the run trains them or needs none."""
+        return {
+            path: source for path, source in self.imported_weights.items() if path.startswith("models/abs/")
+        }
 
     @cached_property
     def imported_classifiers(self) -> list[str]:
@@ -197,7 +202,7 @@ class Plan(Matrix):
     def vae_curves(self) -> list[int]:
         """The labels whose VAE's training leaves a curve: all or none."""
         needed = self.generative or self.with_prototypes
-        return list(LABELS) if needed and not self.imports_vaes else []
+        return list(LABELS) if needed and not self.imported_vaes else []
 
     @cached_property
     def attacked(self) -> list[tuple[str, str]]:
