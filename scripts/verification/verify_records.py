@@ -12,7 +12,7 @@ from absynth.data.split_files import read_split
 from absynth.errors import InputError
 from absynth.evaluation.verification import Clean, Findings, MinimumCheck, check_shard, unreadable
 from absynth.io.atomic import write_csv
-from absynth.io.log import LOGGER, start_log
+from absynth.io.log import LOGGER, progress_bar, start_log
 from absynth.io.opening import NotOpenedError
 from absynth.io.records import MINIMAL, SHARD, Column, read_record
 from absynth.models.base import with_inference
@@ -64,12 +64,15 @@ def main(
         {"model": model, "norm": norm, "attack": "all", "shard": "", **_report(minimal, folder, found)}
     )
     write_csv(findings, rows)
+    checked, wrong = (sum(row[key] for row in rows) for key in ("checked", "disagreements"))
+    LOGGER.info("%s %s: %d adversarials asked again, %d disagreements", model, norm, checked, wrong)
 
 
 def _logits(network: torch.nn.Module, device: torch.device, images: np.ndarray) -> np.ndarray:
     """Logits (n, C) of copies of images (n, c, h, w): what they are compared with is out of the model's reach."""
     with torch.no_grad():
-        parts = [network(part.to(device, copy=True)) for part in torch.from_numpy(images).split(_BATCH)]
+        asked = progress_bar(torch.from_numpy(images).split(_BATCH), "batches of images")
+        parts = [network(part.to(device, copy=True)) for part in asked]
     return torch.cat(parts).double().cpu().numpy()
 
 

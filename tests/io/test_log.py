@@ -91,10 +91,29 @@ def test_without_a_file_stderr_alone_gets_the_lines(capsys):
 
 def test_bar_is_for_people_alone(monkeypatch, capsys):
     steps = [1, 2]
-    assert progress_bar(steps, "x") is steps
+    assert list(progress_bar(steps, "x")) == steps
+    assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(progress_bar(steps, "counting")) == steps
     assert "counting" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("terminal", [False, True])
+def test_without_a_bar_a_job_logs_how_far_it_is_every_half_minute(tmp_path, monkeypatch, capsys, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv(log.QUIET, "1" if terminal else "")  # another shows the bar
+    path = tmp_path / "x.log"
+    start_log(path)
+    times = iter([0.0, 1.0, 31.0, 31.0, 40.0, 62.0, 62.0])
+    monkeypatch.setattr(log.time, "monotonic", lambda: next(times))
+    assert list(progress_bar(range(4), "batches")) == [0, 1, 2, 3]
+    said = path.read_text()
+    assert [line.partition(" INFO ")[2] for line in said.splitlines()] == [
+        "batches: 1 of 4",
+        "batches: 3 of 4",
+    ]
+    assert capsys.readouterr().err == ("" if terminal else said)
 
 
 @pytest.mark.usefixtures("restored")

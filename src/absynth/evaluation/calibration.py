@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from absynth.errors import InputError
+from absynth.io.log import progress_bar
 from absynth.models.base import predicted_classes
 
 TARGET_CONFIDENCE = 0.9
@@ -121,4 +122,5 @@ def predict(model: torch.nn.Module, images: Tensor, batch_size: int, device: tor
     """Logits (n, C), on the CPU, for images (n, c, h, w), computed batch by batch."""
     parts: Sequence[Tensor] = images.split(batch_size)
     with torch.no_grad():
-        return torch.cat([model(part.to(device, copy=True)).cpu() for part in parts])
+        asked = progress_bar(parts, "batches of images")
+        return torch.cat([model(part.to(device, copy=True)).cpu() for part in asked])

@@ -1,8 +1,10 @@
 """One log per job: a file and stderr, uncaught exceptions included."""
 
 import logging
+import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,10 @@ from absynth.errors import InputError
 from absynth.io.opening import refusal
 
 LOGGER = logging.getLogger("absynth")
+QUIET = (
+    "ABSYNTH_QUIET_JOBS"  # variable that whoever shows the jobs' logs sets, so that they write to these alone
+)
+_TOLD_EVERY = 30.0  # seconds between two lines that say how far a job is
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 Item = TypeVar("Item")
 
@@ -19,16 +25,20 @@ Item = TypeVar("Item")
 def start_log(path: str | Path | None) -> logging.Logger:
     """Log to `path` (appended to: a resumed job keeps its earlier log) and to stderr; return the logger.
 
+    Where the variable ABSYNTH_QUIET_JOBS is set, stderr is left alone as long as there is a log.
+
     An uncaught `InputError` is logged as one line, so is a file that the system refuses; any other exception with its
     traceback.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = []
     if path:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             handlers.append(_File(path, encoding="utf-8"))
         except OSError as error:  # the log continues on stderr, and outputs fail by themselves if they must
             sys.stderr.write(f"{path}: cannot be written ({error.strerror})\n")
+    if not (handlers and os.environ.get(QUIET)):
+        handlers.append(logging.StreamHandler(sys.stderr))
     for handler in LOGGER.handlers[:]:
         LOGGER.removeHandler(handler)
         handler.close()
@@ -53,12 +63,22 @@ class _File(logging.FileHandler):
 
 
 def progress_bar(steps: Iterable[Item], name: str) -> Iterable[Item]:
-    """Wrap `steps` in a bar with rate and remaining time if stderr is a terminal."""
-    if not sys.stderr.isatty():
-        return steps
+    """Wrap `steps` in a bar with rate and remaining time if stderr is a terminal, else log how far they are."""
+    if os.environ.get(QUIET) or not sys.stderr.isatty():
+        return _told(steps, name)
     from tqdm import tqdm
 
     return tqdm(steps, desc=name, leave=False)
+
+
+def _told(steps: Iterable[Item], name: str) -> Iterator[Item]:
+    of_all = f" of {len(steps)}" if isinstance(steps, Sized) else ""
+    told = time.monotonic()
+    for done, step in enumerate(steps):
+        if time.monotonic() - told >= _TOLD_EVERY:
+            LOGGER.info("%s: %d%s", name, done, of_all)
+            told = time.monotonic()
+        yield step
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

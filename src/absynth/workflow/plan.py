@@ -150,8 +150,8 @@ class Plan(Matrix):
     def weight_sources(self, name: str) -> dict[str, str]:
         """Where the weights that a model is trained to, or made from, come from in place of training, by their paths.
 
-        What the model's own entry says goes first, then the authors' released weights, then those of another run; empty
-        where the run trains, or nothing is.
+        What the model's own entry says goes first, then the authors' released weights, then those of another run;
+        empty where the run trains, or nothing is.
         """
         model = self.planned(name)
         published = self.config["published_weights"]
