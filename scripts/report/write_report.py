@@ -10,8 +10,10 @@ import yaml
 from absynth.io.atomic import read_json, write_text
 from absynth.io.log import start_log
 from absynth.io.tables import read_table
+from absynth.reporting.checks import checks
 from absynth.reporting.machine import machine
-from absynth.reporting.report import Figure, render, summary
+from absynth.reporting.overview import INTERVALS, summary
+from absynth.reporting.report import Figure, render
 from absynth.reporting.report_tables import report_tables
 
 
@@ -42,14 +44,17 @@ def main(
         Figure.read(drawing, text, config=config, **figure)
         for figure, drawing, text in zip(figures, drawings, captions, strict=True)
     ]
-    filled = report_tables(frames, models, attacks)
-    kept = {*filled, *(figure.section for figure in shown)}
+    filled = report_tables(frames, models, attacks, config["epsilons"])
+    checked = checks(frames, models, attacks)
+    kept = {*filled, *(figure.section for figure in shown), *(["checks"] if checked else [])}
     page = render(
         template,
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         models=models,
-        summary=summary(frames["robustness"], models),
+        summary=summary(frames["robustness"], models, config["epsilons"]),
+        checks=checked,
+        intervals=INTERVALS if "distances" in frames else "",
         sections={key: section for key, section in sections.items() if key in kept},
         figures=shown,
         tables=filled,

@@ -13,7 +13,7 @@ from pictures import EPSILONS, LABELS, TITLES, curve, statistics
 from scripts.report.write_report import main
 
 from absynth.reporting.figures.style import save_figure
-from absynth.reporting.report import Field, Figure, flat_table, summary
+from absynth.reporting.report import Field, Figure, flat_table
 from absynth.reporting.report_tables import (
     attacks_table,
     distal_table,
@@ -26,6 +26,7 @@ from absynth.workflow.provenance import provenance
 
 INF = float("inf")
 SECTIONS = {
+    "checks": {"title": "Checks", "intro": "0."},
     "minimal": {"title": "Minimal", "intro": "I."},
     "distal": {"title": "None", "intro": "-"},
     "run": {"title": "Run", "intro": "II."},
@@ -121,7 +122,7 @@ def test_page_says_what_is_odd_about_the_images(page):
 
 def test_empty_sections_are_left_out(page):
     text = page.read_text(encoding="utf-8")
-    assert re.findall('<section id="(.*?)">', text) == ["minimal", "run"]
+    assert re.findall('<section id="(.*?)">', text) == ["checks", "minimal", "run"]
 
 
 CHECK = """
@@ -213,22 +214,14 @@ def test_attacks_have_their_titles():
 def test_attacks_are_shown_with_how_near_they_come_to_the_best():
     key = {name: statistics()[name].iloc[0] for name in ("model", "norm", "attack")}
     optimality = pd.DataFrame([{**key, "optimality": 0.91234, "excess": INF, "alone": 3, "needed": 1}])
-    _, table = report_tables({"attacks": statistics(), "optimality": optimality}, LABELS, TITLES)["attacks"]
+    both = {"attacks": statistics(), "optimality": optimality}
+    ((_, table),) = report_tables(both, LABELS, TITLES, EPSILONS)["attacks"]
     shown = dict(zip(table.header, table.groups[0][1][0], strict=True))
     titles = ("optimality", "median excess", "best by far", "needed")
     assert [shown[title].text for title in titles] == ["0.912", "∞", "3", "yes"]
     others = [dict(zip(table.header, row, strict=True)) for row in table.groups[0][1][1:]]
     assert others
     assert {row["optimality"].text for row in others} == {"–"}
-
-
-def test_the_summary_names_the_most_robust_model():
-    rows = ROBUSTNESS[(ROBUSTNESS["model"] != "mine") & (ROBUSTNESS["norm"] != "linf")]
-    assert summary(rows, LABELS) == [
-        "L2: CNN is the most robust, with a median distance of 10.00 (50 % accuracy at ε).",
-        "L0: CNN is the most robust, with a median distance of 10.0 (50 % accuracy at ε).",
-    ]
-    assert "My model is the most robust, with a median distance of ∞" in summary(ROBUSTNESS, LABELS)[0]
 
 
 def test_an_empty_table_has_a_header_alone():

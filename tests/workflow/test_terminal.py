@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
-from snakemake_logger_plugin_absynth import LogHandler
 
 from absynth.io.log import QUIET
 from absynth.workflow.terminal import RunView, duration, expected
+from snakemake_logger_plugin_absynth import LogHandler
 
 ATTACK = {"model": "cnn", "norm": "l2", "attack": "ddn", "shard": "0"}
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 SECTIONS = {
+    "checks": {
+        "title": "Checks",
+        "intro": "What was checked of this run's own results, and what to look at before believing them.",
+    },
     "minimal": {
         "title": "Minimal adversarials",
         "intro": "The perturbation that each image needs to be misclassified, by the best of all attacks on it.",

@@ -71,20 +71,6 @@ def flat_table(frame: pd.DataFrame, fields: Sequence[Field]) -> Table:
     return Table([field.title for field in shown], [("", rows)])
 
 
-def summary(robustness: pd.DataFrame, models: Mapping[str, str]) -> list[str]:
-    """One sentence per norm: which model has the largest median distance over all attacks."""
-    sentences = []
-    overall = robustness[robustness["attack"] == "all"]
-    for norm, rows in overall.groupby("norm", sort=False):
-        best = rows.loc[rows["median"].idxmax()]
-        median = "∞" if math.isinf(best["median"]) else NORMS[norm].format_median(best["median"])
-        sentences.append(
-            f"{NORMS[norm].title}: {models[best['model']]} is the most robust, with a median distance of {median} "
-            f"({100 * best['accuracy']:.0f} % accuracy at ε)."
-        )
-    return sentences
-
-
 @dataclass(frozen=True)
 class Figure:
     """A figure in a section: its source, an SVG as a data URI, and its caption as safe HTML."""

@@ -5,15 +5,20 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from absynth.norms import NORMS
+from absynth.reporting.overview import overview_table
 from absynth.reporting.report import LARGEST, Cell, Field, Table, flat_table
 
 
 def report_tables(
-    frames: Mapping[str, pd.DataFrame], models: Mapping[str, str], attacks: Mapping[str, Mapping[str, str]]
-) -> dict[str, tuple[str, Table]]:
-    """Title and table by section, for the frames that are given.
+    frames: Mapping[str, pd.DataFrame],
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+    epsilons: Mapping[str, float],
+) -> dict[str, list[tuple[str, Table]]]:
+    """Titles and tables by section, for the frames that are given.
 
     frames: by the stems of their files under tables/; models: labels; attacks: titles, by norm
+    epsilons: the distance, by norm, at which accuracies are told
     """
     frames = dict(frames)
     if {"attacks", "optimality"} <= frames.keys():
@@ -29,11 +34,15 @@ def report_tables(
         "training": ("models", "Models and their calibration", models_table),
         "run": ("runtime", "Time", runtime_table),
     }
-    return {
-        section: (title, build(frames[stem], models, attacks))
+    tables = {
+        section: [(title, build(frames[stem], models, attacks))]
         for section, (stem, title, build) in known.items()
         if stem in frames
     }
+    if "distances" in frames:
+        overview = overview_table(frames["distances"], frames.get("bracket"), models, epsilons)
+        tables.setdefault("minimal", []).insert(0, ("Each model under the best of all attacks", overview))
+    return tables
 
 
 def robustness_table(frame: pd.DataFrame, *_: object) -> Table:

@@ -155,7 +155,9 @@ class Outputs:
     def reported_tables(self) -> list[str]:
         """The stems of the tables that the report shows, but for that of the jobs' running times."""
         distal = ["distal"] if self.plan.differentiable else []
-        return ["table1", "robustness", "models", *distal, "attacks", "optimality"]
+        bounds = ["bracket", "bound_violations"] if self.plan.bracketed else []
+        checks = ["verification", "audit", *bounds]
+        return ["table1", "robustness", "distances", "models", *distal, "attacks", "optimality", *checks]
 
     def benchmarks(self) -> list[str]:
         """The benchmark files of the costly rules."""

@@ -1,0 +1,108 @@
+"""What a reader should know before believing a run's numbers: each check that was made, and what it found."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from absynth.norms import NORMS
+
+_SHOWN = 20  # findings of one check
+
+Frames = Mapping[str, pd.DataFrame]
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: what it is about, whether all is well, a sentence, and a line for each finding."""
+
+    title: str
+    passed: bool
+    text: str
+    findings: tuple[str, ...] = ()
+
+
+def checks(frames: Frames, models: Labels, titles: Mapping[str, Labels]) -> list[Check]:
+    """The checks of which the tables are there.
+
+    frames: by the stems of their files under tables/; models: labels; titles: of attacks, by norm
+    """
+    made: dict[str, Callable[[pd.DataFrame, Labels, Mapping[str, Labels]], Check]] = {
+        "verification": _verification,
+        "bound_violations": _bounds,
+        "audit": _audit,
+        "attacks": _failed,
+        "models": _probe,
+    }
+    return [build(frames[stem], models, titles) for stem, build in made.items() if stem in frames]
+
+
+def _verification(frame: pd.DataFrame, *_: object) -> Check:
+    wrong = frame[frame["disagreements"] > 0]
+    ties = int(frame["ties"].sum())
+    rounded = f" {ties} predictions differ by rounding alone." if ties else ""
+    text = (
+        f"{int(frame['checked'].sum())} adversarials in {len(frame)} files were measured, and classified by their "
+        f"model, again: {_count(int(wrong['disagreements'].sum()), 'disagreement')}.{rounded}"
+    )
+    lines = (f"{row['file']}, row {row['first_row']}: {row['reason']}" for row in wrong.to_dict("records"))
+    return Check("Verification", wrong.empty, text, _cut(lines, len(wrong)))
+
+
+def _bounds(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
+    if frame.empty:
+        return Check("Bounds", True, "No adversarial is nearer to its image than the lower bound there.")
+    own = int((frame["attributed_to_inference"] == 1).sum())
+    text = (
+        f"{_count(len(frame), 'adversarial')} nearer to the image than its lower bound; {own} of them where "
+        "inference did not find the minimum of a class, on which the bound rests."
+    )
+    lines = (
+        f"{_case(row, models)}, image {row['index']}: {NORMS[row['norm']].format(row['upper'])} against "
+        f"{NORMS[row['norm']].format(row['lower'])}"
+        for row in frame.to_dict("records")
+    )
+    return Check("Bounds", False, text, _cut(lines, len(frame)))
+
+
+def _audit(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
+    found = _count(len(frame), "finding")
+    text = (
+        f"Attacks were compared with each other for signs of too few steps or of masked gradients: {found}."
+    )
+    lines = (f"{_case(row, models)}: {row['message']}" for row in frame.to_dict("records"))
+    return Check("Audit of the attacks", frame.empty, text, _cut(lines, len(frame)))
+
+
+def _failed(frame: pd.DataFrame, models: Labels, titles: Mapping[str, Labels]) -> Check:
+    failed = frame[(frame["found"] == 0) & (frame["n"] > 0)]
+    times = _count(len(failed), "time")
+    text = f"{len(frame)} times an attack was run on a model in a norm; {times} it found nothing."
+    lines = (
+        f"{_case(row, models)}: {titles[row['norm']].get(row['attack'], row['attack'])}, no adversarial of "
+        f"{_count(int(row['n']), 'image')}"
+        for row in failed.to_dict("records")
+    )
+    return Check("Attacks that failed", failed.empty, text, _cut(lines, len(failed)))
+
+
+def _probe(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
+    said = frame["probe"].dropna() if "probe" in frame else pd.Series(dtype=object)
+    warned = frame.loc[said.index[said.astype(str) != ""]]
+    text = f"Each model was probed before it was attacked: {_count(len(warned), 'model')} with warnings."
+    lines = (f"{models.get(row['model'], row['model'])}: {row['probe']}" for row in warned.to_dict("records"))
+    return Check("Probe of the models", warned.empty, text, _cut(lines, len(warned)))
+
+
+def _case(row: Mapping[str, str], models: Labels) -> str:
+    return f"{models.get(row['model'], row['model'])}, {NORMS[row['norm']].title}"
+
+
+def _count(n: int, name: str) -> str:
+    return f"{n or 'no'} {name}{'' if n == 1 else 's'}"
+
+
+def _cut(lines: Iterator[str], n: int) -> tuple[str, ...]:
+    shown = tuple(line for line, _ in zip(lines, range(_SHOWN), strict=False))
+    return shown if n <= _SHOWN else (*shown, f"and {n - _SHOWN} more, in the tables")

@@ -1,0 +1,100 @@
+"""How robust each model is, in a table and in sentences, and how sure that is."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from absynth.evaluation.intervals import LEVEL, median_interval, share_interval
+from absynth.norms import NORMS
+from absynth.reporting.report import LARGEST, Cell, Table
+
+INTERVALS = (
+    f"In brackets the {LEVEL:.0%} confidence intervals for all images of which those attacked are a sample "
+    "(exact: Clopper and Pearson's for accuracies, from order statistics for medians)."
+)
+_EMPTY = Cell("–", None)
+
+
+def overview_table(
+    distances: pd.DataFrame,
+    bounds: pd.DataFrame | None,
+    models: Mapping[str, str],
+    epsilons: Mapping[str, float],
+) -> Table:
+    """A group per norm and a row per model: by the best of all attacks, and by lower bounds where there are some.
+
+    distances: tables/distances.csv; bounds: tables/bracket.csv, None if no model has bounds
+    """
+    basis = set() if bounds is None else set(bounds["basis"])
+    sides = [side for side in ("proved", "searched") if side in basis]
+    header = ["model", "images", "accuracy, clean", "median distance", "accuracy under attack"]
+    header += [f"accuracy by bounds ({side})" for side in sides]
+    groups = []
+    for norm in NORMS:
+        of_norm = distances[distances["norm"] == norm]
+        rows = []
+        for model, label in models.items():
+            values = of_norm.loc[of_norm["model"] == model, "distance"].to_numpy()
+            if len(values):
+                row = [Cell(label, label), Cell(str(len(values)), float(len(values)))]
+                row += [_share(values > 0), _median(norm, values), _share(values > epsilons[norm])]
+                rows.append(row + [_by_bounds(bounds, model, norm, side, epsilons[norm]) for side in sides])
+        if rows:
+            groups.append((f"{NORMS[norm].title}, ε = {epsilons[norm]:g}", rows))
+    return Table(header, groups)
+
+
+def summary(robustness: pd.DataFrame, models: Mapping[str, str], epsilons: Mapping[str, float]) -> list[str]:
+    """A sentence per norm: which model has the largest median distance over all attacks, and its accuracy at ε."""
+    sentences = []
+    overall = robustness[robustness["attack"] == "all"]
+    for norm, rows in overall.groupby("norm", sort=False):
+        best = rows.loc[rows["median"].idxmax()]
+        median = "∞" if math.isinf(best["median"]) else NORMS[norm].format_median(best["median"])
+        held = _held(best["accuracy"], epsilons[norm])
+        name, title = models[best["model"]], NORMS[norm].title
+        if len(rows) == 1:
+            sentences.append(f"{title}: {name} has a median distance of {median}; {held}.")
+        elif (rows["median"] == best["median"]).sum() > 1:
+            level = _listed([models[model] for model in rows.loc[rows["median"] == best["median"], "model"]])
+            sentences.append(f"{title}: {level} have the largest median distance, {median}.")
+        else:
+            sentences.append(
+                f"{title}: {name} is the most robust, with a median distance of {median}; {held}."
+            )
+    return sentences
+
+
+def _held(accuracy: float, epsilon: float) -> str:
+    if accuracy == 0:
+        return f"no image withstands every attack within ε = {epsilon:g}"
+    return f"{accuracy:.0%} of the images withstand every attack within ε = {epsilon:g}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _share(withstood: npt.NDArray[np.bool_]) -> Cell:
+    hits, n = int(withstood.sum()), len(withstood)
+    low, high = share_interval(hits, n)
+    return Cell(f"{hits / n:.0%} ({100 * low:.0f} to {high:.0%})", hits / n)
+
+
+def _median(norm: str, values: npt.NDArray[np.float64]) -> Cell:
+    def written(distance: float) -> str:
+        return "∞" if math.isinf(distance) else NORMS[norm].format_median(distance)
+
+    middle, (low, high) = float(np.median(values)), median_interval(values)
+    known = f"{written(low)} to {written(high)}" if low >= 0 else "too few images"
+    return Cell(f"{written(middle)} ({known})", LARGEST if math.isinf(middle) else middle)
+
+
+def _by_bounds(bounds: pd.DataFrame | None, model: str, norm: str, side: str, epsilon: float) -> Cell:
+    if bounds is None:
+        return _EMPTY
+    rows = bounds[(bounds["model"] == model) & (bounds["norm"] == norm) & (bounds["basis"] == side)]
+    return _share(rows["lower"].to_numpy() > epsilon) if len(rows) else _EMPTY
