@@ -65,7 +65,7 @@ def main(
     )
     write_csv(findings, rows)
     checked, wrong = (sum(row[key] for row in rows) for key in ("checked", "disagreements"))
-    LOGGER.info("%s %s: %d adversarials asked again, %d disagreements", model, norm, checked, wrong)
+    LOGGER.info("%d adversarials asked again, %d disagreements", checked, wrong)
 
 
 def _logits(network: torch.nn.Module, device: torch.device, images: np.ndarray) -> np.ndarray:

@@ -13,16 +13,26 @@ from snakemake_logger_plugin_absynth import LogHandler
 ATTACK = {"model": "cnn", "norm": "l2", "attack": "ddn", "shard": "0"}
 
 
-def logged(path, *lines):
+NOW = "2026-11-27 12:00:00"
+
+
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch):
+    monkeypatch.setattr("absynth.workflow.terminal.time.strftime", lambda form: NOW)
+
+
+def logged(path, *lines, stamp=NOW):
     with path.open("a", encoding="utf-8") as log:
-        log.writelines(f"2026-11-27 12:00:00 {line}\n" for line in lines)
+        log.writelines(f"{stamp} {line}\n" for line in lines)
     return [str(path)]
 
 
 def test_a_finished_job_says_what_it_found_and_its_problems_alone(tmp_path):
     view = RunView()
     assert view.plan({"run_attack": 11, "all": 1, "total": 12}) == ["12 jobs, among them 11 run_attack"]
-    log = logged(tmp_path / "x.log", "INFO median 9", "WARNING of an earlier attempt")
+    log = logged(
+        tmp_path / "x.log", "INFO median 9", "WARNING of an earlier attempt", stamp="2026-11-27 11:59:59"
+    )
     view.start(3, "run_attack", ATTACK, log, 10.0)
     logged(tmp_path / "x.log", "INFO device cpu", "WARNING slow", "INFO median 0.8, 2.1 s")
     assert view.finish(3, 12.0) == [" 1/12  run_attack cnn l2 ddn 0: median 0.8, 2.1 s", "    warning: slow"]

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?P<level>[A-Z]+) (?P<message>.*)")
+_STAMP = "%Y-%m-%d %H:%M:%S"
+_LINE = re.compile(r"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?P<level>[A-Z]+) (?P<message>.*)")
 _PROBLEMS = ("WARNING", "ERROR", "CRITICAL")
 _TAIL = 20_000  # bytes at the end of a log that are looked at
 _SHOWN_PROBLEMS, _LONGEST = 3, 160
@@ -28,13 +29,13 @@ _EXPECTED = (  # what Snakemake says of every run
 
 @dataclass(frozen=True)
 class Job:
-    """A job that has started: its rule, its wildcards' values, its log and how long that was then, and when."""
+    """A job that has started: its rule, its wildcards' values, its log, and when, by `clock` and as logs write it."""
 
     rule: str
     wildcards: tuple[str, ...]
     log: Path | None
-    log_size: int
     started: float
+    stamp: str
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -46,8 +47,9 @@ class Job:
         return " ".join([self.rule, *self.wildcards])
 
     def said(self) -> list[tuple[str, str]]:
-        """The levels and messages of what it has logged; lines of a traceback are left out."""
-        return [(line["level"], line["message"]) for line in _log_lines(self.log, self.log_size)]
+        """The levels and messages of what it has logged since then; lines of a traceback are left out."""
+        lines = _log_lines(self.log)
+        return [(line["level"], line["message"]) for line in lines if line["stamp"] >= self.stamp]
 
 
 class RunView:
@@ -74,7 +76,8 @@ class RunView:
         """A job starts, or starts again."""
         log = Path(logs[0]) if logs else None
         self._begun = now if self._begun is None else self._begun
-        self.running[number] = Job(rule, tuple(map(str, wildcards.values())), log, _size(log), now)
+        stamp = time.strftime(_STAMP)
+        self.running[number] = Job(rule, tuple(map(str, wildcards.values())), log, now, stamp)
 
     def finish(self, number: int, now: float) -> list[str]:
         """A job has ended well; returns its line, and one for each problem that it logged, at most three."""
@@ -158,26 +161,19 @@ def _problems(said: Sequence[tuple[str, str]]) -> list[str]:
     return [*([f"    {more} more in its log"] if more else []), *shown]
 
 
-def _log_lines(path: Path | None, start: int) -> Iterator[re.Match[str]]:
-    """The lines of a job's log from a byte on, or of its end where that is long; none where it cannot be read."""
+def _log_lines(path: Path | None) -> Iterator[re.Match[str]]:
+    """The lines of a job's log, of its end where that is long; none where it cannot be read."""
     if path is None:
         return
     try:
         with path.open("rb") as log:
-            log.seek(max(start, _size(path) - _TAIL))
+            log.seek(max(0, path.stat().st_size - _TAIL))
             text = log.read().decode("utf-8", "replace")
     except OSError:
         return
     for line in text.splitlines():
         if match := _LINE.match(line):
             yield match
-
-
-def _size(path: Path | None) -> int:
-    try:
-        return path.stat().st_size if path else 0
-    except OSError:
-        return 0
 
 
 def _short(text: str) -> str:
