@@ -47,7 +47,10 @@ def main(
         for name, values in distances.items()
     ]
     write_csv(summary, rows)
-    LOGGER.info("%s %s: median %.4g over %d attacks", model, norm, rows[-1]["median"], len(attacks))
+    LOGGER.info(
+        "%s %s: median %.4g, accuracy %.0f %% at ε = %g, by the best of: %s",
+        *(model, norm, rows[-1]["median"], 100 * rows[-1]["accuracy"], epsilon, ", ".join(attacks)),
+    )
 
 
 if "snakemake" in globals():

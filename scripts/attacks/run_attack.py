@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from absynth import __version__
@@ -99,7 +100,7 @@ def main(
     )
     if not job.spec.get("options", {}).get("nonfinite"):
         del found["nonfinite"]  # all 0: other models' answers are finite
-    seconds, median = progress.seconds, found["distance"].median()
+    seconds, median = progress.seconds, float(np.median(found["distance"].numpy()))
     LOGGER.info("%s on %s in %s: median %.4g, %.1f s", job.attack, job.model, job.norm, median, seconds)
     attributes = {**job.identity, "seed": job.seed, "seconds": seconds, "device": str(device), **VERSIONS}
     write_record(shard, {name: values.numpy() for name, values in found.items()}, attributes, SHARD)

@@ -34,8 +34,8 @@ def main(
     write_csv(bounds, rows, COLUMNS)
     means = summarise_bounds(read_table(bounds), pd.concat(map(read_table, draws), ignore_index=True))
     write_csv(summary, [{"model": model, "norm": norm, **row} for row in means], ("model", "norm", *SUMMARY))
-    for row in means:
-        LOGGER.info("%s %s: %s bound, mean %.4g", model, norm, row["bound"], row["mean"])
+    told = ", ".join(f"{row['bound']} {row['mean']:.4g}" for row in means)
+    LOGGER.info("%s %s: mean bounds: %s", model, norm, told)
 
 
 if "snakemake" in globals():

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -75,7 +76,7 @@ def attack_images(
         LOGGER.info(
             "images %d to %d: median %s %.4g, %d without adversarial, %.1f s",
             first, first + len(found) - 1, settings.norm,
-            found.median(), found.isinf().sum(), time.monotonic() - began,
+            np.median(found.numpy()), found.isinf().sum(), time.monotonic() - began,
         )  # fmt: skip
         if progress and first + settings.batch_size < len(samples):
             progress.save(columns)
