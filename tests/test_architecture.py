@@ -23,6 +23,7 @@ LEVELS = [
     {"evaluation"},
     {"reporting"},
     {"workflow"},
+    {"api"},
 ]
 BESIDE = {("attacks", "certificates")}
 LONGEST_FUNCTION, MOST_PARAMETERS = 50, 8
