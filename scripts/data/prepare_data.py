@@ -32,8 +32,9 @@ def main(
     seed: int = 0,
     n_samples: int | None = None,
 ) -> None:
-    """Write the splits of `dataset` to the paths `train`, `calibration` and `test`; the first two if it has them.
+    """Write the splits of `dataset` to the paths `train`, `calibration` and `test`.
 
+    train, calibration: None where there are no training images, or the run takes none
     description: the config's own entry for `dataset`, None for one of `absynth.data.sources.DATASETS`
     data_dir: a folder searched before any download; cache: the folder that downloads are written to
     n_calibration: how many training images, the last ones, are kept for calibration
@@ -51,7 +52,7 @@ def main(
     if chosen.has_train:
         _warn_of_oddities(f"{dataset} train", loaded[0])
     _warn_of_oddities(f"{dataset} test", loaded[2])
-    known = arrange(*loaded[:2], image_order, seed, f"{dataset} train") if chosen.has_train else None
+    known = arrange(*loaded[:2], image_order, seed, f"{dataset} train") if train is not None else None
     parts = {"test": arrange(*loaded[2:], image_order, seed, f"{dataset} test")}
     if known:
         parts = {**_divided(known, n_calibration, about.n_classes), **parts}

@@ -24,7 +24,7 @@ from absynth.workflow.environment import (
 from absynth.workflow.imports import Code
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
-from absynth.workflow.run_config import check_start, settle_config
+from absynth.workflow.run_config import check_start, settle_config, tell
 from absynth.workflow.scheduling import drop_default_rate_limit
 
 share_library(BASE / "src")
@@ -54,6 +54,7 @@ try:
 except InputError as error:
     raise SystemExit(str(error)) from None
 
+tell(PLAN.notes, workflow)
 OUTPUTS = Outputs(PLAN)
 run, code, planned = OUTPUTS.path, CODE.behind, PLAN.planned
 

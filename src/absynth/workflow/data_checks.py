@@ -45,10 +45,11 @@ def check_data(plan: Plan) -> None:
     names = [*plan.models, *(["substitute"] if plan.transfers else [])]
     for name in names:
         check_taken(_shown(name), plan.planned(name).kind.takes, dataset.format, dataset.name)
-    if dataset.format and plan.config["distal"]["labels"]:
-        check_labels(plan.config["distal"]["labels"], dataset.format)
+    distal = plan.config["distal"]
+    if dataset.format and distal and distal["labels"]:
+        check_labels(distal["labels"], dataset.format)
     if not dataset.has_train:
-        for name, reason in _needs_training(plan, names):
+        for name, reason in needs_training(plan, names):
             out = (
                 "attacks: standard (without transfer attacks)"
                 if name == "substitute"
@@ -67,8 +68,8 @@ def _shown(name: str) -> str:
     return f"config key models.{name}: it"
 
 
-def _needs_training(plan: Plan, names: list[str]) -> Iterator[tuple[str, str]]:
-    """The models that need training images, and what for."""
+def needs_training(plan: Plan, names: list[str]) -> Iterator[tuple[str, str]]:
+    """The models that need training images, and what for; names: of models, or the substitute."""
     for name in names:
         kind = plan.planned(name).kind
         if kind.reads_training_images:

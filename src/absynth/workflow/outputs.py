@@ -41,7 +41,8 @@ class Outputs:
     @property
     def weights(self) -> list[str]:
         """The weights of all models of the run, and of the substitute if it is needed or takes such images."""
-        wanted = self.plan.transfers or self.plan.dataset.format == self.plan.substitute.kind.takes
+        fits = self.plan.dataset.format == self.plan.substitute.kind.takes
+        wanted = self.plan.transfers or (fits and self.plan.uses_training_images)
         models = [*self.plan.models.values(), *([self.plan.substitute] if wanted else [])]
         return list(dict.fromkeys(self.path(path) for model in models for path in model.weights))
 

@@ -18,8 +18,9 @@ from absynth.workflow.checks import (
     check_weights,
 )
 from absynth.workflow.config import check, read_schema
-from absynth.workflow.data_checks import check_data, settle_dataset
+from absynth.workflow.data_checks import check_data, needs_training, settle_dataset
 from absynth.workflow.matrix import Matrix
+from absynth.workflow.only import settle_only
 from absynth.workflow.presets import expand_presets
 from absynth.workflow.relay import add_relay
 
@@ -38,6 +39,7 @@ class Plan(Matrix):
         super().__init__(config)
         self.preset_starts = expand_presets(config, schemas)
         check(config, read_schema(schemas, "config"))
+        self.notes = settle_only(config)
         settle_dataset(config)
         check_models(config, read_schema(schemas, "models"))
         add_relay(config)
@@ -226,20 +228,33 @@ class Plan(Matrix):
 
     @property
     def splits(self) -> list[str]:
-        """The splits of the data set; without training images models can only be attacked."""
-        return ["train", "calibration", "test"] if self.dataset.has_train else ["test"]
+        """The splits of the data set that the run uses; without training images models can only be attacked."""
+        return ["train", "calibration", "test"] if self.uses_training_images else ["test"]
+
+    @property
+    def uses_training_images(self) -> bool:
+        """Whether the run takes training images: if there are any, and the config asks for what needs them."""
+        if not self.dataset.has_train:
+            return False
+        names = [*self.models, *(["substitute"] if self.transfers else [])]
+        return self.config["distal"] is not None or any(needs_training(self, names))
 
     @property
     def differentiable(self) -> list[str]:
         """The models with gradients, on which distal adversarials are found by gradient ascent.
 
-        None where there are no training images: these calibrate the confidence, and distal is what is far from them.
+        None where the config wants none, and where there are no training images: these calibrate the confidence, and
+        distal is what is far from them.
         """
-        return [name for name, model in self.models.items() if model.gradients and self.dataset.has_train]
+        if self.config["distal"] is None or not self.dataset.has_train:
+            return []
+        return [name for name, model in self.models.items() if model.gradients]
 
     @property
     def distal_labels(self) -> list[int] | None:
-        """The classes whose confidence is raised; None where the config leaves it to the data, not yet known."""
+        """The classes whose confidence is raised; None where the config leaves it to the data, or wants none."""
+        if self.config["distal"] is None:
+            return None
         chosen, known = self.config["distal"]["labels"], self.dataset.format
         return distal_labels(known.n_classes) if chosen is None and known else chosen
 
