@@ -24,6 +24,8 @@ LEVELS = [
     {"reporting"},
     {"workflow"},
     {"api"},
+    {"cli"},
+    {"__main__"},
 ]
 BESIDE = {("attacks", "certificates")}
 LONGEST_FUNCTION, MOST_PARAMETERS = 50, 8
