@@ -21,11 +21,10 @@ class Outputs:
         return f"results/{self.plan.config['run']}/{path}"
 
     def model_files(self, name: str) -> list[str]:
-        """All files that building a model reads, the weights of a user's own class included."""
-        spec, entry = self.plan.model_spec(name), self.plan.planned(name).entry
+        """All files that building a model reads, those that a user brought included."""
+        spec = self.plan.model_spec(name)
         paths = [*spec["weights"], spec["train"], spec["calibration"]]
-        own = [entry["weights"]] if "class" in entry else []
-        return [self.path(path) for path in paths if path] + own
+        return [self.path(path) for path in paths if path] + self.plan.planned(name).user_files
 
     def uncalibrated_model_files(self, name: str) -> list[str]:
         """`model_files` without the γ that calibration is to find."""
