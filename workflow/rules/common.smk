@@ -75,6 +75,14 @@ def lower_bound_files(wildcards):
         raise WorkflowError(str(error)) from None
 
 
+def certificate_files(wildcards):
+    """Lower bounds and what shows them; a run without any is refused."""
+    try:
+        return OUTPUTS.certificates()
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def probed(wildcards):
     """The probe that a model must pass before anything asks it.
 
@@ -104,10 +112,15 @@ def template(name):
     return os.path.relpath(BASE / "workflow" / "report" / name)
 
 
-def report_results(table, figures, report):
-    """Say where the results are, and show the table."""
-    if Path(table).is_file():
-        shown = Path(table).read_text(encoding="utf-8")
-        places = {"table": table, "figures": f"{figures}/", "report": report}
+def report_results(folder):
+    """Say where the results are, and show the table; that of lower bounds where there is no other."""
+    attacked = {"table": "tables/table1.md", "figures": "figures/", "report": "report.html"}
+    bounded = {"table": "tables/certificates.md", "report": "certificates.html"}
+    for files in (attacked, bounded):
+        places = {name: f"{folder}{path}" for name, path in files.items()}
+        if not Path(places["table"]).is_file():
+            continue
+        shown = Path(places["table"]).read_text(encoding="utf-8")
         lines = [f"{name:8}{path}" for name, path in places.items() if Path(path).exists()]
         print("", shown, *lines, sep="\n", file=sys.stderr)
+        return

@@ -3,8 +3,6 @@
 What is read becomes images (n, C, H, W), uint8 or float32, and labels (n,) int64, whatever it was before.
 """
 
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +16,7 @@ import numpy.typing as npt
 from absynth.data.sources import Dataset
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
+from absynth.io.modules import is_file, load_module
 from absynth.io.opening import opening
 
 Array = npt.NDArray[Any]
@@ -260,21 +259,10 @@ def _called(dataset: Dataset, shown: str) -> Any:
 
 
 def _module(named: str) -> Any:
-    """The module of a file `….py`, whose folder it may import from, or by its name."""
-    if not named.endswith(".py"):
-        if os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())
-        return importlib.import_module(named)
-    path = Path(named).expanduser().resolve()
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses and pickles look it up
-    spec.loader.exec_module(module)
-    return module
+    """The module of a file, or by its name, which is looked for in the working directory as well."""
+    if not is_file(named) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    return load_module(named)
 
 
 def _shown(value: Any) -> str:

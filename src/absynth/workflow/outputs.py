@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import cached_property
 
+from absynth.errors import InputError
+from absynth.models.registry import KINDS
 from absynth.reporting.contents import FigureEntry, figure_entries
 from absynth.workflow.plan import Plan
 
@@ -19,11 +21,10 @@ class Outputs:
         return f"results/{self.plan.config['run']}/{path}"
 
     def model_files(self, name: str) -> list[str]:
-        """All files that building a model reads, the weights of a user's own class included."""
-        spec, entry = self.plan.model_spec(name), self.plan.planned(name).entry
+        """All files that building a model reads, those that a user brought included."""
+        spec = self.plan.model_spec(name)
         paths = [*spec["weights"], spec["train"], spec["calibration"]]
-        own = [entry["weights"]] if "class" in entry else []
-        return [self.path(path) for path in paths if path] + own
+        return [self.path(path) for path in paths if path] + self.plan.planned(name).user_files
 
     def uncalibrated_model_files(self, name: str) -> list[str]:
         """`model_files` without the γ that calibration is to find."""
@@ -156,7 +157,26 @@ class Outputs:
     def reported_tables(self) -> list[str]:
         """The stems of the tables that the report shows, but for that of the jobs' running times."""
         distal = ["distal"] if self.plan.differentiable else []
-        return ["table1", "robustness", "models", *distal, "attacks", "optimality"]
+        certificates = ["certificates"] if self.plan.bounded else []
+        return ["table1", "robustness", "models", *certificates, *distal, "attacks", "optimality"]
+
+    def certificates(self) -> list[str]:
+        """Lower bounds without attacks: those of each image, their tables and a report of them.
+
+        Raises InputError if no model of the run has any.
+        """
+        if not self.plan.bounded:
+            kinds = ", ".join(kind for kind, entry in KINDS.items() if entry.lower_bound)
+            raise InputError(
+                f"target certificates: no model of this run has lower bounds; add one of the kinds {kinds}"
+            )
+        names = (
+            "tables/bounds.csv",
+            "tables/certificates.csv",
+            "tables/certificates.md",
+            "certificates.html",
+        )
+        return [*self.of_bounded("bounds/{model}/{norm}.csv"), *map(self.path, names)]
 
     def benchmarks(self) -> list[str]:
         """The benchmark files of the costly rules."""

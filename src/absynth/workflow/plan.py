@@ -65,12 +65,10 @@ class Plan(Matrix):
         return options
 
     def user_code(self, *, model: str | None = None, attack: str | None = None) -> list[str]:
-        """The "module.name" or "module:name" of a user's own class or function that a model and an attack name."""
-        named = [
-            self.planned(model).user_class if model else None,
-            named_path(self.config["attacks"][attack]) if attack else None,
-        ]
-        return [path for path in named if path is not None]
+        """The "module:name" or "file.py:name" of a user's own code that a model and an attack name."""
+        named = [*self.planned(model).user_code.values()] if model else []
+        path = named_path(self.config["attacks"][attack]) if attack else None
+        return named if path is None else [*named, path]
 
     def attack_job(self, *, model: str, norm: str, attack: str, shard: str) -> dict[str, Any]:
         """What scripts/attacks/run_attack.py must know of one shard of an attack, besides run and seed."""
@@ -109,7 +107,7 @@ class Plan(Matrix):
         """What `absynth.models.building.build` needs to build a model of this run."""
         model = self.planned(name)
         options = {key: model.entry[key] for key in model.kind.options if key in model.entry}
-        if model.user_class:
+        if model.kind is KINDS["custom"]:
             options["name"] = name  # for messages
         if model.generative:
             options |= self.config["inference"]
