@@ -15,8 +15,10 @@ _LADDER = "quick, standard, strong"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of an evaluation to a command."""
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="my_models.py:Net, or package.module:Net")
-    parser.add_argument("weights", nargs="?", metavar="WEIGHTS", help="its state dict, .pt or .safetensors")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="my_models.py:Net or package.module:Net, a class or "
+                        "function; or a program of TorchScript or torch.export")  # fmt: skip
+    parser.add_argument("weights", nargs="?", metavar="WEIGHTS",
+                        help="state dict, .pt or .safetensors; none if the model comes with its weights")  # fmt: skip
     data = parser.add_argument_group("data")
     data.add_argument("--data", metavar="DATA", help="mnist, fashion_mnist, kmnist, digits; my.npz, my.h5; a folder "
                       "with a folder of images for each class; my_data.py:function")  # fmt: skip
@@ -35,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--preset", nargs="+", default=[], metavar="NAME",
                        help=f"attacks: {_LADDER}, others, or names of attacks; standard for a new run")  # fmt: skip
     model = parser.add_argument_group("model")
+    for name, what in (("--mean", "mean"), ("--std", "standard deviation")):
+        model.add_argument(name, nargs="+", type=float, metavar="X",
+                           help=f"{what} of pixels, of all or each channel, by which images are normalised")  # fmt: skip
     model.add_argument("--model-args", nargs="+", default=[], metavar="KEY=VALUE",
                        help="arguments of the class")  # fmt: skip
     model.add_argument("--model-keys", nargs="+", default=[], metavar="KEY=VALUE",

@@ -112,7 +112,7 @@ class AttackCosts:
 def own_work(rows: Sequence[Measurement], pixels: int) -> tuple[float, float]:
     """Seconds, at the least and at the most, of an attack's own work on a batch of so many pixel values.
 
-    Measured at two sizes it is linear in the pixels; measured at one, it may be the same for any size or grow with it.
+    Measured at two sizes it is linear in the pixels; measured at one, it may be constant or in proportion to them.
     """
     small, large = (choose(rows, key=lambda row: row.pixels) for choose in (min, max))
     if small.pixels == large.pixels:

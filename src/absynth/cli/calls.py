@@ -12,7 +12,8 @@ from absynth.workflow.plan import Plan
 
 _OF_MODELS = {"data": "--data", "keys": "--keys", "data_args": "--data-args", "images": "--images",
               "norms": "--norms", "epsilons": "--epsilons", "preset": "--preset", "model_args": "--model-args",
-              "model_keys": "--model-keys", "model_name": "--as", "name": "--name"}  # fmt: skip
+              "model_keys": "--model-keys", "mean": "--mean", "std": "--std",
+              "model_name": "--as", "name": "--name"}  # fmt: skip
 
 
 @dataclass(frozen=True)

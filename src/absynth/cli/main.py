@@ -9,6 +9,7 @@ from absynth import __version__
 from absynth.cli import compare, evaluate, plan, show
 from absynth.cli.others import split
 from absynth.errors import InputError
+from absynth.workflow.environment import escape_on_streams, share_working_directory
 
 _COMMANDS = {"evaluate": evaluate, "plan": plan, "show": show, "compare": compare}
 _WITH_SNAKEMAKE = ("evaluate", "plan")
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: the workflow stopped; 2: what was asked for cannot be, said in one line; 130: interrupted
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    share_working_directory()  # where a user's own modules are
+    escape_on_streams()
     command = words[0] if words and words[0] in _COMMANDS else ""
     try:
         return _run(command, words)

@@ -19,6 +19,7 @@ from absynth.models.building import build
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
 
+_PLACES = {"cpu": "the CPU", "cuda": "the GPU"}
 _LARGEST = 100  # images of a batch that is timed; larger ones are taken to cost in proportion
 
 
@@ -60,7 +61,7 @@ def measured(plan: Plan, results: Path) -> Measurements:
         n = min(_LARGEST, plan.config["n_samples"])
         notes.append(
             f"Measured here: {name} takes {1000 * one.forward / n:.2g} ms an image to answer and "
-            f"{1000 * one.backward / n:.2g} ms more for a gradient, in batches of {n}, on {'one GPU' if device.type == 'cuda' else 'the CPU'}."
+            f"{1000 * one.backward / n:.2g} ms more for a gradient, in batches of {n}, on {_PLACES[device.type]}."
         )
     return Measurements(speeds, images[0].numel(), n_test, device.type, notes)
 

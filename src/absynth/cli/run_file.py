@@ -27,6 +27,7 @@ _LADDER = (
 )  # presets of which each has the attacks of the one before, with more steps
 _IMAGES, _PRESET = 100, "standard"  # of a new run
 _MOST_PER_SHARD = 100  # images of a job
+_PROGRAMS = (".pt", ".pt2")
 Config = dict[str, Any]
 
 
@@ -91,43 +92,44 @@ def write(path: Path, config: Config) -> None:
 
 
 def model_entry(options: argparse.Namespace) -> tuple[str, Config]:
-    """The name of a model, and its entry in a config.
+    """The name of a model, and its entry in a config: a class or function with its weights, or a program.
 
-    Raises InputError for what is no class.
+    Raises InputError for what is neither, and for files that are not there.
     """
+    entry: Config
     path, _, attribute = options.model.rpartition(":")
-    if not path or not attribute.isidentifier():
+    if Path(options.model).suffix in _PROGRAMS:
+        if options.weights:
+            raise InputError(
+                f"{options.model} is a program, which has its weights; leave {options.weights} out"
+            )
+        entry = {"program": options.model}
+        _check_file(options.model)
+        attribute = re.sub(r"\W", "_", Path(options.model).stem)
+    elif path and attribute.isidentifier():
+        entry = {"class": options.model}
+        if path.endswith(".py"):
+            _check_file(path)
+    else:
         raise InputError(
-            f"found {options.model!r} for a model, allowed are my_models.py:Net and package.module:Net"
+            f"found {options.model!r} for a model, allowed are my_models.py:Net, package.module:Net, and programs "
+            f"({' of TorchScript, '.join(_PROGRAMS)} of torch.export)"
         )
-    entry: Config = {"class": f"{_module(path)}:{attribute}"}
     if options.weights:
+        _check_file(options.weights)
         entry["weights"] = options.weights
     arguments = mapping(options.model_args, "--model-args")
     if arguments:
         entry["arguments"] = arguments
+    if options.mean or options.std:
+        entry["preprocessing"] = {"mean": options.mean or [0.0], "std": options.std or [1.0]}
     entry |= mapping(options.model_keys, "--model-keys")
     return options.model_name or attribute.lstrip("_") or attribute, entry
 
 
-def _module(path: str) -> str:
-    """The module of a file, whose path is relative to the working directory, or a module as it is named."""
-    if not path.endswith(".py"):
-        return path
-    if not Path(path).is_file():
+def _check_file(path: str) -> None:
+    if not Path(path).expanduser().is_file():
         raise InputError(f"{path} is no file")
-    here = Path(path).resolve()
-    try:
-        parts = here.relative_to(Path.cwd().resolve()).with_suffix("").parts
-    except ValueError:
-        raise InputError(
-            f"{path} is outside of this folder, from which jobs import; go to {here.parent} and call absynth there"
-        ) from None
-    if not all(part.isidentifier() for part in parts):
-        raise InputError(
-            f"{path}: Python cannot import a module of that name; rename it, say to my_models.py"
-        )
-    return ".".join(parts)
 
 
 def _run_name(model: str, dataset: str | Config) -> str:
@@ -140,12 +142,11 @@ def _run_name(model: str, dataset: str | Config) -> str:
 def _completed(config: Config, options: argparse.Namespace, models: Mapping[str, Config]) -> Config:
     """The config with what `options` say laid over it."""
     images = max(config.get("n_samples", 0), options.images or 0) or _IMAGES
-    size = config.get("images_per_shard") or min(images, _MOST_PER_SHARD)
     norms = set(options.norms or ([] if "norms" in config else NORMS)) | set(config.get("norms", []))
     epsilons = epsilon_sizes(mapping(options.epsilons, "--epsilons"))
     changed = {
         "n_samples": images,
-        "shards": -(-images // size),
+        "shards": _shards(config, images),
         "norms": [norm for norm in NORMS if norm in norms],
         "attacks": attacks(config.get("attacks", []), options.preset),
         "threads": config.get("threads", {"train": 1, "calibrate": 1, "attack": 1}),
@@ -154,6 +155,16 @@ def _completed(config: Config, options: argparse.Namespace, models: Mapping[str,
     if epsilons or "epsilons" in config:
         changed["epsilons"] = {**config.get("epsilons", {}), **epsilons}
     return {**config, **changed}
+
+
+def _shards(config: Config, images: int) -> int:
+    """Into how many jobs the images of an attack are divided: as many images a job as before, if that is possible.
+
+    The jobs of a run that gets more images then are what they were, and only those of the new images run.
+    """
+    before, shards = config.get("n_samples", 0), config.get("shards", 1)
+    size = before // shards if before and before % shards == 0 and images % (before // shards) == 0 else 0
+    return -(-images // (size or _MOST_PER_SHARD))
 
 
 def attacks(known: Any, presets: Sequence[str]) -> Any:

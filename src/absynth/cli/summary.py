@@ -12,6 +12,7 @@ from absynth.errors import InputError
 from absynth.norms import NORMS
 
 _SHARES_OF_EPSILON = (0.25, 0.5, 1.0)
+_HEAD = ("model", "norm", "images", "clean", "median", "accuracy at ε", "lower bound", "best attacks")
 _PLACES = (("report", "report.html"), ("table", "tables/table1.md"), ("tables", "tables"), ("figures", "figures"),
            ("images", "minimal"), ("config", "config.yaml"))  # fmt: skip
 
@@ -34,9 +35,7 @@ def minima_table(run: Run) -> str:
     """
     if not run.finished:
         return repr(run).strip("<>")
-    rows: list[tuple[str, ...]] = [
-        ("model", "norm", "images", "clean", "median", "accuracy at ε", "lower bound", "best attacks")
-    ]
+    rows: list[tuple[str, ...]] = [_HEAD]
     for model in run.models:
         for norm in run.norms:
             if run.attacks_on(model, norm):

@@ -11,6 +11,7 @@ from pathlib import Path
 from absynth.cli.others import runs, sets
 from absynth.errors import InputError
 from absynth.workflow.config_files import merged_config
+from absynth.workflow.imports import Code
 from absynth.workflow.plan import Plan
 
 _VARIABLE = "ABSYNTH_WORKFLOW"
@@ -46,11 +47,13 @@ class Call:
         return [*words, *more, *self.others]
 
     def plan(self) -> Plan:
-        """What the workflow will make of the config. Raises InputError as `Plan`."""
+        """What the workflow will make of the config. Raises InputError as `Plan`, and for code that is not there."""
         own = Path("config", "config.yaml")  # as the Snakefile chooses
         base = own if own.exists() else workflow_folder() / "config" / "config.yaml"
         schemas = workflow_folder() / "workflow" / "schemas"
-        return Plan(merged_config([base, self.config], self.changes), schemas)
+        plan = Plan(merged_config([base, self.config], self.changes), schemas)
+        Code(plan, workflow_folder()).check()
+        return plan
 
 
 @dataclass(frozen=True)
