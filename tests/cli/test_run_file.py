@@ -61,7 +61,8 @@ def test_without_words_the_usual_is_asked_for():
 
 def test_a_second_call_adds_to_the_run():
     path, first = made()
-    line = "my_models.py:Net w.pt --data digits --images 40 --norms l0 --preset strong --epsilons linf=8/255 --name mine"
+    line = "my_models.py:Net w.pt --data digits --images 40 --norms l0 --preset strong --name mine"
+    line += " --epsilons linf=8/255"
     same, config = settled(options(line))
     assert same == path
     assert (config["n_samples"], config["shards"]) == (40, 2)  # the first shard stays what it is
@@ -96,10 +97,10 @@ def test_a_second_model_joins_the_run_under_a_name_of_its_own():
 
 def test_other_data_and_runs_made_otherwise_are_refused(folder):
     made()
-    with pytest.raises(InputError, match="--data: run mine is on digits, found mnist; .*--name"):
+    with pytest.raises(InputError, match=r"--data: run mine is on digits, found mnist; .*--name"):
         settled(options(FIRST.replace("digits", "mnist")))
     (folder / "results" / "other").mkdir()
-    with pytest.raises(InputError, match="a run without config.yaml"):
+    with pytest.raises(InputError, match=r"a run without config\.yaml"):
         settled(options(FIRST.replace("mine", "other")))
 
 

@@ -15,7 +15,7 @@ _LADDER = "quick, standard, strong"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of an evaluation to a command."""
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="my_models.py:Net or package.module:Net, a class or "
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="my_models.py:Net or package.module:Net, class or "
                         "function; or a program of TorchScript or torch.export")  # fmt: skip
     parser.add_argument("weights", nargs="?", metavar="WEIGHTS",
                         help="state dict, .pt or .safetensors; none if the model comes with its weights")  # fmt: skip
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     for name, what in (("--mean", "mean"), ("--std", "standard deviation")):
         model.add_argument(name, nargs="+", type=float, metavar="X",
-                           help=f"{what} of pixels, of all or each channel, by which images are normalised")  # fmt: skip
+                           help=f"{what} of pixels, of all or each channel, to normalise by")  # fmt: skip
     model.add_argument("--model-args", nargs="+", default=[], metavar="KEY=VALUE",
                        help="arguments of the class")  # fmt: skip
     model.add_argument("--model-keys", nargs="+", default=[], metavar="KEY=VALUE",
