@@ -41,7 +41,7 @@ def test_a_first_call_makes_a_config_that_the_workflow_takes(folder):
         "run": "mine",
         "dataset": "digits",
         "n_samples": 20,
-        "shards": 1,
+        "images_per_shard": 20,
         "norms": ["l2", "linf"],
         "attacks": "quick",
         "threads": {"train": 1, "calibrate": 1, "attack": 1},
@@ -65,7 +65,7 @@ def test_a_second_call_adds_to_the_run():
     line += " --epsilons linf=8/255"
     same, config = settled(options(line))
     assert same == path
-    assert (config["n_samples"], config["shards"]) == (40, 2)  # the first shard stays what it is
+    assert (config["n_samples"], config["images_per_shard"]) == (40, 20)  # the first shard stays what it is
     assert config["norms"] == ["l2", "linf", "l0"]
     assert config["attacks"] == "strong"
     assert config["epsilons"] == {"linf": 8 / 255}

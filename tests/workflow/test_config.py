@@ -61,7 +61,7 @@ def test_least_config_gets_defaults():
     config = Plan(least, SCHEMAS).config
     assert config["epsilons"] == {"l2": 1.5, "linf": 0.3, "l0": 12}
     assert config["substitute"]["epochs"] == 10
-    assert (config["shards"], config["seed"], config["data_dir"]) == (1, 0, None)
+    assert (config["images_per_shard"], config["seed"], config["data_dir"]) == (100, 0, None)
     again = Plan({**deepcopy(least), "run": "y", "epsilons": {"l2": 2}}, SCHEMAS).config
     assert again["epsilons"] == {"l2": 2, "linf": 0.3, "l0": 12}
 
@@ -245,6 +245,11 @@ BAD = [
         "models.mine.draws: found 16, allowed only",
     ),
     ({"n_samples": 3, "shards": 4}, "shards: found 4, allowed is n_samples = 3 or less"),
+    ({"images_per_shard": 0}, "images_per_shard: found 0, allowed is 1 or more"),
+    (
+        {"images_per_shard": 10, "shards": 4},
+        "shards: found 4 beside images_per_shard: 10, allowed is one of them; set the other to null",
+    ),
     ({"n_samples": 10_001}, "n_samples: found 10001, allowed are the 10000 test images of mnist"),
     (
         {"dataset": "digits", "n_samples": 361},

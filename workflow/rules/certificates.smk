@@ -23,7 +23,7 @@ rule compute_lower_bounds:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         settings=config["certificates"],
-        span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
+        span=lambda wildcards: PLAN.spans[int(wildcards.shard)],
     script:
         "../../scripts/certificates/compute_lower_bounds.py"
 

@@ -64,7 +64,7 @@ wildcard_constraints:
     norm="l0|l2|linf",
     attack="|".join(PLAN.attacks) or "none",
     label=r"\d",
-    shard=r"\d+",
+    shard="|".join(map(str, OUTPUTS.shards)),
 
 
 def lower_bound_files(wildcards):

@@ -14,6 +14,7 @@ from absynth.errors import InputError
 from absynth.io.atomic import write_text
 from absynth.norms import NORMS
 from absynth.workflow.config_files import read_config
+from absynth.workflow.shards import IMAGES_PER_SHARD
 
 NAME = "config.yaml"
 _HEADER = """\
@@ -26,7 +27,6 @@ _LADDER = (
     "strong",
 )  # presets of which each has the attacks of the one before, with more steps
 _IMAGES, _PRESET = 100, "standard"  # of a new run
-_MOST_PER_SHARD = 100  # images of a job
 _PROGRAMS = (".pt", ".pt2")
 Config = dict[str, Any]
 
@@ -146,7 +146,7 @@ def _completed(config: Config, options: argparse.Namespace, models: Mapping[str,
     epsilons = epsilon_sizes(mapping(options.epsilons, "--epsilons"))
     changed = {
         "n_samples": images,
-        "shards": _shards(config, images),
+        "images_per_shard": config.get("images_per_shard", min(images, IMAGES_PER_SHARD)),
         "norms": [norm for norm in NORMS if norm in norms],
         "attacks": attacks(config.get("attacks", []), options.preset),
         "threads": config.get("threads", {"train": 1, "calibrate": 1, "attack": 1}),
@@ -155,16 +155,6 @@ def _completed(config: Config, options: argparse.Namespace, models: Mapping[str,
     if epsilons or "epsilons" in config:
         changed["epsilons"] = {**config.get("epsilons", {}), **epsilons}
     return {**config, **changed}
-
-
-def _shards(config: Config, images: int) -> int:
-    """Into how many jobs the images of an attack are divided: as many images a job as before, if that is possible.
-
-    The jobs of a run that gets more images then are what they were, and only those of the new images run.
-    """
-    before, shards = config.get("n_samples", 0), config.get("shards", 1)
-    size = before // shards if before and before % shards == 0 and images % (before // shards) == 0 else 0
-    return -(-images // (size or _MOST_PER_SHARD))
 
 
 def attacks(known: Any, presets: Sequence[str]) -> Any:

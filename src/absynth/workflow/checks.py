@@ -138,10 +138,8 @@ def _check_written(entry: Mapping[str, Any], key: str) -> None:
 
 
 def check_sizes(config: Mapping[str, Any]) -> None:
-    """Refuse more shards than images, and more images than the data set has."""
-    n, shards = config["n_samples"], config["shards"]
-    if shards > n:
-        raise InputError(f"config key shards: found {shards}, allowed is n_samples = {n} or less")
+    """Refuse more images than the data set has."""
+    n = config["n_samples"]
     dataset = find_dataset(config["dataset"], config["datasets"].get(config["dataset"]))
     n_test = dataset.n_test
     if n_test is None:

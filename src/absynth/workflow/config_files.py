@@ -126,12 +126,19 @@ def merged_config(files: Iterable[str | os.PathLike[str]], options: Iterable[str
     config: dict[str, Any] = {}
     for layer in (*map(read_config, files), parse_options(options)):
         check_only(layer)
-        config = _lay_over_attacks(config, layer)
+        config = _lay_over_whole(config, layer)
     return config
 
 
-def _lay_over_attacks(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """As `lay_over`, but presets of attacks replace attacks and relay, and a mapping is laid over presets by name."""
+def _lay_over_whole(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """As `lay_over`, but for keys of which one replaces another.
+
+    Presets of attacks replace attacks and relay, and a mapping is laid over presets by name. Either of
+    `images_per_shard` and `shards` replaces the other.
+    """
+    for key, other in (("images_per_shard", "shards"), ("shards", "images_per_shard")):
+        if over.get(key) is not None:
+            base = {name: value for name, value in base.items() if name != other}
     attacks, below = over.get("attacks"), base.get("attacks")
     if isinstance(attacks, str | list) or (isinstance(attacks, Mapping) and "preset" in attacks):
         base = {key: value for key, value in base.items() if key not in ("attacks", "relay")}

@@ -14,7 +14,7 @@ class Outputs:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.shards = range(plan.config["shards"])
+        self.shards = range(len(plan.spans))
 
     def path(self, path: str) -> str:
         """A path within this run's folder."""

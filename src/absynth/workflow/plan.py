@@ -23,6 +23,7 @@ from absynth.workflow.matrix import Matrix
 from absynth.workflow.only import settle_only
 from absynth.workflow.presets import expand_presets
 from absynth.workflow.relay import add_relay
+from absynth.workflow.shards import settle_shards, shard_spans
 
 _PROBE_PRIOR_SAMPLES = 500
 
@@ -40,6 +41,7 @@ class Plan(Matrix):
         self.preset_starts = expand_presets(config, schemas)
         check(config, read_schema(schemas, "config"))
         self.notes = settle_only(config)
+        settle_shards(config)
         settle_dataset(config)
         check_models(config, read_schema(schemas, "models"))
         add_relay(config)
@@ -81,7 +83,7 @@ class Plan(Matrix):
             "options": self.options(attack, model),
             "substitute": self.substitute_spec(attack),
             "batch_size": self.config["attacks"][attack]["batch_size"],
-            "span": self.shard_range(int(shard)),
+            "span": self.spans[int(shard)],
             "relay": self.relay_leg(attack, model, norm),
         }
 
@@ -98,10 +100,10 @@ class Plan(Matrix):
         settings = {key: self.config["relay"][key] for key in ("gain", "tightness")}
         return {"round": number, "rounds": rounds, **settings}
 
-    def shard_range(self, shard: int) -> tuple[int, int]:
-        """First and one past the last test image of a shard: contiguous, as even as can be."""
-        n, shards = self.config["n_samples"], self.config["shards"]
-        return shard * n // shards, (shard + 1) * n // shards
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """First and one past the last test image of each shard."""
+        return shard_spans(self.config)
 
     def model_spec(self, name: str) -> dict[str, Any]:
         """What `absynth.models.building.build` needs to build a model of this run."""
