@@ -13,6 +13,7 @@ from absynth.io.tables import read_table
 from absynth.reporting.machine import machine
 from absynth.reporting.report import Figure, render, summary
 from absynth.reporting.report_tables import report_tables
+from absynth.reporting.runtime import write_runtime
 
 
 def main(
@@ -22,6 +23,8 @@ def main(
     drawings: Sequence[str | os.PathLike[str]],
     tables: Mapping[str, str | os.PathLike[str]],
     provenance: str | os.PathLike[str],
+    benchmarks: Sequence[str | os.PathLike[str]],
+    runtime: str | os.PathLike[str],
     report: str | os.PathLike[str],
     config: Mapping[str, Any],
     models: Mapping[str, str],
@@ -29,15 +32,16 @@ def main(
     sections: Mapping[str, Mapping[str, Any]],
     figures: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write one self-contained page.
+    """Write one self-contained page, and the table of the jobs' running times that stands in it.
 
     captions, drawings: reStructuredText and SVG of each of `figures`; tables: CSV files by stem
-    provenance: tables/provenance.json
+    provenance: tables/provenance.json; benchmarks: the files in which Snakemake measured the costly jobs
     sections: title and intro by key, left out if nothing is in them
     figures: section, title and wildcards of the caption
     """
     about = read_json(provenance)
-    frames = {stem: read_table(path) for stem, path in tables.items()}
+    write_runtime(benchmarks=benchmarks, table=runtime)
+    frames = {stem: read_table(path) for stem, path in {**tables, "runtime": runtime}.items()}
     shown = [
         Figure.read(drawing, text, config=config, **figure)
         for figure, drawing, text in zip(figures, drawings, captions, strict=True)
@@ -71,6 +75,6 @@ if "snakemake" in globals():
         drawings=job.input.drawings,
         tables={Path(path).stem: path for path in job.input.tables},
         provenance=job.input.provenance,
-        report=job.output.report,
+        **dict(job.output.items()),
         **dict(job.params.items()),
     )

@@ -118,7 +118,7 @@ def test_closure_holds_all_that_python_loads(imported, module):
     [
         ("attacks/run_attack", "training"),
         ("data/prepare_data", "models"),
-        ("tables/format_table1", "models"),
+        ("tables/tabulate_minima", "models"),
         ("models/train_vae", "attacks"),
         ("report/write_report", "workflow"),
     ],

@@ -97,13 +97,13 @@ def scaled(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def drawn(figure, stem=None):
-    """The PNG of a figure, and where Snakemake's report shows it."""
+def drawn(figure, stem=None, norm=""):
+    """The PNG of a figure, and where Snakemake's report shows it; norm: where there is one for each."""
     return report(
         run(f"figures/{stem or figure}.png"),
         caption=f"../report/{figure}.rst",
         category=SECTIONS[FIGURES[figure].section]["title"],
-        labels={"figure": FIGURES[figure].title},
+        labels={"figure": FIGURES[figure].title.format(norm=norm)},
     )
 
 

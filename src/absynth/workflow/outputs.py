@@ -137,6 +137,10 @@ class Outputs:
         cases = [case for case in self.plan.attacked if case[1] == norm]
         return self._of("minimal/{model}/{norm}.h5", cases)
 
+    def bracket_tables(self, *stems: str) -> list[str]:
+        """Tables that are made of brackets, by their stems; none of them where no model has lower bounds."""
+        return [self.path(f"tables/{stem}.csv") for stem in stems] if self.plan.bracketed else []
+
     @cached_property
     def figures(self) -> list[FigureEntry]:
         """The figures of the run, in the order of its report."""
