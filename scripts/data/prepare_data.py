@@ -49,12 +49,7 @@ def main(
     chosen = find_dataset(dataset, description)
     loaded = load_dataset(chosen, data_dir, cache)
     about = format_of(chosen, loaded)
-    for name, taken in (takes or {}).items():
-        check_taken(name, DataFormat(tuple(taken["shape"]), taken["n_classes"]), about, dataset)
-    if n_samples and n_samples > len(loaded[3]):
-        raise InputError(
-            f"config key n_samples: found {n_samples}, allowed are the {len(loaded[3])} test images of {dataset}"
-        )
+    _check_fits(about, len(loaded[3]), dataset, n_samples, takes or {})
     if chosen.has_train:
         _warn_of_oddities(f"{dataset} train", loaded[0])
     _warn_of_oddities(f"{dataset} test", loaded[2])
@@ -75,6 +70,22 @@ def main(
     lacking = lacking_classes(parts["test"][1][:n_samples], known_classes) if n_samples else None
     if lacking:
         LOGGER.warning("%s test: %s", dataset, lacking)
+
+
+def _check_fits(
+    about: DataFormat,
+    n_test: int,
+    dataset: str,
+    n_samples: int | None,
+    takes: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Refuse images that a model of the run does not take, and fewer test images than are to be attacked."""
+    for name, taken in takes.items():
+        check_taken(name, DataFormat(tuple(taken["shape"]), taken["n_classes"]), about, dataset)
+    if n_samples and n_samples > n_test:
+        raise InputError(
+            f"config key n_samples: found {n_samples}, allowed are the {n_test} test images of {dataset}"
+        )
 
 
 def _warn_of_oddities(name: str, images: npt.NDArray[Any]) -> None:

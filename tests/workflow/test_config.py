@@ -141,7 +141,7 @@ BAD = [
     ({"models": {1: {}}}, "models: found 1, allowed is a value of type string"),
     ({"models": {"a/b": {}}}, "models: found 'a/b', allowed is what matches "),
     ({"models": {"cnn": 3}}, "models.cnn: found 3, allowed is a value of type object or null"),
-    ({"models": {"mine": {"kind": "custom"}}}, "models.mine: class or program is missing"),
+    ({"models": {"mine": {"weights": "w.pt"}}}, "models.mine: class or program is missing"),
     (
         {"models": {"mine": {"class": "mine.Net", "state_dict_key": "model"}}},
         "models.mine.state_dict_key: found without weights",
@@ -360,4 +360,5 @@ def test_missing_key_is_named(key):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_test_image_may_be_attacked(name):
-    assert plan(dataset=name, n_samples=DATASETS[name].n_test).config["n_samples"] == DATASETS[name].n_test
+    n_test = DATASETS[name].n_test
+    assert plan(dataset=name, n_samples=n_test, n_calibration=100).config["n_samples"] == n_test
