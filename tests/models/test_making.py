@@ -199,3 +199,12 @@ def test_a_network_that_binarises_takes_no_preprocessing(own):
     )
     with pytest.raises(InputError, match="has both an input_threshold and preprocessing"):
         built(f"{own}/binary_nets.py:binary", preprocessing={"mean": 0, "std": 1})
+
+
+def test_a_class_without_parameters_needs_no_weights(own):
+    (own / "plain_nets.py").write_text(
+        "from torch import nn\n\nclass Mean(nn.Module):\n    def forward(self, x):\n"
+        "        return x.flatten(2).mean(2)\n"
+    )
+    model = build_custom(ModelFiles(), **{"class": f"{own}/plain_nets.py:Mean"})
+    torch.testing.assert_close(model(images()), images().mean(dim=(2, 3)))

@@ -50,36 +50,25 @@ def stated_threshold(name: str, model: nn.Module) -> float | None:
         raise InputError(f"{name}: its input_threshold cannot be read ({shown_error(error)})") from error
 
 
-def _called(shown: str, named: str, arguments: Mapping[str, Any], weights: str | None) -> Any:
-    """What the class or function `named` makes. Raises InputError whatever its code raises, SystemExit included."""
-    made = imported(split_named(named)[0], lambda: resolve(named))
-    if inspect.isclass(made) and weights is None:
-        raise InputError(
-            f"{shown}: is a class, whose weights are random where none are named; name its state dict under weights, "
-            "or under class a function that returns the network with its weights"
-        )
-    try:
-        return made(**arguments)
-    except (KeyboardInterrupt, torch.OutOfMemoryError):
-        raise
-    except BaseException as error:
-        name = named if isinstance(error, TypeError) else shown
-        raise InputError(
-            f"{name}: cannot be made with arguments {arguments} ({shown_error(error)})"
-        ) from error
-
-
-def made_module(
-    shown: str, named: str, arguments: Mapping[str, Any] | None = None, weights: str | None = ""
-) -> nn.Module:
+def made_module(shown: str, named: str, arguments: Mapping[str, Any] | None = None) -> nn.Module:
     """A module in evaluation mode, of a user's class or function "module:name" or "file.py:name".
 
-    shown: what messages call it; weights: its state dict, None if there is none: then a class is refused
+    shown: what messages call it
     What the code sets for the whole process is put back (`settings_kept`).
-    Raises InputError if it fails, or makes anything but a module.
+    Raises InputError if it fails, whatever its code raises, SystemExit included, or makes anything but a module.
     """
+    arguments = dict(arguments or {})
     with settings_kept(shown):
-        model = _called(shown, named, dict(arguments or {}), weights)
+        made = imported(split_named(named)[0], lambda: resolve(named))
+        try:
+            model = made(**arguments)
+        except (KeyboardInterrupt, torch.OutOfMemoryError):
+            raise
+        except BaseException as error:
+            name = named if isinstance(error, TypeError) else shown
+            raise InputError(
+                f"{name}: cannot be made with arguments {arguments} ({shown_error(error)})"
+            ) from error
     if not isinstance(model, nn.Module):
         raise InputError(f"{shown}: makes a {type(model).__name__}, expected a torch.nn.Module")
     stated_threshold(shown, model)
@@ -112,7 +101,12 @@ def made_network(
         return shown, model
     named = rest["class"]
     shown = f"{name} ({named})" if name else named
-    model = made_module(shown, named, arguments, weights)
+    model = made_module(shown, named, arguments)
     if weights is not None:
         load_weights(Path(weights), model, key=state_dict_key)
+    elif inspect.isclass(resolve(named)) and any(True for _ in model.parameters()):
+        raise InputError(
+            f"{shown}: is a class, whose weights are random where none are named; name its state dict under weights, "
+            "or under class a function that returns the network with its weights"
+        )
     return shown, model

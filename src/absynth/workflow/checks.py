@@ -9,6 +9,7 @@ from typing import Any
 
 from absynth.attacks.outside import BUILDERS, named_path, outside_kind
 from absynth.attacks.registry import ATTACKS, AttackEntry
+from absynth.data.own_headers import known_images
 from absynth.data.places import DOWNLOADS, images_held
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
@@ -144,6 +145,8 @@ def check_sizes(config: Mapping[str, Any]) -> None:
     n_test = dataset.n_test
     if n_test is None:
         n_test = images_held(dataset, config["data_dir"], DOWNLOADS)
+    if n_test is None:
+        n_test, _ = known_images(dataset)
     if n_test is not None and n > n_test:
         raise InputError(
             f"config key n_samples: found {n}, allowed are the {n_test} test images of {dataset.name}"

@@ -16,7 +16,9 @@ from absynth.workflow.relay import relay_rounds
 
 def kind_of(name: str, entry: Mapping[str, Any]) -> str:
     """The kind of a model by its config entry: a key of `absynth.models.registry.KINDS` if the entry is sound."""
-    return "custom" if "class" in entry or "program" in entry else entry.get("kind", name)
+    kind = entry.get("kind", name)
+    own = "class" in entry or "program" in entry or ("weights" in entry and kind not in KINDS)
+    return "custom" if own else kind
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The files of a run, worked out from its plan: what exists of each kind, and what a rule reads."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
+from typing import Any
 
 from absynth.errors import InputError
 from absynth.models.registry import KINDS
@@ -19,6 +21,16 @@ class Outputs:
     def path(self, path: str) -> str:
         """A path within this run's folder."""
         return f"results/{self.plan.config['run']}/{path}"
+
+    @property
+    def data_limits(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """What `Plan.takes` says, as plain values, for the rule that finds out what the images of a data set are.
+
+        Nothing for a data set of which that is known, and where all models take any images.
+        """
+        if self.plan.dataset.format or not self.plan.takes:
+            return {}
+        return {"takes": {name: asdict(taken) for name, taken in self.plan.takes.items()}}
 
     def model_files(self, name: str) -> list[str]:
         """All files that building a model reads, those that a user brought included."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from absynth.attacks.outside import named_path
-from absynth.data.format import distal_labels
+from absynth.data.format import DataFormat, distal_labels
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, LABELS
 from absynth.workflow.checks import (
@@ -18,7 +18,13 @@ from absynth.workflow.checks import (
     check_weights,
 )
 from absynth.workflow.config import check, read_schema
-from absynth.workflow.data_checks import check_data, needs_training, settle_dataset
+from absynth.workflow.data_checks import (
+    check_data,
+    check_description,
+    needs_training,
+    settle_dataset,
+    takes,
+)
 from absynth.workflow.matrix import Matrix
 from absynth.workflow.only import settle_only
 from absynth.workflow.presets import expand_presets
@@ -42,7 +48,7 @@ class Plan(Matrix):
         check(config, read_schema(schemas, "config"))
         self.notes = settle_only(config)
         settle_shards(config)
-        settle_dataset(config)
+        check_description(config, in_place=settle_dataset(config))
         check_models(config, read_schema(schemas, "models"))
         add_relay(config)
         check_attacks(self, read_schema(schemas, "attacks"))
@@ -225,6 +231,11 @@ class Plan(Matrix):
     def bracketed(self) -> list[tuple[str, str]]:
         """Each (model, norm) with lower bounds and attacks."""
         return [case for case in self.bounded if case in self.attacked]
+
+    @property
+    def takes(self) -> dict[str, DataFormat]:
+        """What models that do not take any images take, and the substitute; by what messages call them."""
+        return takes(self)
 
     @property
     def splits(self) -> list[str]:
