@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from configs import ROOT, SCHEMAS, plan
+from configs import ROOT, plan
 from torch import nn
 
 from absynth.cli.attack_costs import AttackCosts, Measurement, Range, effort, own_work, read_costs
@@ -13,7 +13,6 @@ from absynth.cli.estimate import batch_sizes, duration, estimated, span
 from absynth.cli.model_speed import Speed, measure
 from absynth.cli.plan import COSTS
 from absynth.cli.workflow_process import PlannedJob, jobs_of
-from absynth.workflow.presets import read_preset
 
 ROW = Measurement(
     "ddn", "l2", ("cnn", "quick"), images=10, values=100, queries=60, gradients=50, seconds=5.0, model_seconds=3.0,
@@ -137,7 +136,7 @@ def test_a_models_speed_is_measured():
 @pytest.mark.parametrize("preset", ["quick", "standard"])
 def test_the_table_has_the_attacks_of_the_presets(preset):
     costs = read_costs(Path(ROOT) / COSTS)
-    own = plan(attacks=dict.fromkeys(plan().attacks) | read_preset(preset, SCHEMAS)["attacks"])
+    own = plan(attacks=preset)
     for norm in own.norms:
         for attack in own.attacks_on("cnn", norm):
             known = costs.seconds(attack, norm, own.options(attack, "cnn"), [10], 784, lambda size: SPEED)

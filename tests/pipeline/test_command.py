@@ -71,8 +71,10 @@ def folder(tmp_path_factory):
     """A run that was interrupted and went on."""
     made = Folder(tmp_path_factory.mktemp("users"))
     process = made.start("evaluate", *ARGUMENTS, "--images", "4", "--preset", "fgm", "ddn")
-    prepared = made.path / "results" / "Net-my" / "data" / "test.h5"
-    while process.poll() is None and not prepared.exists():
+    prepared, probed = (
+        made.path / "results" / "Net-my" / path for path in ("data/test.h5", "models/Net/probe.json")
+    )
+    while process.poll() is None and not probed.exists():
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     text, _ = process.communicate()

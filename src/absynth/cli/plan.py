@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from absynth.cli.arguments import add_arguments as add_shared
 from absynth.cli.calls import Asked, asked
+from absynth.cli.estimate import TARGETS
 from absynth.cli.workflow_process import PlannedJob, planned_jobs, workflow_folder
 
 HELP = "jobs and estimated hours of an evaluation, before anything runs"
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     with TemporaryDirectory() as folder:
         wanted = asked(options, Path(folder))
         jobs = planned_jobs(wanted.call)
-    if not jobs:
+    if all(job.rule in TARGETS for job in jobs):
         sys.stdout.write(f"nothing is left to do: the run is complete in {wanted.results}\n")
         return 0
     sys.stdout.write(_text(wanted, jobs))

@@ -1,7 +1,7 @@
 """The table of what each attack found and what it cost, from all shards of a run; no torch."""
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from absynth.evaluation.statistics import AttackTotals
 from absynth.io.atomic import write_csv
@@ -14,9 +14,9 @@ LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradie
 
 def write_attack_table(
     *,
-    shards: Sequence[str | os.PathLike[str]],
-    minimal: Sequence[str | os.PathLike[str]],
-    table: str | os.PathLike[str],
+    shards: Sequence[str | Path],
+    minimal: Sequence[str | Path],
+    table: str | Path,
     run: str,
 ) -> None:
     """Write one row per model, norm and attack, in the order of `shards`; only the header if there are none."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -12,7 +13,12 @@ from matplotlib.figure import Figure
 from absynth.norms import NORMS
 from absynth.reporting.figures.style import TEXT_WIDTH, as_written, set_style
 
+Distances = npt.NDArray[np.float64]
 _COLOURS = {"larger": "#0173b2", "smaller": "#de8f05"}
+_PLACES = {
+    "larger": (0.99, 0.03, "right"),
+    "smaller": (0.01, 0.86, "left"),
+}  # x, y and alignment of the counts
 
 
 def differences_figure(distances: pd.DataFrame, *, models: Mapping[str, str], norms: Sequence[str]) -> Figure:
@@ -32,8 +38,10 @@ def differences_figure(distances: pd.DataFrame, *, models: Mapping[str, str], no
     for column, norm in zip(panels.T, norms, strict=True):
         of_norm = distances[distances["norm"] == norm].astype({"distance": float})
         by_model = {name: of_norm[of_norm["model"] == name]["distance"].to_numpy() for name in models}
-        for panel, other in zip(column, others, strict=False):
-            _draw(panel, by_model[first], by_model[other])
+        differences = [_difference(by_model[first], by_model[other]) for other in others]
+        limit = _limit(differences)
+        for panel, difference in zip(column, differences, strict=False):
+            _draw(panel, difference, limit)
         column[0].set_title(NORMS[norm].label)
         column[-1].set_xlabel(f"difference ({NORMS[norm].quantity})")
     for panel, other in zip(panels[:, 0], others, strict=False):
@@ -43,24 +51,33 @@ def differences_figure(distances: pd.DataFrame, *, models: Mapping[str, str], no
     return figure
 
 
-def _draw(panel: Axes, first: np.ndarray, other: np.ndarray) -> None:
+def _difference(first: Distances, other: Distances) -> Distances:
+    """The sorted differences of distances, without those of two infinite ones; empty if one was not attacked."""
+    if not len(first) or not len(other):
+        return np.empty(0)
+    kept = np.isfinite(first) | np.isfinite(other)
+    return np.sort(other[kept] - first[kept])
+
+
+def _limit(differences: Sequence[Distances]) -> float:
+    """The end of the axis, beyond all finite differences."""
+    finite = [abs(value) for part in differences for value in part if np.isfinite(value)]
+    return 1.08 * max(finite, default=1.0) or 1.0
+
+
+def _draw(panel: Axes, difference: Distances, limit: float) -> None:
     """A line for each image, from zero to the difference, and how many are larger and smaller."""
     panel.axvline(0, color="0.4", linewidth=0.6)
-    panel.set_yticks([])
-    if not len(first) or not len(other):
+    panel.set(yticks=[], xlim=(-limit, limit))
+    if not len(difference):
         panel.text(0.5, 0.5, "not attacked", ha="center", transform=panel.transAxes, fontsize=6.5)
         return
-    both = np.isinf(first) & np.isinf(other)
-    difference = np.sort(other[~both] - first[~both])
-    finite = np.abs(difference[np.isfinite(difference)])
-    limit = 1.08 * (finite.max() if len(finite) and finite.max() > 0 else 1.0)
-    width = max(0.3, min(2.0, 60 / max(len(difference), 1)))
+    width = max(0.3, min(2.0, 60 / len(difference)))
     for name, chosen in (("larger", difference > 0), ("smaller", difference < 0)):
         ends = np.clip(difference[chosen], -2 * limit, 2 * limit)
         panel.hlines(np.flatnonzero(chosen), 0, ends, color=_COLOURS[name], linewidth=width)
-        side, align = (0.99, "right") if name == "larger" else (0.01, "left")
+        side, height, align = _PLACES[name]
         panel.text(
-            side, 0.03 if name == "larger" else 0.86, f"{name}: {chosen.sum()}", ha=align,
-            transform=panel.transAxes, fontsize=6.5, color=_COLOURS[name],
+            side, height, f"{name}: {chosen.sum()}", ha=align, transform=panel.transAxes, fontsize=6.5,
+            color=_COLOURS[name],
         )  # fmt: skip
-    panel.set_xlim(-limit, limit)
