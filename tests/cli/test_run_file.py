@@ -163,3 +163,12 @@ def test_of_the_three_presets_each_has_the_attacks_of_the_one_before():
 def test_epsilons_that_are_none_are_refused(entry):
     with pytest.raises(InputError, match="--epsilons: found"):
         epsilon_sizes(entry)
+
+
+def test_a_data_set_may_say_more_in_the_file_than_on_the_command_line(folder):
+    (folder / "pictures").mkdir()
+    line = FIRST.replace("digits", "pictures")
+    path, config = made(line)
+    config["dataset"]["n_classes"] = 12
+    write(path, config)
+    assert settled(options(line))[1]["dataset"]["n_classes"] == 12

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--name", metavar="RUN", help="the run, in results/RUN/; a run that is there is added to"
     )
-    run.add_argument("-c", "--cores", default=str(os.cpu_count() or 1), metavar="N",
+    run.add_argument("-c", "--cores", default=str(_cores()), metavar="N",
                      help="of this machine to use; all")  # fmt: skip
     run.add_argument("--config", nargs="+", default=[], metavar="FILE or KEY=VALUE",
                      help="a config in place of model and data; config keys that change it")  # fmt: skip
@@ -84,6 +84,12 @@ def config_entries(entries: Sequence[str]) -> tuple[str | None, list[str]]:
     if files and not Path(files[0]).is_file():
         raise InputError(f"--config: {files[0]} is no file, and no KEY=VALUE")
     return (files[0] if files else None), [entry for entry in entries if "=" in entry]
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _count(text: str) -> int:

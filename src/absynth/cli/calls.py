@@ -49,6 +49,8 @@ def asked(options: argparse.Namespace, folder: Path) -> Asked:
         _check_alone(options, file)
         config = Path(file)
     else:
+        if any(change.partition("=")[0] == "run" for change in changes):
+            raise InputError("--config: found run, which --name names beside a model; leave it out")
         place, content = run_file.settled(options)
         config = folder / run_file.NAME
         run_file.write(config, content)

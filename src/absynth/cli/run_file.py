@@ -21,11 +21,8 @@ _HEADER = """\
 # The config of this run, written by `absynth evaluate`, which adds to it when it is called for the run again.
 # Every key is explained in docs/reference/config.md. After an edit: absynth evaluate --config {path}
 """
-_LADDER = (
-    "quick",
-    "standard",
-    "strong",
-)  # presets of which each has the attacks of the one before, with more steps
+# Presets of which each has the attacks of the one before, with more steps.
+_LADDER = ("quick", "standard", "strong")
 _IMAGES, _PRESET = 100, "standard"  # of a new run
 _PROGRAMS = (".pt", ".pt2")
 Config = dict[str, Any]
@@ -69,7 +66,7 @@ def added(
     Raises InputError for another data set, and for another model under the name of one that is there.
     """
     run = config.get("run")
-    if config.get("dataset") != dataset:
+    if not _same(dataset, config.get("dataset")):
         raise InputError(
             f"--data: run {run} is on {config.get('dataset')}, found {dataset}; give the new one another --name"
         )
@@ -83,6 +80,13 @@ def added(
             )
         models = {**models, name: known or entry}
     return _completed(config, options, models)
+
+
+def _same(dataset: str | Config, known: Any) -> bool:
+    """Whether a data set is the known one, which may say more of it."""
+    if isinstance(dataset, Mapping) and isinstance(known, Mapping):
+        return dataset.items() <= known.items()
+    return dataset == known
 
 
 def write(path: Path, config: Config) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from absynth.cli.others import runs, sets
@@ -42,6 +43,10 @@ class Call:
         words = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile")]
         words += ["--cores", self.cores, "--configfile", str(self.config), "--rerun-incomplete"]
         words += ["--config", *self.changes] if self.changes else []
+        gpus = visible_gpus()
+        words += (
+            ["--resources", f"gpu={gpus}"] if gpus and not sets(self.others, "--resources", "--res") else []
+        )
         if self.runs and not more and not sets(self.others, "--quiet", "-q", "--verbose"):
             words += ["--quiet", *_QUIET]
         return [*words, *more, *self.others]
@@ -74,6 +79,19 @@ def workflow_folder() -> Path:
             f"install a checkout (pip install --editable DIR), or name one in the variable {_VARIABLE}"
         )
     return folder
+
+
+def visible_gpus() -> int:
+    """How many GPUs jobs would find, so that no more of them run at a time; none for a torch without CUDA.
+
+    Told without torch, whose import takes longer than all else here.
+    """
+    if version("torch").endswith("+cpu"):
+        return 0
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return len([name for name in named.split(",") if name.strip() not in ("", "-1")])
+    return len([path for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()])
 
 
 def run(call: Call) -> int:
