@@ -27,8 +27,8 @@ rule all:
         run("tables/models.csv"),
         run("tables/verification.csv"),
         run("tables/audit.csv"),
-        run("tables/bounds.csv"),
-        run("tables/bracket.csv"),
+        run("tables/bounds.csv") if PLAN.bounded else [],
+        OUTPUTS.bracket_tables("bracket"),
         run("tables/provenance.json"),
         OUTPUTS.figure_files("png"),
         run("report.html"),
@@ -51,6 +51,11 @@ rule audit:
         run("tables/audit.csv"),
 
 
+rule certificates:
+    input:
+        certificate_files,
+
+
 rule report:
     input:
         OUTPUTS.records,
@@ -62,4 +67,4 @@ onstart:
 
 
 onsuccess:
-    report_results(run("tables/table1.md"), run("figures"), run("report.html"))
+    report_results(run(""))

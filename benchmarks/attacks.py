@@ -50,7 +50,7 @@ def read_plan(config: Path, model: str, images: int) -> Plan:
     whole = read_config(config)
     if whole["models"].get(model) is None:
         raise InputError(f"{config}: leaves out the model {model}")
-    update_config(whole, {"n_samples": images, "shards": 1})
+    update_config(whole, {"n_samples": images, "shards": 1, "images_per_shard": None})
     return Plan(whole, SCHEMAS)
 
 

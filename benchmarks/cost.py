@@ -76,7 +76,7 @@ def measured(plan: Plan, run: Path) -> dict[Key, Measured]:
     table = read_table(run / "tables" / "attacks.csv").set_index(["model", "norm", "attack"])["queries"]
     jobs, found = Jobs(plan, run), {}
     for model, norm, attack in table.index:
-        files = [f"run_attack/{model}-{norm}-{attack}-{shard}.tsv" for shard in range(plan.config["shards"])]
+        files = [f"run_attack/{model}-{norm}-{attack}-{shard}.tsv" for shard in range(len(plan.spans))]
         seconds = sum(jobs.seconds("attack", file) for file in files) / plan.config["n_samples"]
         if not math.isnan(seconds):
             queries = float(table[model, norm, attack])

@@ -124,7 +124,8 @@ def read_plans(options: argparse.Namespace) -> dict[str, Plan]:
         configs[path.stem] = merged_config([CONFIG, path], [])
     plans = {}
     for name, config in configs.items():
-        plain = {"n_samples": options.images[1], "shards": 1, "dataset": "mnist"}
+        one_shard = {"shards": 1, "images_per_shard": None}
+        plain = {"n_samples": options.images[1], **one_shard, "dataset": "mnist"}
         plan = Plan(without(lay_over(config, plain), options.leave_out), SCHEMAS)
         for model in options.models:
             if model not in plan.models:

@@ -43,7 +43,7 @@ STARTS = {
     "nothing": "pass",
     "Snakemake's preamble": "from snakemake.logging import logger; from snakemake.iocontainers import Snakemake",
     "gather_minima": "import scripts.attacks.gather_minima",
-    "format_table1": "import scripts.tables.format_table1",
+    "tabulate_minima": "import scripts.tables.tabulate_minima",
     "plot_accuracy_distortion": "import scripts.figures.plot_accuracy_distortion",
     "run_attack, salt & pepper noise": "import scripts.attacks.run_attack, absynth.attacks.noise",
     "run_attack, FGM": "import scripts.attacks.run_attack, absynth.attacks.gradient",
@@ -182,7 +182,7 @@ def write_shards(folder: Path, attacks: int, shards: int, images: int) -> dict[s
 
     Returns the paths of all shards, attack by attack, and of their benchmark files, as Snakemake writes them
     """
-    paths: dict[str, list[str]] = {"shards": [], "benchmarks": []}
+    paths: dict[str, list[str]] = {"shards": []}
     for number in range(attacks):
         attack, random = f"attack{number}", np.random.default_rng(number)
         for shard in range(shards):
@@ -196,10 +196,6 @@ def write_shards(folder: Path, attacks: int, shards: int, images: int) -> dict[s
             about = {**_IDENTITY, "attack": attack, "seed": 0, "seconds": 1.0, "device": "cpu"}
             write_record(path, columns, about, SHARD)
             paths["shards"].append(str(path))
-            timing = folder / "benchmarks" / "run_attack" / f"{MODEL}-{NORM}-{attack}-{shard}.tsv"
-            timing.parent.mkdir(parents=True, exist_ok=True)
-            timing.write_text("s\th:m:s\tmax_rss\n1.0\t0:00:01\t300.0\n", encoding="utf-8")
-            paths["benchmarks"].append(str(timing))
     return paths
 
 
@@ -216,14 +212,17 @@ def reductions(folder: Path, attacks: int, shards: int, images: int) -> list[Row
         },
         "tables.audit_attacks": {
             "shards": paths["shards"], "run": RUN, "table": str(place / "audit.csv"),
-            "optimality": str(place / "optimality.csv"), "roles": {name: {"gradients": True} for name in names},
+            "optimality": str(place / "optimality.csv"), "attacks": str(place / "attacks.csv"),
+            "minimal": [minimal], "roles": {name: {"gradients": True} for name in names},
             "limits": limits,
         },
-        "tables.summarize_attacks": {
-            "shards": paths["shards"], "run": RUN, "minimal": [minimal], "table": str(place / "attacks.csv"),
+        "tables.tabulate_minima": {
+            "minimal": [minimal], "summaries": [str(place / "summary.csv")], "brackets": [], "run": RUN,
+            "tables": {name: str(place / f"{name}.csv")
+                       for name in ("robustness", "distances", "curves", "markdown", "csv", "latex")},
+            "models": {MODEL: MODEL}, "attacks": {NORM: {name: name for name in names}},
+            "epsilons": {NORM: 1.5}, "of_paper": [],
         },
-        "tables.gather_distances": {"minimal": [minimal], "run": RUN, "table": str(place / "distances.csv")},
-        "report.gather_runtime": {"benchmarks": paths["benchmarks"], "table": str(place / "runtime.csv")},
     }  # fmt: skip
     rows = []
     for script, given in arguments.items():

@@ -23,6 +23,9 @@ LEVELS = [
     {"evaluation"},
     {"reporting"},
     {"workflow"},
+    {"api"},
+    {"cli"},
+    {"__main__"},
 ]
 BESIDE = {("attacks", "certificates")}
 LONGEST_FUNCTION, MOST_PARAMETERS = 50, 8

@@ -18,6 +18,7 @@ from absynth.io.log import LOGGER
 from absynth.io.records import MINIMAL, SHARD, read_record
 from absynth.io.tables import read_table
 from absynth.models.calibration_file import read_calibration
+from absynth.workflow.shards import shard_spans
 from results_comparison import Entry, Key
 
 OPEN = "*open question*"
@@ -117,7 +118,8 @@ class Run:
             files, layout = [self.folder / "minimal" / model / f"{norm}.h5"], MINIMAL
         else:
             shards = self.folder / "attacks" / model / norm / attack
-            files = [shards / f"{shard}.h5" for shard in range(self.config.get("shards", 0))]
+            spans = shard_spans(self.config) if self.config else []
+            files = [shards / f"{shard}.h5" for shard in range(len(spans))]
             layout = SHARD
         if not files or not all(path.is_file() for path in files):
             return None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from absynth.evaluation.selection import by_quantile
 from absynth.io.log import start_log
@@ -13,26 +14,23 @@ from absynth.reporting.figures.style import save_figure
 def main(
     *,
     minimal: Sequence[str | os.PathLike],
-    png: str | os.PathLike,
-    svg: str | os.PathLike,
+    png: Sequence[str | os.PathLike],
+    svg: Sequence[str | os.PathLike],
     run: str,
     models: Mapping[str, str],
-    norm: str,
+    norms: Sequence[str],
     n: int,
     seed: int,
 ) -> None:
-    """Plot n adversarials per quarter of the files `minimal`, one file per model, all in `norm`."""
-    found, _ = read_by_model(minimal, MINIMAL, {"run": run, "norm": norm})
-    chosen = {model: by_quantile(columns["distance"], n, seed) for model, columns in found.items()}
-    save_figure(quantiles_grid(found, chosen, models=models, norm=norm, n=n), [png, svg])
+    """Plot n adversarials per quarter of the files minimal/{model}/{norm}.h5, a figure for each of the norms."""
+    for norm, *outputs in zip(norms, png, svg, strict=True):
+        of_norm = [path for path in minimal if Path(path).stem == norm]
+        found, _ = read_by_model(of_norm, MINIMAL, {"run": run, "norm": norm})
+        chosen = {model: by_quantile(columns["distance"], n, seed) for model, columns in found.items()}
+        save_figure(quantiles_grid(found, chosen, models=models, norm=norm, n=n), outputs)
 
 
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    main(
-        minimal=job.input.minimal,
-        norm=job.wildcards.norm,
-        **dict(job.output.items()),
-        **dict(job.params.items()),
-    )
+    main(minimal=job.input.minimal, **dict(job.output.items()), **dict(job.params.items()))

@@ -15,6 +15,7 @@ from absynth.reporting.machine import machine
 from absynth.reporting.overview import INTERVALS, summary
 from absynth.reporting.report import Figure, render
 from absynth.reporting.report_tables import report_tables
+from absynth.reporting.runtime import write_runtime
 
 
 def main(
@@ -24,6 +25,8 @@ def main(
     drawings: Sequence[str | os.PathLike[str]],
     tables: Mapping[str, str | os.PathLike[str]],
     provenance: str | os.PathLike[str],
+    benchmarks: Sequence[str | os.PathLike[str]],
+    runtime: str | os.PathLike[str],
     report: str | os.PathLike[str],
     config: Mapping[str, Any],
     models: Mapping[str, str],
@@ -31,15 +34,16 @@ def main(
     sections: Mapping[str, Mapping[str, Any]],
     figures: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write one self-contained page.
+    """Write one self-contained page, and the table of the jobs' running times that stands in it.
 
     captions, drawings: reStructuredText and SVG of each of `figures`; tables: CSV files by stem
-    provenance: tables/provenance.json
+    provenance: tables/provenance.json; benchmarks: the files in which Snakemake measured the costly jobs
     sections: title and intro by key, left out if nothing is in them
     figures: section, title and wildcards of the caption
     """
     about = read_json(provenance)
-    frames = {stem: read_table(path) for stem, path in tables.items()}
+    write_runtime(benchmarks=benchmarks, table=runtime)
+    frames = {stem: read_table(path) for stem, path in {**tables, "runtime": runtime}.items()}
     shown = [
         Figure.read(drawing, text, config=config, **figure)
         for figure, drawing, text in zip(figures, drawings, captions, strict=True)
@@ -52,6 +56,7 @@ def main(
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         models=models,
+        attacked=True,
         summary=summary(frames["robustness"], models, config["epsilons"]),
         checks=checked,
         intervals=INTERVALS if "distances" in frames else "",
@@ -75,6 +80,6 @@ if "snakemake" in globals():
         drawings=job.input.drawings,
         tables={Path(path).stem: path for path in job.input.tables},
         provenance=job.input.provenance,
-        report=job.output.report,
+        **dict(job.output.items()),
         **dict(job.params.items()),
     )

@@ -1,28 +1,41 @@
 """How robust is an image classifier? Attacks bound its adversarial perturbations from above, lower bounds from below.
 
-The workflow at the root of the repository runs the evaluation. In Python, load a model of a finished run, or one of
-the models that ship:
+The workflow at the root of the repository runs the evaluation. In Python, read a run that it made:
 
 ```python
-from absynth import load_model
+import absynth
 
-model = load_model("resources/weights/mnist-small", "abs")
-logits = model(images)  # images (n, c, h, w) in [0, 1], logits (n, K)
+run = absynth.open_run("results/my-run")
+run.table("robustness")  # a pandas frame
+minima = run.minima("mine", "l2")  # clean and adversarial images, distances
+model = run.load_model("mine")  # images (n, c, h, w) in [0, 1] to logits (n, K)
 ```
 
-Importing `absynth` does not import torch; the first use of `load_model` does.
+or load one of the models that ship: `absynth.load_model("resources/weights/mnist-small", "abs")`.
+
+Importing `absynth` imports nothing else; the first use of a name does.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from absynth.api.minima import Bounds, Minima
+    from absynth.api.run import Run, open_run
+    from absynth.errors import InputError
     from absynth.models.loading import load_model
 
 __version__ = "0.1.0"
-__all__ = ["load_model"]
+__all__ = ["Bounds", "InputError", "Minima", "Run", "load_model", "open_run"]
 
-_DEFINED_IN = {"load_model": "absynth.models.loading"}
+_DEFINED_IN = {
+    "Bounds": "absynth.api.minima",
+    "InputError": "absynth.errors",
+    "Minima": "absynth.api.minima",
+    "Run": "absynth.api.run",
+    "load_model": "absynth.models.loading",
+    "open_run": "absynth.api.run",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -30,3 +43,7 @@ def __getattr__(name: str) -> Any:
     if name in _DEFINED_IN:
         return getattr(import_module(_DEFINED_IN[name]), name)
     raise AttributeError(f"module 'absynth' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,8 +15,9 @@ import generate_reference
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.registry import ATTACKS
 from absynth.attacks.target import Target
-from absynth.evaluation import audit, bracket, lower_bounds
+from absynth.evaluation import attack_table, audit, bracket, lower_bounds
 from absynth.models.registry import KINDS
+from absynth.reporting import runtime
 from absynth.workflow.config import RENAMED
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,16 @@ def test_every_rule_and_target_is_listed():
 
 def test_every_column_of_a_table_is_listed():
     text = (DOCS / "reference" / "outputs.md").read_text(encoding="utf-8")
-    constants = [lower_bounds.COLUMNS, audit.COLUMNS, bracket.VIOLATIONS, bracket.MEDIANS, bracket.CURVES]
+    constants = [
+        lower_bounds.COLUMNS,
+        lower_bounds.CERTIFICATES,
+        audit.COLUMNS,
+        bracket.VIOLATIONS,
+        bracket.MEDIANS,
+        bracket.CURVES,
+        attack_table.COLUMNS,
+        runtime.COLUMNS,
+    ]
     columns = {name for constant in constants for name in constant}
     for script in (ROOT / "scripts").rglob("*.py"):
         for listed in re.findall(

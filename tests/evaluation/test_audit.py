@@ -211,18 +211,21 @@ def test_shard_of_another_run_is_refused(write):
 
 
 @pytest.mark.parametrize(("iterated", "rows"), [([1, 2, 3], 0), ([2, 3, 4], 1)])
-def test_table_has_a_row_and_the_log_a_warning_for_each_finding(write, tmp_path, caplog, iterated, rows):
+def test_table_has_a_row_and_the_log_a_warning_for_each_finding(
+    write, tmp_path, caplog, monkeypatch, iterated, rows
+):
     paths = [write("step", [1, 2, 3]), write("iterated", iterated)]
     limits = {"tolerance": 0.05, "share": 0.25, "failures": 0.5}
+    monkeypatch.setattr(script, "write_attack_table", lambda **_: None)
     roles = {"step": {"gradients": True}, "iterated": {"gradients": True, "refines": ["step"]}}
     logger = logging.getLogger("absynth")
     propagate, logger.propagate = logger.propagate, True
     try:
-        outputs = {"table": tmp_path / "audit.csv", "optimality": tmp_path / "optimality.csv"}
-        script.main(shards=paths, **outputs, run="toy", roles=roles, limits=limits)
+        outputs = {name: tmp_path / f"{name}.csv" for name in ("table", "optimality", "attacks")}
+        script.main(shards=paths, minimal=[], **outputs, run="toy", roles=roles, limits=limits)
     finally:
         logger.propagate = propagate
-    with (tmp_path / "audit.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         assert tuple(reader.fieldnames) == COLUMNS
         found = list(reader)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scripts.report import gather_runtime as runtime
 
 from absynth.errors import InputError
 from absynth.evaluation.statistics import AttackTotals, summarise_distal
+from absynth.reporting.runtime import write_runtime
 
 
 def ascents(**changes) -> dict[str, np.ndarray]:
@@ -90,12 +90,12 @@ def test_jobs_are_added_up_rule_by_rule_and_missing_files_left_out(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:10\t{memory}\n", encoding="utf-8")
     table = tmp_path / "runtime.csv"
-    runtime.main(benchmarks=[*paths, tmp_path / "attack" / "gone.tsv"], table=table)
+    write_runtime(benchmarks=[*paths, tmp_path / "attack" / "gone.tsv"], table=table)
     rows = pd.read_csv(table).set_index("stage")
     assert rows.loc["attack"].tolist() == [2, 40, 30, 300.5]
     assert rows.loc["distal"].tolist()[:3] == [1, 5, 5]
     assert math.isnan(rows.loc["distal", "memory"])
-    runtime.main(benchmarks=[tmp_path / "gone.tsv"], table=table)
+    write_runtime(benchmarks=[tmp_path / "gone.tsv"], table=table)
     assert table.read_text(encoding="utf-8") == "stage,jobs,seconds,longest,memory\n"
 
 
@@ -103,4 +103,4 @@ def test_a_damaged_benchmark_file_is_named(tmp_path):
     path = tmp_path / "empty.tsv"
     path.write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"empty\.tsv: holds 0 rows, expected is one; delete it"):
-        runtime.main(benchmarks=[path], table=tmp_path / "runtime.csv")
+        write_runtime(benchmarks=[path], table=tmp_path / "runtime.csv")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scripts.attacks import gather_minima as reduce
 from scripts.tables import audit_attacks as audit
-from scripts.tables import summarize_attacks as attack_statistics
 
+import absynth.evaluation.attack_table
 import absynth.evaluation.audit
 import absynth.evaluation.minima
 from absynth.io.records import MINIMAL, SHARD, write_record
@@ -61,21 +61,19 @@ def run_reduce(shards, folder):
 
 
 def run_audit(shards, folder):
+    run_reduce(shards, folder)
     roles = {attack: {"gradients": True} for attack in ATTACKS}
     limits = {"tolerance": 0.05, "share": 0.25, "failures": 0.5}
     audit.main(
         shards=shards,
         table=folder / "audit.csv",
         optimality=folder / "optimality.csv",
+        attacks=folder / "attacks.csv",
+        minimal=[folder / "l2.h5"],
         run="toy",
         roles=roles,
         limits=limits,
     )
-
-
-def run_attack_statistics(shards, folder):
-    run_reduce(shards, folder)
-    attack_statistics.main(shards=shards, minimal=[folder / "l2.h5"], table=folder / "attacks.csv", run="toy")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +81,7 @@ def run_attack_statistics(shards, folder):
     [
         (absynth.evaluation.minima, run_reduce),
         (absynth.evaluation.audit, run_audit),
-        (attack_statistics, run_attack_statistics),
+        (absynth.evaluation.attack_table, run_audit),
     ],
     ids=["reduce", "audit", "attack_statistics"],
 )

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from scripts.tables import format_table1
+from scripts.tables import tabulate_minima
 
 from absynth.io.atomic import write_csv
 from absynth.io.tables import read_table
@@ -41,9 +41,9 @@ def test_table_1_has_cells_of_every_name(tmp_path, name):
     write_csv(tmp_path / "summary.csv", [{"model": name, "clean": 0.75}])
     write_csv(tmp_path / "brackets.csv", [], ["model", "norm", "lower", "gap"])
     outputs = {kind: tmp_path / f"{kind}" for kind in ("markdown", "csv", "latex")}
-    format_table1.main(
+    tabulate_minima.write_table1(
         robustness=tmp_path / "robustness.csv", summaries=[tmp_path / "summary.csv"],
-        brackets=tmp_path / "brackets.csv", **outputs, models={name: name}, attacks={"l2": {name: name}},
+        brackets=[tmp_path / "brackets.csv"], **outputs, models={name: name}, attacks={"l2": {name: name}},
         epsilons={"l2": 1.5}, of_paper=[],
     )  # fmt: skip
     assert outputs["markdown"].read_text().splitlines()[2:] == [

@@ -46,15 +46,17 @@ ROBUSTNESS = pd.DataFrame(
 )
 
 
+RUNTIME = pd.DataFrame(
+    {"stage": ["attack"], "jobs": [4], "seconds": [90.0], "longest": [60.0], "memory": [512.4]}
+)
+
+
 def frames() -> dict[str, pd.DataFrame]:
     table = table1(ROBUSTNESS, dict.fromkeys(LABELS, 0.99), models=LABELS, attacks=TITLES, epsilons=EPSILONS)
     models = pd.DataFrame(
         {"model": list(LABELS), "alpha": 1.0, "eta": 1e-6, "test_accuracy": [0.9, 0.8, 0.7], "accuracy": 0.9}
     )
-    runtime = pd.DataFrame(
-        {"stage": ["attack"], "jobs": [4], "seconds": [90.0], "longest": [60.0], "memory": [512.4]}
-    )
-    everything = {"table1": table, "robustness": ROBUSTNESS, "models": models, "runtime": runtime}
+    everything = {"table1": table, "robustness": ROBUSTNESS, "models": models}
     return {**everything, "attacks": statistics()}
 
 
@@ -75,12 +77,18 @@ def page(tmp_path_factory) -> Path:
     about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}
     about["odd_intensities"] = ["the brightest pixel is 0.06 & no more"]
     (folder / "provenance.json").write_text(json.dumps(about), encoding="utf-8")
+    measured = [folder / "attack" / f"{number}.tsv" for number in range(4)]
+    measured[0].parent.mkdir()
+    for path, seconds in zip(measured, (60.0, 10.0, 10.0, 10.0), strict=True):
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0\t512.4\n", encoding="utf-8")
     main(
         template=ROOT / "workflow" / "report" / "report.html.j2",
         captions=[folder / "caption.rst"] * 2,
         drawings=[folder / "figure.svg"] * 2,
         tables=tables,
         provenance=folder / "provenance.json",
+        benchmarks=measured,
+        runtime=folder / "runtime.csv",
         report=folder / "report.html",
         config={**shipped(), "run": "a<b>"},
         models={**LABELS, "mine": "My <i>model</i>"},
@@ -195,11 +203,11 @@ def test_missing_values_are_shown_as_dashes():
 
 
 def test_numbers_are_formatted_and_sorted_by_value():
-    row = runtime_table(frames()["runtime"]).groups[0][1][0]
+    row = runtime_table(RUNTIME).groups[0][1][0]
     assert [(cell.text, cell.sort) for cell in row] == [
         ("attack", "attack"), ("4", 4), ("90.0 s", 90), ("60.0 s", 60), ("512", 512.4),
     ]  # fmt: skip
-    minutes = runtime_table(frames()["runtime"].assign(seconds=7000.0, longest=36000.0)).groups[0][1][0]
+    minutes = runtime_table(RUNTIME.assign(seconds=7000.0, longest=36000.0)).groups[0][1][0]
     assert [cell.text for cell in minutes[2:4]] == ["117 min", "10.0 h"]
     assert Field("x", "x").cell(INF).text == "∞"
 

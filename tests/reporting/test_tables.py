@@ -4,10 +4,10 @@ import math
 
 import pandas as pd
 import pytest
-from scripts.tables import format_table1 as table1_script
-from scripts.tables import summarize_attacks as attack_statistics
+from scripts.tables import tabulate_minima
 from scripts.verification import summarize_verification as verify
 
+from absynth.evaluation.attack_table import write_attack_table
 from absynth.reporting.tables import table1, to_latex, to_markdown
 
 ROBUSTNESS = pd.DataFrame(
@@ -155,13 +155,13 @@ def test_run_without_attacks_has_tables_without_rows(tmp_path):
     robustness.write_text("model,norm,attack,median,accuracy,n\n")
     brackets.write_text("model,norm,lower,gap,n\n")
     outputs = {name: tmp_path / f"table1.{name}" for name in ("markdown", "csv", "latex")}
-    table1_script.main(
-        robustness=robustness, summaries=[], brackets=brackets, models={"cnn": "CNN"}, attacks={"l2": {}},
+    tabulate_minima.write_table1(
+        robustness=robustness, summaries=[], brackets=[brackets], models={"cnn": "CNN"}, attacks={"l2": {}},
         epsilons={"l2": 1.5}, of_paper=[], **outputs,
     )  # fmt: skip
     assert pd.read_csv(outputs["csv"])["attack"].tolist() == ["Clean", "All L2 attacks"]
     table = tmp_path / "table.csv"
-    attack_statistics.main(shards=[], minimal=[], table=table, run="toy")
+    write_attack_table(shards=[], minimal=[], table=table, run="toy")
     assert (
         table.read_text() == "model,norm,attack,n,found,minima,queries,gradients,nonfinite,seconds,device\n"
     )

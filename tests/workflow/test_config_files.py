@@ -120,6 +120,7 @@ def test_what_is_sound_is_read(write, content, config):
         ({"attacks": {"cw": {"steps": 5}}}, {"attacks": {"cw": {}}}, {"attacks": {"cw": {"steps": 5}}}),
         ({"attacks": {"cw": {"steps": 5}}}, {"attacks": {"cw": None}}, {"attacks": {"cw": None}}),
         ({"norms": ["l2"]}, {"norms": ["l0"]}, {"norms": ["l0"]}),
+        ({"shards": 4}, {"shards": None}, {"shards": None}),
         ({"a": 1}, {"a": {"b": {}}}, {"a": {"b": {}}}),
     ],
 )
@@ -129,6 +130,21 @@ def test_files_are_laid_over_one_another(write, base, over, merged):
     assert (base, over) == before
     paths = [write(yaml.safe_dump(part), f"{i}.yaml") for i, part in enumerate((base, over))]
     assert merged_config(paths, []) == merged
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "merged"),
+    [
+        ({"shards": 4}, {"images_per_shard": 10}, {"images_per_shard": 10}),
+        ({"images_per_shard": 10}, {"shards": 4}, {"shards": 4}),
+        ({"shards": 4}, {"images_per_shard": None}, {"shards": 4, "images_per_shard": None}),
+        ({"shards": 4}, {"images_per_shard": 10, "shards": 2}, {"images_per_shard": 10, "shards": 2}),
+    ],
+)
+def test_what_divides_the_images_is_replaced_as_a_whole(write, base, over, merged):
+    paths = [write(yaml.safe_dump(part), f"{i}.yaml") for i, part in enumerate((base, over))]
+    options = [f"{key}={'null' if value is None else value}" for key, value in over.items()]
+    assert merged_config(paths, []) == merged_config(paths[:1], options) == merged
 
 
 VALUES = st.none() | st.integers() | st.lists(st.integers(), max_size=2)

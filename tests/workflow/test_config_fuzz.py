@@ -68,7 +68,7 @@ def questions(plan: Plan) -> None:
         for norm in plan.norms:
             for attack in plan.attacks_on(model, norm):
                 plan.options(attack, model)
-    assert plan.shard_range(0)[0] == 0
+    assert plan.spans[0][0] == 0
 
 
 @settings(max_examples=250, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

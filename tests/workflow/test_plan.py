@@ -5,24 +5,10 @@ import sys
 
 import pytest
 from configs import OWN, ROOT, plan
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
 from absynth.models.abs.enumeration import PrototypeSettings
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 360), st.data())
-def test_shards_cover_the_samples_once_and_evenly(n, data):
-    shards = data.draw(st.integers(1, n))
-    made = plan(n_samples=n, shards=shards)
-    ranges = [made.shard_range(shard) for shard in range(shards)]
-    assert [i for first, last in ranges for i in range(first, last)] == list(range(n))
-    sizes = {last - first for first, last in ranges}
-    assert min(sizes) >= 1
-    assert max(sizes) - min(sizes) <= 1
 
 
 def test_attacks_apply_where_norm_model_and_config_allow():

@@ -23,7 +23,7 @@ rule compute_lower_bounds:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         settings=config["certificates"],
-        span=lambda wildcards: PLAN.shard_range(int(wildcards.shard)),
+        span=lambda wildcards: PLAN.spans[int(wildcards.shard)],
     script:
         "../../scripts/certificates/compute_lower_bounds.py"
 
@@ -74,6 +74,24 @@ rule summarize_lower_bounds:
         ],
     script:
         "../../scripts/certificates/summarize_lower_bounds.py"
+
+
+rule format_certificates:
+    input:
+        bounds=OUTPUTS.of_bounded("bounds/{model}/{norm}.csv"),
+        code=code("certificates/format_certificates"),
+    output:
+        csv=run("tables/certificates.csv"),
+        markdown=run("tables/certificates.md"),
+    log:
+        run("logs/format_certificates.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        models={model: PLAN.labels[model] for model in PLAN.with_lower_bounds},
+        epsilons=config["epsilons"],
+    script:
+        "../../scripts/certificates/format_certificates.py"
 
 
 rule compare_bounds:

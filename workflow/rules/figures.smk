@@ -1,7 +1,7 @@
 rule plot_accuracy_distortion:
     input:
         curves=run("tables/accuracy_distortion.csv"),
-        brackets=run("tables/bracket_curves.csv"),
+        brackets=OUTPUTS.bracket_tables("bracket_curves"),
         code=code("figures/plot_accuracy_distortion"),
     output:
         png=drawn("accuracy_distortion"),
@@ -42,18 +42,19 @@ rule plot_adversarials:
 
 rule plot_quantiles:
     input:
-        minimal=lambda wildcards: OUTPUTS.minima(wildcards.norm),
+        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
         code=code("figures/plot_quantiles"),
     output:
-        png=drawn("quantiles", "quantiles_{norm}"),
-        svg=run("figures/quantiles_{norm}.svg"),
+        png=[drawn("quantiles", f"quantiles_{norm}", norm=norm) for norm in PLAN.norms_attacked],
+        svg=[run(f"figures/quantiles_{norm}.svg") for norm in PLAN.norms_attacked],
     log:
-        run("logs/plot_quantiles/{norm}.log"),
+        run("logs/plot_quantiles.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
         run=config["run"],
         models=PLAN.labels,
+        norms=PLAN.norms_attacked,
         n=config["figures"]["per_quantile"],
         seed=config["seed"],
     script:

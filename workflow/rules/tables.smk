@@ -1,26 +1,39 @@
-rule gather_robustness:
+rule tabulate_minima:
     input:
-        parts=OUTPUTS.of_attacked("minimal/{model}/{norm}.csv"),
-        code=code("tables/gather_robustness"),
+        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
+        summaries=OUTPUTS.of_attacked("minimal/{model}/{norm}.csv"),
+        brackets=OUTPUTS.bracket_tables("bracket_medians"),
+        code=code("tables/tabulate_minima"),
     output:
-        table=run("tables/robustness.csv"),
+        robustness=run("tables/robustness.csv"),
+        distances=run("tables/distances.csv"),
+        curves=run("tables/accuracy_distortion.csv"),
+        markdown=run("tables/table1.md"),
+        csv=run("tables/table1.csv"),
+        latex=run("tables/table1.tex"),
     log:
-        run("logs/gather_robustness.log"),
+        run("logs/tabulate_minima.log"),
     conda:
         "../../envs/absynth.yaml"
     params:
-        columns=["model", "norm", "attack", "median", "accuracy", "n"],
+        run=config["run"],
+        models=PLAN.labels,
+        attacks=PLAN.attack_titles,
+        epsilons=config["epsilons"],
+        of_paper=[name for name in PLAN.attacks if name in PAPER],
     script:
-        "../../scripts/tables/gather_robustness.py"
+        "../../scripts/tables/tabulate_minima.py"
 
 
 rule audit_attacks:
     input:
         shards=OUTPUTS.all_shards,
+        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
         code=code("tables/audit_attacks"),
     output:
         table=run("tables/audit.csv"),
         optimality=run("tables/optimality.csv"),
+        attacks=run("tables/attacks.csv"),
     log:
         run("logs/audit_attacks.log"),
     conda:
@@ -46,75 +59,3 @@ rule gather_models:
         "../../envs/absynth.yaml"
     script:
         "../../scripts/tables/gather_models.py"
-
-
-rule format_table1:
-    input:
-        robustness=run("tables/robustness.csv"),
-        summaries=OUTPUTS.of_attacked("minimal/{model}/{norm}.csv"),
-        brackets=run("tables/bracket_medians.csv"),
-        code=code("tables/format_table1"),
-    output:
-        markdown=run("tables/table1.md"),
-        csv=run("tables/table1.csv"),
-        latex=run("tables/table1.tex"),
-    log:
-        run("logs/format_table1.log"),
-    conda:
-        "../../envs/absynth.yaml"
-    params:
-        models=PLAN.labels,
-        attacks=PLAN.attack_titles,
-        epsilons=config["epsilons"],
-        of_paper=[name for name in PLAN.attacks if name in PAPER],
-    script:
-        "../../scripts/tables/format_table1.py"
-
-
-rule compute_distortion_curves:
-    input:
-        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
-        code=code("tables/compute_distortion_curves"),
-    output:
-        curves=run("tables/accuracy_distortion.csv"),
-    log:
-        run("logs/compute_distortion_curves.log"),
-    conda:
-        "../../envs/absynth.yaml"
-    params:
-        run=config["run"],
-    script:
-        "../../scripts/tables/compute_distortion_curves.py"
-
-
-rule gather_distances:
-    input:
-        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
-        code=code("tables/gather_distances"),
-    output:
-        table=run("tables/distances.csv"),
-    log:
-        run("logs/gather_distances.log"),
-    conda:
-        "../../envs/absynth.yaml"
-    params:
-        run=config["run"],
-    script:
-        "../../scripts/tables/gather_distances.py"
-
-
-rule summarize_attacks:
-    input:
-        shards=OUTPUTS.all_shards,
-        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
-        code=code("tables/summarize_attacks"),
-    output:
-        table=run("tables/attacks.csv"),
-    log:
-        run("logs/summarize_attacks.log"),
-    conda:
-        "../../envs/absynth.yaml"
-    params:
-        run=config["run"],
-    script:
-        "../../scripts/tables/summarize_attacks.py"

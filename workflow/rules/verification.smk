@@ -24,7 +24,7 @@ rule verify_records:
         run=config["run"],
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
-        spans=[PLAN.shard_range(shard) for shard in OUTPUTS.shards],
+        spans=PLAN.spans,
     script:
         "../../scripts/verification/verify_records.py"
 

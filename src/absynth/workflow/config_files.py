@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from absynth.errors import InputError
+from absynth.workflow.only import check_only
 from absynth.workflow.yaml_nodes import FLOAT, check_node
 
 _OPTIONS = {"--configfile": ("--configfile", "--configfiles"), "--config": ("--config", "-C")}
@@ -123,13 +124,21 @@ def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 def merged_config(files: Iterable[str | os.PathLike[str]], options: Iterable[str]) -> dict[str, Any]:
     """The config of files, each laid over those before it, and of the entries of `--config` over them all."""
     config: dict[str, Any] = {}
-    for path in files:
-        config = _lay_over_attacks(config, read_config(path))
-    return _lay_over_attacks(config, parse_options(options))
+    for layer in (*map(read_config, files), parse_options(options)):
+        check_only(layer)
+        config = _lay_over_whole(config, layer)
+    return config
 
 
-def _lay_over_attacks(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """As `lay_over`, but presets of attacks replace attacks and relay, and a mapping is laid over presets by name."""
+def _lay_over_whole(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """As `lay_over`, but for keys of which one replaces another.
+
+    Presets of attacks replace attacks and relay, and a mapping is laid over presets by name. Either of
+    `images_per_shard` and `shards` replaces the other.
+    """
+    for key, other in (("images_per_shard", "shards"), ("shards", "images_per_shard")):
+        if over.get(key) is not None:
+            base = {name: value for name, value in base.items() if name != other}
     attacks, below = over.get("attacks"), base.get("attacks")
     if isinstance(attacks, str | list) or (isinstance(attacks, Mapping) and "preset" in attacks):
         base = {key: value for key, value in base.items() if key not in ("attacks", "relay")}

@@ -25,7 +25,7 @@ def _places(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]
         if config[name]:
             yield config, name, name
     for model, entry in config["models"].items():
-        for name in ("weights", "trained_weights"):
+        for name in ("weights", "program", "trained_weights"):
             if entry and entry.get(name):
                 yield entry, name, f"models.{model}.{name}"
 

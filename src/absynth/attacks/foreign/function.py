@@ -9,12 +9,12 @@ from torch import Tensor
 
 from absynth.attacks.foreign.attack import ForeignAttack, Search
 from absynth.attacks.foreign.view import ForeignView
+from absynth.attacks.outside import FUNCTION_PARAMETERS as PARAMETERS
 from absynth.errors import InputError
+from absynth.io.modules import split_named
 from absynth.models.building import resolve
-from absynth.models.custom import shown_error
+from absynth.models.making import shown_error
 from absynth.models.user_code import imported, settings_kept
-
-PARAMETERS = ("model", "x", "y", "epsilon", "norm", "generator")
 
 
 def function_attack(
@@ -62,7 +62,7 @@ def function_attack(
 def _imported(path: str, arguments: Mapping[str, Any]) -> Callable[..., Any]:
     """The function at "module:function", which takes PARAMETERS and these arguments."""
     with settings_kept(path):
-        function = imported(path.replace(":", ".").rpartition(".")[0], lambda: resolve(path))
+        function = imported(split_named(path)[0], lambda: resolve(path))
     if not callable(function) or inspect.isclass(function):
         raise InputError(
             f"{path}: is {'a class' if inspect.isclass(function) else 'no function'}, "

@@ -1,4 +1,4 @@
-"""Add up the time of each rule's jobs."""
+"""The time of each rule's jobs, added up from the files that Snakemake measured them in."""
 
 import csv
 import os
@@ -9,13 +9,12 @@ import numpy as np
 
 from absynth.errors import InputError
 from absynth.io.atomic import write_csv
-from absynth.io.log import start_log
 from absynth.io.opening import MADE, opening
 
 COLUMNS = ("stage", "jobs", "seconds", "longest", "memory")
 
 
-def main(*, benchmarks: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str]) -> None:
+def write_runtime(*, benchmarks: Sequence[str | os.PathLike[str]], table: str | os.PathLike[str]) -> None:
     """Write one row per rule, named by the folder of its benchmark files; missing files are left out.
 
     seconds, longest: wall time of all jobs and of the longest; memory: the peak over all jobs, in MB
@@ -42,9 +41,3 @@ def main(*, benchmarks: Sequence[str | os.PathLike[str]], table: str | os.PathLi
 def _number(text: str) -> float:
     """NaN for what Snakemake writes if a job ended before its first measurement."""
     return np.nan if text in ("-", "NA") else float(text)
-
-
-if "snakemake" in globals():
-    job = globals()["snakemake"]
-    start_log(job.log[0])
-    main(benchmarks=job.params.benchmarks, table=job.output.table)

@@ -1,11 +1,10 @@
-"""Summarize what each attack found and what it cost."""
+"""The table of what each attack found and what it cost, from all shards of a run; no torch."""
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from absynth.evaluation.statistics import AttackTotals
 from absynth.io.atomic import write_csv
-from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, SHARD, read_record
 
 KEY = ("model", "norm", "attack")
@@ -13,11 +12,11 @@ COLUMNS = (*KEY, *AttackTotals("").row())
 LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients", "nonfinite")}
 
 
-def main(
+def write_attack_table(
     *,
-    shards: Sequence[str | os.PathLike[str]],
-    minimal: Sequence[str | os.PathLike[str]],
-    table: str | os.PathLike[str],
+    shards: Sequence[str | Path],
+    minimal: Sequence[str | Path],
+    table: str | Path,
     run: str,
 ) -> None:
     """Write one row per model, norm and attack, in the order of `shards`; only the header if there are none."""
@@ -34,9 +33,3 @@ def main(
         total.add(columns, float(attributes["seconds"]), attributes["device"], best_attacks[model, norm])
     rows = [{**dict(zip(KEY, key, strict=True)), **total.row()} for key, total in totals.items()]
     write_csv(table, rows, COLUMNS)
-
-
-if "snakemake" in globals():
-    job = globals()["snakemake"]
-    start_log(job.log[0])
-    main(shards=job.input.shards, minimal=job.input.minimal, table=job.output.table, run=job.params.run)

@@ -1,0 +1,96 @@
+"""Tabulate the minima of all models and norms: statistics, Table 1, distances, accuracy over distance."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from absynth.evaluation.accuracy_curve import accuracy_curve
+from absynth.io.atomic import read_rows, replacing, write_csv, write_text
+from absynth.io.log import start_log
+from absynth.io.records import MINIMAL, read_record
+from absynth.io.tables import read_table
+from absynth.reporting.tables import table1, to_latex, to_markdown
+
+Path = str | os.PathLike[str]
+COLUMNS = ("model", "norm", "attack", "median", "accuracy", "n")
+
+
+def main(
+    *,
+    minimal: Sequence[Path],
+    summaries: Sequence[Path],
+    brackets: Sequence[Path],
+    tables: Mapping[str, Path],
+    run: str,
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+    epsilons: Mapping[str, float],
+    of_paper: Sequence[str],
+) -> None:
+    """Write the tables `robustness`, `distances`, `curves`, and Table 1 as `markdown`, `csv` and `latex`.
+
+    minimal, summaries: minimal/{model}/{norm}.h5 and .csv; brackets: bracket_medians.csv, none without lower bounds
+    models, attacks: names in Table 1 by model, and by norm and attack; epsilons: by norm
+    of_paper: the attacks of the paper
+    """
+    write_csv(tables["robustness"], read_rows(summaries), COLUMNS)
+    distances, curves = [], []
+    for path in minimal:
+        columns, attributes = read_record(path, MINIMAL, {"run": run})
+        identity = {"model": attributes["model"], "norm": attributes["norm"]}
+        kept = {name: columns[name] for name in ("index", "label", "distance", "attack")}
+        distances.append(pd.DataFrame({**identity, **kept}))
+        curves.append(accuracy_curve(columns["distance"], **identity))
+    for name, frames in (("distances", distances), ("curves", curves)):
+        with replacing(tables[name]) as temporary:
+            pd.concat(frames).to_csv(temporary, index=False)
+    write_table1(
+        robustness=tables["robustness"],
+        summaries=summaries,
+        brackets=brackets,
+        **{name: tables[name] for name in ("markdown", "csv", "latex")},
+        **{"models": models, "attacks": attacks, "epsilons": epsilons, "of_paper": of_paper},
+    )
+
+
+def write_table1(
+    *,
+    robustness: Path,
+    summaries: Sequence[Path],
+    brackets: Sequence[Path],
+    markdown: Path,
+    csv: Path,
+    latex: Path,
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+    epsilons: Mapping[str, float],
+    of_paper: Sequence[str],
+) -> None:
+    """Write Table 1 as Markdown, CSV and LaTeX; the clean accuracies are those of the attacked images."""
+    clean = {row["model"]: float(row["clean"]) for row in read_rows(summaries)}
+    table = table1(
+        read_table(robustness),
+        clean,
+        models=models,
+        attacks=attacks,
+        epsilons=epsilons,
+        of_paper=of_paper,
+        brackets=read_table(brackets[0]) if brackets else None,
+    )
+    write_text(markdown, to_markdown(table))
+    write_text(latex, to_latex(table))
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+if "snakemake" in globals():
+    job = globals()["snakemake"]
+    start_log(job.log[0])
+    main(
+        minimal=job.input.minimal,
+        summaries=job.input.summaries,
+        brackets=job.input.brackets,
+        tables=dict(job.output.items()),
+        **dict(job.params.items()),
+    )

@@ -1,0 +1,201 @@
+"""The config file of a run that `absynth evaluate` makes, results/RUN/config.yaml: written, and added to later."""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from absynth.cli.arguments import mapping
+from absynth.cli.data_argument import dataset_entry
+from absynth.errors import InputError
+from absynth.io.atomic import write_text
+from absynth.norms import NORMS
+from absynth.workflow.config_files import read_config
+from absynth.workflow.shards import IMAGES_PER_SHARD
+
+NAME = "config.yaml"
+_HEADER = """\
+# The config of this run, written by `absynth evaluate`, which adds to it when it is called for the run again.
+# Every key is explained in docs/reference/config.md. After an edit: absynth evaluate --config {path}
+"""
+# Presets of which each has the attacks of the one before, with more steps.
+_LADDER = ("quick", "standard", "strong")
+_IMAGES, _PRESET = 100, "standard"  # of a new run
+_PROGRAMS = (".pt", ".pt2")
+Config = dict[str, Any]
+
+
+def run_path(name: str) -> Path:
+    """Where the config of a run lies, relative to the working directory."""
+    return Path("results", name, NAME)
+
+
+def settled(options: argparse.Namespace) -> tuple[Path, Config]:
+    """Where the config of the run that `options` ask for is to be, and the config: a new one, or one added to.
+
+    options: those of `absynth.cli.arguments`
+    Raises InputError for what is missing or contradicts the run that is there.
+    """
+    if not options.model or not options.data:
+        raise InputError(
+            "a model and --data are needed: absynth evaluate my_models.py:Net weights.pt --data my.npz"
+        )
+    model, entry = model_entry(options)
+    dataset = dataset_entry(options.data, options.keys, mapping(options.data_args, "--data-args"))
+    name = options.name or _run_name(model, dataset)
+    path = run_path(name)
+    if path.is_file():
+        return path, added(read_config(path), options, {model: entry}, dataset)
+    if path.parent.is_dir():
+        raise InputError(
+            f"{path.parent}: a run without {NAME}, so not made by absynth evaluate; give yours another --name, or "
+            "go on with that one by absynth evaluate --config FILE, the config that it was made from"
+        )
+    config: Config = {"run": name, "dataset": dataset}
+    return path, _completed(config, options, {model: entry})
+
+
+def added(
+    config: Config, options: argparse.Namespace, models: Mapping[str, Config], dataset: str | Config
+) -> Config:
+    """The config of a run with what `options` ask for besides: models, more images, norms, attacks.
+
+    Raises InputError for another data set, and for another model under the name of one that is there.
+    """
+    run = config.get("run")
+    if not _same(dataset, config.get("dataset")):
+        raise InputError(
+            f"--data: run {run} is on {config.get('dataset')}, found {dataset}; give the new one another --name"
+        )
+    for name, entry in models.items():
+        known = config.get("models", {}).get(name)
+        if known and not entry.items() <= known.items():
+            other = next(key for key in entry if entry[key] != known.get(key))
+            raise InputError(
+                f"run {run} has a model {name} with {other} {known.get(other)!r}, found {entry[other]!r}; name the "
+                "new one by --as to add it to the run, or the new run by --name"
+            )
+        models = {**models, name: known or entry}
+    return _completed(config, options, models)
+
+
+def _same(dataset: str | Config, known: Any) -> bool:
+    """Whether a data set is the known one, which may say more of it."""
+    if isinstance(dataset, Mapping) and isinstance(known, Mapping):
+        return dataset.items() <= known.items()
+    return dataset == known
+
+
+def write(path: Path, config: Config) -> None:
+    """Write the config of a run, atomically."""
+    body = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    write_text(path, _HEADER.format(path=path) + body)
+
+
+def model_entry(options: argparse.Namespace) -> tuple[str, Config]:
+    """The name of a model, and its entry in a config: a class or function with its weights, or a program.
+
+    Raises InputError for what is neither, and for files that are not there.
+    """
+    entry: Config
+    path, _, attribute = options.model.rpartition(":")
+    if Path(options.model).suffix in _PROGRAMS:
+        if options.weights:
+            raise InputError(
+                f"{options.model} is a program, which has its weights; leave {options.weights} out"
+            )
+        entry = {"program": options.model}
+        _check_file(options.model)
+        attribute = re.sub(r"\W", "_", Path(options.model).stem)
+    elif path and attribute.isidentifier():
+        entry = {"class": options.model}
+        if path.endswith(".py"):
+            _check_file(path)
+    else:
+        raise InputError(
+            f"found {options.model!r} for a model, allowed are my_models.py:Net, package.module:Net, and programs "
+            f"({' of TorchScript, '.join(_PROGRAMS)} of torch.export)"
+        )
+    if options.weights:
+        _check_file(options.weights)
+        entry["weights"] = options.weights
+    arguments = mapping(options.model_args, "--model-args")
+    if arguments:
+        entry["arguments"] = arguments
+    if options.mean or options.std:
+        entry["preprocessing"] = {"mean": options.mean or [0.0], "std": options.std or [1.0]}
+    entry |= mapping(options.model_keys, "--model-keys")
+    return options.model_name or attribute.lstrip("_") or attribute, entry
+
+
+def _check_file(path: str) -> None:
+    if not Path(path).expanduser().is_file():
+        raise InputError(f"{path} is no file")
+
+
+def _run_name(model: str, dataset: str | Config) -> str:
+    """A name for the run of a model on a data set."""
+    source = dataset if isinstance(dataset, str) else str(next(iter(dataset.values())))
+    stem = source.rpartition(":")[2] if ":" in source else Path(source).stem
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{model}-{stem}").lstrip("._-")[:64]
+
+
+def _completed(config: Config, options: argparse.Namespace, models: Mapping[str, Config]) -> Config:
+    """The config with what `options` say laid over it."""
+    images = max(config.get("n_samples", 0), options.images or 0) or _IMAGES
+    norms = set(options.norms or ([] if "norms" in config else NORMS)) | set(config.get("norms", []))
+    epsilons = epsilon_sizes(mapping(options.epsilons, "--epsilons"))
+    changed = {
+        "n_samples": images,
+        "images_per_shard": config.get("images_per_shard", min(images, IMAGES_PER_SHARD)),
+        "norms": [norm for norm in NORMS if norm in norms],
+        "attacks": attacks(config.get("attacks", []), options.preset),
+        "threads": config.get("threads", {"train": 1, "calibrate": 1, "attack": 1}),
+        "models": {"only": True, **config.get("models", {}), **models},
+    }
+    if epsilons or "epsilons" in config:
+        changed["epsilons"] = {**config.get("epsilons", {}), **epsilons}
+    return {**config, **changed}
+
+
+def attacks(known: Any, presets: Sequence[str]) -> Any:
+    """The config's `attacks` with presets, or attacks, added.
+
+    Of quick, standard and strong the strongest stays: it has the attacks of the others, with more steps.
+    """
+    if isinstance(known, Mapping):
+        if "preset" not in known and presets:
+            raise InputError("--preset: the run's config names its attacks one by one; add to them there")
+        return {**known, "preset": attacks(known["preset"], presets)} if presets else dict(known)
+    names = [*([known] if isinstance(known, str) else known), *presets] or [_PRESET]
+    strongest = max((_LADDER.index(name) for name in names if name in _LADDER), default=-1)
+    kept = [name for name in dict.fromkeys(names) if name not in _LADDER[: max(strongest, 0)]]
+    return kept[0] if len(kept) == 1 else kept
+
+
+def epsilon_sizes(entries: Mapping[str, Any]) -> dict[str, float]:
+    """Epsilons by norm, of which each may be written as a fraction such as 8/255.
+
+    Raises InputError for other norms, and for what is no positive number.
+    """
+    sizes = {}
+    for norm, value in entries.items():
+        numerator, _, denominator = str(value).partition("/")
+        try:
+            size = float(numerator) / float(denominator or 1)
+        except (ValueError, ZeroDivisionError):
+            size = 0.0
+        if norm not in NORMS or not 0 < size < float("inf"):
+            raise InputError(
+                f"--epsilons: found {norm}={value}, allowed are positive numbers and fractions for {', '.join(NORMS)}"
+            )
+        sizes[norm] = size
+    return sizes
+
+
+def read(path: Path) -> Config:
+    """The config that `write` wrote."""
+    return read_config(path)

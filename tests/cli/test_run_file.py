@@ -1,0 +1,174 @@
+"""The config that `absynth evaluate` writes for a run, and what it adds later."""
+
+import pytest
+from configs import SCHEMAS
+
+from absynth.cli import run_file
+from absynth.cli.main import _parsers
+from absynth.cli.run_file import attacks, epsilon_sizes, settled, write
+from absynth.cli.workflow_process import Call
+from absynth.errors import InputError
+from absynth.workflow.config_files import read_config
+from absynth.workflow.presets import read_preset
+
+FIRST = "my_models.py:Net w.pt --data digits --images 20 --norms linf l2 --preset quick --name mine"
+
+
+def options(line):
+    return _parsers()[1]["evaluate"].parse_args(line.split())
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_models.py").write_text("class Net: ...\nclass Other: ...\n")
+    for name in ("w.pt", "v.pt", "whole-net.pt2"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def made(line=FIRST):
+    """The config of a first call, written."""
+    path, config = settled(options(line))
+    write(path, config)
+    return path, config
+
+
+def test_a_first_call_makes_a_config_that_the_workflow_takes(folder):
+    path, config = made()
+    assert path.as_posix() == "results/mine/config.yaml"
+    assert read_config(path) == config == {
+        "run": "mine",
+        "dataset": "digits",
+        "n_samples": 20,
+        "images_per_shard": 20,
+        "norms": ["l2", "linf"],
+        "attacks": "quick",
+        "threads": {"train": 1, "calibrate": 1, "attack": 1},
+        "models": {"only": True, "Net": {"class": "my_models.py:Net", "weights": "w.pt"}},
+    }  # fmt: skip
+    plan = Call(path, [], "1", []).plan()
+    assert list(plan.models) == ["Net"]
+    assert plan.splits == ["test"]
+    assert plan.attacks_on("Net", "linf") == ["fmn", "boundary_descent", "hop_skip_jump"]
+
+
+def test_without_words_the_usual_is_asked_for():
+    _, config = settled(options("my_models.py:Net w.pt --data digits"))
+    assert (config["run"], config["n_samples"], config["attacks"]) == ("Net-digits", 100, "standard")
+    assert config["norms"] == ["l2", "linf", "l0"]
+
+
+def test_a_second_call_adds_to_the_run():
+    path, first = made()
+    line = "my_models.py:Net w.pt --data digits --images 40 --norms l0 --preset strong --name mine"
+    line += " --epsilons linf=8/255"
+    same, config = settled(options(line))
+    assert same == path
+    assert (config["n_samples"], config["images_per_shard"]) == (40, 20)  # the first shard stays what it is
+    assert config["norms"] == ["l2", "linf", "l0"]
+    assert config["attacks"] == "strong"
+    assert config["epsilons"] == {"linf": 8 / 255}
+    assert config["models"] == first["models"]
+
+
+def test_fewer_images_and_weaker_presets_take_nothing_away():
+    made(FIRST.replace("quick", "standard"))
+    _, config = settled(options(FIRST.replace("20", "5")))
+    assert (config["n_samples"], config["attacks"]) == (20, "standard")
+
+
+def test_what_was_edited_stays():
+    path, config = made()
+    config["seed"], config["models"]["Net"]["label"] = 7, "My net"
+    write(path, config)
+    assert settled(options(FIRST))[1] == config
+
+
+def test_a_second_model_joins_the_run_under_a_name_of_its_own():
+    made()
+    with pytest.raises(
+        InputError, match=r"run mine has a model Net with weights 'w.pt', found 'v.pt'; .*--as"
+    ):
+        settled(options(FIRST.replace("w.pt", "v.pt")))
+    _, config = settled(options(FIRST.replace("w.pt", "v.pt") + " --as retrained"))
+    assert list(config["models"]) == ["only", "Net", "retrained"]
+
+
+def test_other_data_and_runs_made_otherwise_are_refused(folder):
+    made()
+    with pytest.raises(InputError, match=r"--data: run mine is on digits, found mnist; .*--name"):
+        settled(options(FIRST.replace("digits", "mnist")))
+    (folder / "results" / "other").mkdir()
+    with pytest.raises(InputError, match=r"a run without config\.yaml"):
+        settled(options(FIRST.replace("mine", "other")))
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "entry"),
+    [
+        ("whole-net.pt2", "whole_net", {"program": "whole-net.pt2"}),
+        ("package.models:make", "make", {"class": "package.models:make"}),
+        (
+            "my_models.py:Net w.pt --mean 0.5 --std 0.25 0.2 0.1 --model-args width=8 --model-keys gradients=false",
+            "Net",
+            {
+                "class": "my_models.py:Net",
+                "weights": "w.pt",
+                "arguments": {"width": 8},
+                "preprocessing": {"mean": [0.5], "std": [0.25, 0.2, 0.1]},
+                "gradients": False,
+            },
+        ),
+    ],
+)
+def test_models_of_all_kinds(line, name, entry):
+    assert run_file.model_entry(options(line)) == (name, entry)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("Net", "for a model"), ("x.py:Net", "x.py is no file"), ("my_models.py:Net u.pt", "u.pt is no file"),
+     ("whole-net.pt2 w.pt", "a program, which has its weights")],
+)  # fmt: skip
+def test_models_that_cannot_be_are_refused(line, said):
+    with pytest.raises(InputError, match=said):
+        run_file.model_entry(options(line))
+
+
+@pytest.mark.parametrize(
+    ("known", "presets", "found"),
+    [
+        ([], [], "standard"),
+        ([], ["quick", "autoattack"], ["quick", "autoattack"]),
+        ("quick", ["autoattack"], ["quick", "autoattack"]),
+        ("strong", ["standard"], "strong"),
+        (["quick", "autoattack"], ["strong"], ["autoattack", "strong"]),
+        ({"preset": "quick", "ddn": None}, ["standard"], {"preset": "standard", "ddn": None}),
+        ({"ddn": {}}, [], {"ddn": {}}),
+    ],
+)
+def test_presets_add_up(known, presets, found):
+    assert attacks(known, presets) == found
+
+
+def test_of_the_three_presets_each_has_the_attacks_of_the_one_before():
+    quick, standard, strong = (
+        set(read_preset(name, SCHEMAS)["attacks"]) for name in ("quick", "standard", "strong")
+    )
+    assert quick <= standard <= strong
+
+
+@pytest.mark.parametrize("entry", [{"l3": 1}, {"l2": "a"}, {"l2": "1/0"}, {"l2": -1}])
+def test_epsilons_that_are_none_are_refused(entry):
+    with pytest.raises(InputError, match="--epsilons: found"):
+        epsilon_sizes(entry)
+
+
+def test_a_data_set_may_say_more_in_the_file_than_on_the_command_line(folder):
+    (folder / "pictures").mkdir()
+    line = FIRST.replace("digits", "pictures")
+    path, config = made(line)
+    config["dataset"]["n_classes"] = 12
+    write(path, config)
+    assert settled(options(line))[1]["dataset"]["n_classes"] == 12

@@ -1,0 +1,48 @@
+"""The figure of differences between models, image by image."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from absynth.reporting.figures.differences import differences_figure
+
+INF = np.inf
+
+
+def drawn(**models):
+    rows = [
+        {"model": name, "norm": norm, "distance": value}
+        for name, by_norm in models.items()
+        for norm, values in by_norm.items()
+        for value in values
+    ]
+    frame = pd.DataFrame(rows, columns=["model", "norm", "distance"])
+    return differences_figure(frame, models={name: name for name in models}, norms=["l2"])
+
+
+def panels(figure):
+    return [axes for axes in figure.axes if axes.get_xlabel() or axes.get_ylabel()]
+
+
+def ends(axes):
+    return sorted(segment[-1][0] for collection in axes.collections for segment in collection.get_segments())
+
+
+def test_differences_are_those_of_the_same_images():
+    figure = drawn(a={"l2": [1.0, 2.0, 3.0, INF]}, b={"l2": [1.5, 1.0, 3.0, INF]})
+    (panel,) = panels(figure)
+    assert ends(panel) == [-1.0, 0.5]  # equal and two infinite ones are left out
+    assert {text.get_text() for text in panel.texts} == {"larger: 1", "smaller: 1"}
+
+
+def test_one_infinite_distance_reaches_beyond_the_axis_which_all_rows_share():
+    figure = drawn(a={"l2": [1.0, 1.0]}, b={"l2": [INF, 2.0]}, c={"l2": [6.0, 1.0]})
+    first, second = panels(figure)
+    assert first.get_xlim() == second.get_xlim() == pytest.approx((-5.4, 5.4))
+    assert ends(first)[-1] > 5.4
+    assert ends(second) == [5.0]
+
+
+def test_a_model_that_was_not_attacked_says_so():
+    figure = drawn(a={"l2": [1.0]}, b={"l0": [2.0]})
+    assert [text.get_text() for text in panels(figure)[0].texts] == ["not attacked"]
