@@ -88,7 +88,13 @@ def test_one_of_both_keys_is_left(given, settled):
 # The borders that these had when they named their shards.
 @pytest.mark.parametrize(
     ("name", "n", "shards"),
-    [("config", 1000, 10), ("quickstart", 8, 1), ("mnist-small", 100, 1), ("mnist-bracket", 200, 4)],
+    [
+        ("config", 1000, 10),
+        ("quickstart", 10, 1),
+        ("digits", 8, 1),
+        ("mnist-small", 100, 1),
+        ("mnist-bracket", 200, 4),
+    ],
 )
 def test_the_shipped_configs_keep_their_shards(name, n, shards):
     chosen = shipped(name)
