@@ -5,9 +5,8 @@ from typing import Any
 
 from absynth.errors import InputError
 
-IMAGES_PER_SHARD = (
-    100  # where a config says nothing: fewer, and a job may take longer to start than to attack
-)
+# Where a config says nothing. With fewer a job may take longer to start than to attack.
+IMAGES_PER_SHARD = 100
 
 _KEYS = ("images_per_shard", "shards")
 
