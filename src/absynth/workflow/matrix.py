@@ -54,6 +54,11 @@ class PlannedModel:
         return self.entry.get("class")
 
     @property
+    def own_files(self) -> dict[str, str]:
+        """The user's own files that it is made from, by the option of its builder that names each."""
+        return {"weights": self.entry["weights"]} if self.user_class else {}
+
+    @property
     def network(self) -> str:
         """The key in `absynth.models.cnn.NETWORKS` of a classifier to train or import."""
         return self.entry.get("kind", self.name)

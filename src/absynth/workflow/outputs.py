@@ -20,10 +20,10 @@ class Outputs:
 
     def model_files(self, name: str) -> list[str]:
         """All files that building a model reads, the weights of a user's own class included."""
-        spec, entry = self.plan.model_spec(name), self.plan.planned(name).entry
+        spec = self.plan.model_spec(name)
         paths = [*spec["weights"], spec["train"], spec["calibration"]]
-        own = [entry["weights"]] if "class" in entry else []
-        return [self.path(path) for path in paths if path] + own
+        own = self.plan.planned(name).own_files.values()
+        return [*(self.path(path) for path in paths if path), *own]
 
     def uncalibrated_model_files(self, name: str) -> list[str]:
         """`model_files` without the γ that calibration is to find."""
@@ -91,6 +91,7 @@ class Outputs:
         ]
         return [
             *self.calibrations,
+            *(self.path(f"models/{model}/kept.json") for model in self.plan.own),
             *self.attack_records,
             *self.of_attacked("minimal/{model}/{norm}.csv"),
             *self.of_attacked("verification/{model}/{norm}.csv"),
