@@ -1,13 +1,15 @@
 """What `absynth.attack` costs beside the bare call of Foolbox: same model, same images, same steps, in one process.
 
-    python benchmarks/python_api.py [--images 100] [--steps 100] [--pairs 5] [--device cpu] [--threads 1]
+    python benchmarks/python_api.py [--models grey colour] [--images 50] [--steps 100] [--pairs 3] [--device cpu]
+        [--threads 1]
 
-The model is the CNN that ships, as a module of the user's own, on scikit-learn's digits of which it classifies most
-correctly. Attacks are DDN (L2) and FMN (L∞), with Foolbox's own options. Foolbox's call and ours alternate, so that
-both meet the same load; each pair gives one ratio of CPU seconds (on CUDA, seconds). `frozen`: whether the model's
-parameters require no gradient; where they do, as in a model just trained, Foolbox computes theirs as well. `refine`:
-queries of the final bisection towards the clean image, which Foolbox's attacks do not have; 10 is our default.
-Prints a Markdown table: median seconds of both, median ratio and its range over the pairs, median distances.
+The models are modules of the user's own: `grey` the CNN that ships, on scikit-learn's digits; `colour` a network of
+four convolutions with random weights, on random images 3×32×32 and its own predictions. Attacks are DDN (L2) and FMN
+(L∞), with Foolbox's own options. Foolbox's call and ours alternate, so that both meet the same load; each pair gives
+one ratio of CPU seconds (on CUDA, seconds). `frozen`: whether the model's parameters require no gradient; where they
+do, as in a model just trained, Foolbox computes theirs as well. `refine`: queries of the final bisection towards the
+clean image, which Foolbox's attacks do not have; 10 is our default. Prints a Markdown table: median seconds of both,
+median ratio and its range over the pairs, median distances.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +50,27 @@ class Own(nn.Module):
         return self.network(x)
 
 
-def images(n: int) -> tuple[Tensor, Tensor]:
-    """The first n test images of scikit-learn's digits."""
+def grey(n: int) -> tuple[nn.Module, Tensor, Tensor]:
+    """The CNN that ships, and the first n test images of scikit-learn's digits with their labels."""
     _, _, x, y = load_dataset(find_dataset("digits", None), None, ROOT)
-    return torch.from_numpy(x[:n]).float().view(n, 1, *x.shape[1:]) / 255, torch.from_numpy(y[:n]).long()
+    images = torch.from_numpy(x[:n]).float().view(n, 1, *x.shape[1:]) / 255
+    return Own().eval(), images, torch.from_numpy(y[:n]).long()
+
+
+def colour(n: int) -> tuple[nn.Module, Tensor, Tensor]:
+    """A network with random weights, n random images 3×32×32, and what it predicts for them."""
+    torch.manual_seed(0)
+    widths = (3, 32, 32, 64, 64)
+    layers: list[nn.Module] = []
+    for i, (before, after) in enumerate(pairwise(widths)):
+        layers += [nn.Conv2d(before, after, 3, stride=1 + i % 2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 8 * 8, 10)).eval()
+    x = torch.rand(n, 3, 32, 32)
+    with torch.no_grad():
+        return network, x, network(x).argmax(dim=1)
+
+
+MODELS = {"grey": grey, "colour": colour}
 
 
 def timed(call: Callable[[], Any], device: str) -> tuple[float, Any]:
@@ -105,9 +125,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)
@@ -116,17 +137,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The lines of the table."""
     torch.set_num_threads(options.threads)
-    x, y = (part.to(options.device) for part in images(options.images))
-    model = Own().to(options.device).eval()
-    absynth.attack(model, x[:2], y[:2], "ddn", steps=1)  # set-up that only the first call has
     lines = []
-    for frozen in (True, False):
-        model.requires_grad_(not frozen)
-        for name in BARE:
-            for refine in (0, 10):
-                lines.append(
-                    {"frozen": "yes" if frozen else "no", **compare(name, model, x, y, refine, options)}
-                )
+    for chosen in options.models:
+        model, x, y = (part.to(options.device) for part in MODELS[chosen](options.images))
+        absynth.attack(model, x[:2], y[:2], "ddn", steps=1)  # set-up that only the first call has
+        for frozen in (True, False):
+            model.requires_grad_(not frozen)
+            about = {"model": chosen, "frozen": "yes" if frozen else "no"}
+            for name in BARE:
+                lines += [{**about, **compare(name, model, x, y, refine, options)} for refine in (0, 10)]
     return lines
 
 
