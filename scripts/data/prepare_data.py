@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from absynth.data.format import DataFormat, check_taken
 from absynth.data.intensities import odd_intensities
 from absynth.data.order import arrange, lacking_classes
 from absynth.data.sources import find_dataset
@@ -31,27 +32,28 @@ def main(
     image_order: str = "auto",
     seed: int = 0,
     n_samples: int | None = None,
+    takes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write the splits of `dataset` to the paths `train`, `calibration` and `test`; the first two if it has them.
+    """Write the splits of `dataset` to the paths `train`, `calibration` and `test`.
 
+    train, calibration: None where there are no training images, or the run takes none
     description: the config's own entry for `dataset`, None for one of `absynth.data.sources.DATASETS`
     data_dir: a folder searched before any download; cache: the folder that downloads are written to
     n_calibration: how many training images, the last ones, are kept for calibration
     image_order, seed: the order of training and test images, as `absynth.data.order.arrange` has it
     n_samples: how many test images are attacked, the first ones; to warn of classes that they lack
-    Raises InputError for what `load_dataset` and `split_calibration` refuse, and if there are fewer test images.
+    takes: shape and n_classes of the images that models of the run take, by what messages call them
+    Raises InputError for images that a model does not take, for what `load_dataset` and `split_calibration` refuse,
+    and if there are fewer test images.
     """
     chosen = find_dataset(dataset, description)
     loaded = load_dataset(chosen, data_dir, cache)
     about = format_of(chosen, loaded)
-    if n_samples and n_samples > len(loaded[3]):
-        raise InputError(
-            f"config key n_samples: found {n_samples}, allowed are the {len(loaded[3])} test images of {dataset}"
-        )
+    _check_fits(about, len(loaded[3]), dataset, n_samples, takes or {})
     if chosen.has_train:
         _warn_of_oddities(f"{dataset} train", loaded[0])
     _warn_of_oddities(f"{dataset} test", loaded[2])
-    known = arrange(*loaded[:2], image_order, seed, f"{dataset} train") if chosen.has_train else None
+    known = arrange(*loaded[:2], image_order, seed, f"{dataset} train") if train is not None else None
     parts = {"test": arrange(*loaded[2:], image_order, seed, f"{dataset} test")}
     if known:
         parts = {**_divided(known, n_calibration, about.n_classes), **parts}
@@ -64,10 +66,25 @@ def main(
         LOGGER.info(
             "%s %s: %d images, by class %s, in %s", dataset, split, len(labels), counts.tolist(), path
         )
-    known_classes = np.arange(about.n_classes)
-    lacking = lacking_classes(parts["test"][1][:n_samples], known_classes) if n_samples else None
-    if lacking:
+    attacked = parts["test"][1][:n_samples]
+    if n_samples and (lacking := lacking_classes(attacked, np.arange(about.n_classes))):
         LOGGER.warning("%s test: %s", dataset, lacking)
+
+
+def _check_fits(
+    about: DataFormat,
+    n_test: int,
+    dataset: str,
+    n_samples: int | None,
+    takes: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Refuse images that a model of the run does not take, and fewer test images than are to be attacked."""
+    for name, taken in takes.items():
+        check_taken(name, DataFormat(tuple(taken["shape"]), taken["n_classes"]), about, dataset)
+    if n_samples and n_samples > n_test:
+        raise InputError(
+            f"config key n_samples: found {n_samples}, allowed are the {n_test} test images of {dataset}"
+        )
 
 
 def _warn_of_oddities(name: str, images: npt.NDArray[Any]) -> None:

@@ -15,15 +15,15 @@ def main(
     *,
     manifest: str | os.PathLike[str],
     kept: str | os.PathLike[str],
-    named: str,
+    named: Mapping[str, str],
     files: Mapping[str, str],
     modules: Mapping[str, str],
 ) -> None:
     """Copy the files into the folder `kept`, and write to `manifest` what was kept and what could not be.
 
-    named: the class of the model, "module.name" or "module:name"; it is not imported
-    files: its own files, by the option of its builder that names each
-    modules: the local modules behind the class, by their paths within the folder they are imported from
+    named: its code, "module:name" or "file.py:name", by the option of its builder that names it; it is not imported
+    files: its files, likewise
+    modules: the local modules behind the code, by their paths within the folder they are imported from
     """
     content, sources = describe(named, files, modules)
     shutil.rmtree(kept, ignore_errors=True)
@@ -32,8 +32,8 @@ def main(
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     for module, why in content["missing"].items():
-        LOGGER.warning("%s: its module %s is not kept (%s)", named, module, why)
-    LOGGER.info("kept %s: %d modules, and %s", named, len(modules), ", ".join(files) or "no files")
+        LOGGER.warning("the module %s is not kept (%s)", module, why)
+    LOGGER.info("kept %d modules, and %s", len(modules), ", ".join(files) or "no files")
     write_text(manifest, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 

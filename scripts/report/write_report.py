@@ -49,6 +49,7 @@ def main(
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         models=models,
+        attacked=True,
         summary=summary(frames["robustness"], models),
         sections={key: section for key, section in sections.items() if key in kept},
         figures=shown,

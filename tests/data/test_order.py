@@ -62,3 +62,11 @@ def test_lacking_classes_are_named():
     assert lacking_classes(np.arange(10), np.arange(10)) is None
     assert lacking_classes(np.array([3, 3]), np.arange(3, 5)) == "the 2 images attacked hold none of class 4"
     assert lacking_classes(np.array([0]), np.arange(3)).endswith("none of classes 1, 2")
+
+
+def test_of_many_classes_that_are_lacking_the_first_are_named():
+    found = lacking_classes(np.arange(3), np.arange(100))
+    assert found == (
+        "the 3 images attacked hold none of classes 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, … (97 in all)"
+    )
+    assert lacking_classes(np.arange(3), np.arange(5)) == "the 3 images attacked hold none of classes 3, 4"

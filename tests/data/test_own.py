@@ -306,14 +306,14 @@ def test_files_that_are_not_what_they_should_be_are_named(tmp_path):
     entry = write_npz(tmp_path)
     with pytest.raises(
         InputError,
-        match=rf"^config key datasets\.mine\.test\.images: {re.escape(entry['npz'])} has no array 'z'",
+        match=rf"^{re.escape(entry['npz'])}: has no array 'z', which the data set mine names as test\.images; it has",
     ):
         loaded("mine", **{**entry, "test": {"images": "z", "labels": "b"}})
     np.savez(tmp_path / "mine.npz", a=np.array([{}, {}]), b=LABELS, c=LAST, d=LABELS)
     with pytest.raises(InputError, match=r"mine\.npz: no \.npz file of plain arrays"):
         loaded("mine", **entry)
     hdf5 = write_hdf5(tmp_path)
-    with pytest.raises(InputError, match=r"has no array 'test'; it has test, test/x"):
+    with pytest.raises(InputError, match=r"has no array 'test', .*; it has test, test/x"):
         loaded("mine", **{**hdf5, "test": {"images": "test", "labels": "test/y"}})
     (tmp_path / "mine.h5").write_bytes(b"no HDF5")
     with pytest.raises(InputError, match=r"mine\.h5: damaged or not HDF5"):
@@ -424,6 +424,19 @@ def test_a_folder_without_images_is_no_class(tmp_path):
     (tmp_path / "test" / "empty").mkdir()
     with pytest.raises(InputError, match="empty: holds no image, and its folder is a class"):
         loaded("mine", **entry)
+
+
+def test_labels_from_one_are_refused_where_no_class_has_the_label_zero(tmp_path):
+    np.savez(tmp_path / "mine.npz", a=LAST, b=LABELS + 1, c=np.where(LABELS, LABELS, 1))
+    entry = {"npz": str(tmp_path / "mine.npz"), "test": {"images": "a", "labels": "b"}}
+    n = int(LABELS.max()) + 1
+    message = rf"^mine: labels are 1 to {n}, and none is 0; subtract 1, .* state n_classes: {n + 1}$"
+    with pytest.raises(InputError, match=message):
+        loaded("mine", **entry)
+    assert loaded("mine", **entry, n_classes=n + 1)[1].n_classes == n + 1
+    gaps = {"npz": entry["npz"], "test": {"images": "a", "labels": "c"}}
+    with pytest.raises(InputError, match=rf"^mine: labels are 1 to {n - 1}, and none is 0"):
+        loaded("mine", **gaps)
 
 
 def test_a_label_far_beyond_the_number_of_images_is_refused(tmp_path):

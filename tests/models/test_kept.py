@@ -55,7 +55,7 @@ def kept_run(folder, changes=None, *, named="nets.net:Net", weights="net.pt"):
     keep_model(
         manifest=model / "kept.json",
         kept=model / "kept",
-        named=named,
+        named={"class": named},
         files={"weights": str(here / weights)},
         modules={name: str(here / name) for name in names},
     )
@@ -155,7 +155,7 @@ def test_a_lost_copy_is_named(run):
 def test_what_could_not_be_kept_is_said_when_it_is_kept_and_when_it_is_missed(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="absynth"):
         folder, _ = kept_run(tmp_path, {"nets/layers.py": "import gone_for_good\nimport h5py\nhead = 1\n"})
-    assert "its module gone_for_good is not kept (imported by nets/layers.py, found nowhere)" in caplog.text
+    assert "the module gone_for_good is not kept (imported by nets/layers.py, found nowhere)" in caplog.text
     manifest = json.loads((folder / "models" / "mine" / "kept.json").read_text())
     assert manifest["packages"] == {name: f"{name} {version(name)}" for name in ("torch", "h5py")}
     with pytest.raises(
@@ -163,6 +163,32 @@ def test_what_could_not_be_kept_is_said_when_it_is_kept_and_when_it_is_missed(tm
         match=r"cannot be imported .*not found here, and not kept: gone_for_good \(imported by nets",
     ):
         absynth.load_model(folder, "mine")
+
+
+def test_code_named_by_its_file_and_preprocessing_are_kept_too(tmp_path):
+    front = (
+        "from torch import nn\n\nclass Front(nn.Module):\n    def forward(self, x):\n        return 1 - x\n"
+    )
+    (tmp_path / "kept_front.py").write_text(front)
+    folder, linear = kept_run(tmp_path)
+    model = folder / "models" / "mine"
+    options = json.loads((model / "calibration.json").read_text())["model"]["options"]
+    own = {"preprocessing": f"{tmp_path}/kept_front.py:Front"}
+    code = {path: model / "kept" / "code" / path for path in SOURCES}
+    copies = {path: file.rename(tmp_path / path.replace("/", "_")) for path, file in code.items()}
+    weights = (model / "kept" / "weights.pt").rename(tmp_path / "w.pt")
+    keep_model(
+        manifest=model / "kept.json",
+        kept=model / "kept",
+        named={"class": "nets.net:Net", "preprocessing": own["preprocessing"]},
+        files={"weights": str(weights)},
+        modules={**copies, "kept_front.py": tmp_path / "kept_front.py"},
+    )
+    spec = {"builder": "absynth.models.custom:build_custom", "options": {**options, **own}, "weights": []}
+    (model / "calibration.json").write_text(json.dumps({"model": spec}))
+    (tmp_path / "kept_front.py").unlink()
+    logits = absynth.load_model(folder, "mine")(X)
+    torch.testing.assert_close(logits, 2 * linear((1 - X).flatten(1)))
 
 
 def test_an_installed_class_is_imported_as_it_is(tmp_path):

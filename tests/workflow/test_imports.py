@@ -214,6 +214,8 @@ def test_a_run_keeps_the_local_modules_of_a_model_where_they_are_imported_from(t
         "here.py": "here.py",
         "there.py": "../../on_path/there.py",
     }
+    code = Code(plan(models={"mine": {**OWN, "class": "../nets/parts.py:x"}}), tmp_path / "base")
+    assert code.own_modules("mine") == {"parts.py": "../nets/parts.py"}
 
 
 def test_modules_beside_the_snakefile_go_before_those_of_the_working_directory(tmp_path, monkeypatch):
@@ -238,7 +240,7 @@ def test_a_users_module_that_is_no_python_is_named(tmp_path, monkeypatch, text, 
 )
 def test_the_module_of_a_users_attack_counts_for_that_attack_alone(tmp_path, monkeypatch, entry):
     files = {
-        "public.py": "from beside import x\ndef walk(): ...\nclass Attack: ...\n",
+        "public.py": "from beside import x\ndef walk(*args): ...\nclass Attack: ...\n",
         "beside.py": "x = 1\n",
     }
     monkeypatch.chdir(write(tmp_path, files))
@@ -262,11 +264,26 @@ def test_the_module_of_a_users_attack_counts_for_that_attack_alone(tmp_path, mon
         ),
         ("present:run", r"attacks\.mine\.function: .*present\.py has no function run"),
         ("broken:walk", r"broken\.py, line 1: not valid Python"),
-        ("walk", r"attacks\.mine\.function: found walk, allowed is module:function"),
+        (
+            "walk",
+            r"attacks\.mine\.function: found walk, allowed are such as my_code\.py:walk or my_code:walk",
+        ),
+        ("gone.py:walk", r"attacks\.mine\.function: found gone\.py:walk, but /.*/gone\.py is no file"),
+        ("present.py:run", r"attacks\.mine\.function: .*present\.py has no function run"),
+        ("present:wolk", r"has no function wolk; did you mean walk\?"),
+        (
+            "present:walk",
+            r"walk takes \(\), expected \(model, x, y, epsilon, norm, generator\); too many positional",
+        ),
+        (
+            "present:more",
+            r"more takes \(.*, step\), expected \(.*\); missing a required (keyword-only )?argument: 'step'",
+        ),
     ],
 )
 def test_a_users_function_that_is_not_there_is_refused_at_the_start(tmp_path, monkeypatch, function, message):
-    files = {"present.py": "def walk(): ...\n", "broken.py": "def walk(:\n"}
+    more = "def more(model, x, y, epsilon, norm, generator, *, step): ...\n"
+    files = {"present.py": "def walk(): ...\n" + more, "broken.py": "def walk(:\n"}
     monkeypatch.chdir(write(tmp_path, files))
     with pytest.raises(InputError, match=message):
         Code(plan(attacks={"mine": {"function": function, "norms": ["l2"]}}), ROOT).check()
@@ -274,6 +291,71 @@ def test_a_users_function_that_is_not_there_is_refused_at_the_start(tmp_path, mo
 
 def test_a_function_that_a_users_module_only_imports_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(
-        write(tmp_path, {"front.py": "from back import walk\n", "back.py": "def walk(): ...\n"})
+        write(tmp_path, {"front.py": "from back import walk\n", "back.py": "def walk(*args): ...\n"})
     )
     Code(plan(attacks={"mine": {"function": "front:walk", "norms": ["l2"]}}), ROOT).check()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def walk(model, x, y, epsilon, norm, generator, *, step, more=1): ...\n",
+        "def walk(model, x, y, epsilon, norm, generator, /, step): ...\n",
+        "def walk(*args, **options): ...\n",
+        "@decorated\ndef walk(): ...\n",
+        "walk = make()\n",
+        "from elsewhere import *\n",
+        "def __getattr__(name): ...\n",
+    ],
+)
+def test_functions_that_may_be_called_so_are_not_refused(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(write(tmp_path, {"front.py": text}))
+    entry = {"function": "front.py:walk", "norms": ["l2"], "arguments": {"step": 1}}
+    Code(plan(attacks={"mine": entry}), ROOT).check()
+
+
+def test_a_file_counts_with_what_lies_beside_it_wherever_it_is(tmp_path, monkeypatch):
+    files = {
+        "nets/net.py": "from parts import x\nclass Net: ...\n",
+        "nets/parts.py": "x = 1\n",
+        "front/scaling.py": "class Front: ...\n",
+    }
+    monkeypatch.chdir(write(tmp_path, files))
+    entry = {"class": "nets/net.py:Net", "weights": "net.pt", "preprocessing": "front/scaling.py:Front"}
+    code = Code(plan(models={"mine": entry}), ROOT)
+    code.check()
+    found = code.behind("models/probe_model", model="mine")
+    assert {path for path in found if not path.startswith("..")} == files.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"class": "absent:Net"},
+            r"models\.mine\.class: no module absent beside the Snakefile, in .*, or installed",
+        ),
+        (
+            {"class": "net:Nit"},
+            r"models\.mine\.class: .*net\.py has no class or function Nit; did you mean Net\?",
+        ),
+        ({"class": "gone.py:Net"}, r"models\.mine\.class: found gone\.py:Net, but .*gone\.py is no file"),
+        (
+            {"preprocessing": "net:Front"},
+            r"models\.mine\.preprocessing: .*net\.py has no class or function Front",
+        ),
+    ],
+)
+def test_a_users_model_that_is_not_there_is_refused_at_the_start(tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(write(tmp_path, {"net.py": "class Net: ...\n"}))
+    entry = {"class": "net.py:Net", "weights": "net.pt", **changes}
+    with pytest.raises(InputError, match=message):
+        Code(plan(models={"mine": entry}), ROOT).check()
+
+
+def test_an_installed_package_without_a_file_of_its_own_is_not_refused(tmp_path, monkeypatch):
+    (tmp_path / "site" / "spread").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.chdir(tmp_path / "here")
+    Code(plan(models={"mine": {**OWN, "class": "spread.nets:Net"}}), ROOT).check()

@@ -76,6 +76,24 @@ rule summarize_lower_bounds:
         "../../scripts/certificates/summarize_lower_bounds.py"
 
 
+rule format_certificates:
+    input:
+        bounds=OUTPUTS.of_bounded("bounds/{model}/{norm}.csv"),
+        code=code("certificates/format_certificates"),
+    output:
+        csv=run("tables/certificates.csv"),
+        markdown=run("tables/certificates.md"),
+    log:
+        run("logs/format_certificates.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        models={model: PLAN.labels[model] for model in PLAN.with_lower_bounds},
+        epsilons=config["epsilons"],
+    script:
+        "../../scripts/certificates/format_certificates.py"
+
+
 rule compare_bounds:
     input:
         probe=probed,

@@ -24,7 +24,7 @@ from absynth.workflow.environment import (
 from absynth.workflow.imports import Code
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
-from absynth.workflow.run_config import check_start, settle_config
+from absynth.workflow.run_config import check_start, settle_config, tell
 from absynth.workflow.scheduling import drop_default_rate_limit
 
 share_library(BASE / "src")
@@ -54,6 +54,7 @@ try:
 except InputError as error:
     raise SystemExit(str(error)) from None
 
+tell(PLAN.notes, workflow)
 OUTPUTS = Outputs(PLAN)
 run, code, planned = OUTPUTS.path, CODE.behind, PLAN.planned
 
@@ -70,6 +71,14 @@ def lower_bound_files(wildcards):
     """What building a model with lower bounds reads; a model without them is refused."""
     try:
         return OUTPUTS.lower_bound_files(wildcards.model)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def certificate_files(wildcards):
+    """Lower bounds and what shows them; a run without any is refused."""
+    try:
+        return OUTPUTS.certificates()
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -103,10 +112,15 @@ def template(name):
     return os.path.relpath(BASE / "workflow" / "report" / name)
 
 
-def report_results(table, figures, report):
-    """Say where the results are, and show the table."""
-    if Path(table).is_file():
-        shown = Path(table).read_text(encoding="utf-8")
-        places = {"table": table, "figures": f"{figures}/", "report": report}
+def report_results(folder):
+    """Say where the results are, and show the table; that of lower bounds where there is no other."""
+    attacked = {"table": "tables/table1.md", "figures": "figures/", "report": "report.html"}
+    bounded = {"table": "tables/certificates.md", "report": "certificates.html"}
+    for files in (attacked, bounded):
+        places = {name: f"{folder}{path}" for name, path in files.items()}
+        if not Path(places["table"]).is_file():
+            continue
+        shown = Path(places["table"]).read_text(encoding="utf-8")
         lines = [f"{name:8}{path}" for name, path in places.items() if Path(path).exists()]
         print("", shown, *lines, sep="\n", file=sys.stderr)
+        return

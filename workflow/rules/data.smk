@@ -20,5 +20,6 @@ rule prepare_data:
         n_calibration=config["n_calibration"],
         image_order=config["image_order"],
         seed=config["seed"],
+        **OUTPUTS.data_limits,
     script:
         "../../scripts/data/prepare_data.py"

@@ -165,7 +165,7 @@ rule keep_model:
     conda:
         "../../envs/absynth.yaml"
     params:
-        named=lambda wildcards: planned(wildcards.model).user_class,
+        named=lambda wildcards: planned(wildcards.model).user_code,
         files=lambda wildcards: planned(wildcards.model).own_files,
         modules=lambda wildcards: CODE.own_modules(wildcards.model),
     script:

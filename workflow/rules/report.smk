@@ -58,3 +58,22 @@ rule write_report:
         ],
     script:
         "../../scripts/report/write_report.py"
+
+
+rule write_certificates:
+    input:
+        template=template("report.html.j2"),
+        certificates=run("tables/certificates.csv"),
+        code=code("report/write_certificates"),
+    output:
+        report=run("certificates.html"),
+    log:
+        run("logs/write_certificates.log"),
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        config=config,
+        models={model: PLAN.labels[model] for model in PLAN.with_lower_bounds},
+        sections=SECTIONS,
+    script:
+        "../../scripts/report/write_certificates.py"

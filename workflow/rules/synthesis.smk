@@ -24,9 +24,9 @@ rule generate_distal:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         labels=PLAN.distal_labels,
-        seeds=[config["seed"] + i for i in range(config["distal"]["seeds"])],
-        confidence=config["distal"]["confidence"],
-        ascent={key: config["distal"][key] for key in ("steps", "step_size", "momentum")},
+        seeds=lambda wildcards: [config["seed"] + i for i in range(config["distal"]["seeds"])],
+        confidence=lambda wildcards: config["distal"]["confidence"],
+        ascent=lambda wildcards: {key: config["distal"][key] for key in ("steps", "step_size", "momentum")},
     script:
         "../../scripts/synthesis/generate_distal.py"
 

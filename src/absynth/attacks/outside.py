@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absynth.attacks.registry import AttackEntry
+from absynth.io.modules import is_file
 
 # Libraries, besides Foolbox, whose attacks a config may name: what is imported, and what is installed.
 LIBRARIES = {
@@ -20,6 +21,10 @@ BUILDERS = {
 }
 
 
+# What a user's function that attacks is called with, before the arguments of its config entry.
+FUNCTION_PARAMETERS = ("model", "x", "y", "epsilon", "norm", "generator")
+
+
 def named_path(entry: Mapping[str, Any]) -> str | None:
     """The "module.name" or "module:name" that a config entry has as its class or function, None if it has neither."""
     named = entry.get("class", entry.get("function"))
@@ -31,7 +36,7 @@ def outside_kind(entry: Mapping[str, Any]) -> str | None:
     named = named_path(entry)
     if named is None:
         return None
-    if named.replace(":", ".").partition(".")[0] in LIBRARIES:
+    if not is_file(named.rpartition(":")[0]) and named.replace(":", ".").partition(".")[0] in LIBRARIES:
         return "library"
     return "foolbox" if "class" in entry else "function"
 

@@ -23,6 +23,19 @@ class DataFormat:
 PAPER = DataFormat((1, 28, 28), 10)  # MNIST's, which the paper's models are made for
 
 
+def check_shape(name: str, taken: DataFormat, found: tuple[int, int, int] | None, dataset: str) -> None:
+    """Raise InputError, naming a model, unless it takes images of a shape; `found`: None if that is not known yet."""
+    if found is not None and found != taken.shape:
+        raise _refused(name, taken, f"{'×'.join(map(str, found))} images", dataset)
+
+
+def _refused(name: str, taken: DataFormat, found: str, dataset: str) -> InputError:
+    return InputError(
+        f"{name} takes {taken} alone, and the data set{f' {dataset}' if dataset else ''} has {found}; leave it out, "
+        "or write only: true under models, for your own models alone"
+    )
+
+
 def check_taken(name: str, taken: DataFormat | None, found: DataFormat | None, dataset: str = "") -> None:
     """Raise InputError, naming a model, unless it takes what a data set has.
 
@@ -30,9 +43,7 @@ def check_taken(name: str, taken: DataFormat | None, found: DataFormat | None, d
     """
     if taken is None or found is None or taken == found:
         return
-    raise InputError(
-        f"{name} takes {taken} alone, and the data set{f' {dataset}' if dataset else ''} has {found}; leave it out"
-    )
+    raise _refused(name, taken, str(found), dataset)
 
 
 MOST_CLASSES = 12  # shown, or chosen, of a data set with more where a config chooses none

@@ -7,6 +7,8 @@ from absynth.io.log import LOGGER
 
 Bytes = npt.NDArray[np.uint8]
 
+_SHOWN = 10  # classes that a line names
+
 # A random order exceeds either limit with a probability below 1e-6.
 _REPEATS = 6.0  # standard deviations by which neighbours of one class exceed their expected number
 _DRIFT = (
@@ -64,6 +66,11 @@ def lacking_classes(attacked: npt.NDArray[np.integer], known: npt.NDArray[np.int
     lacking = np.setdiff1d(known, attacked)
     if not len(lacking):
         return None
-    names = ", ".join(map(str, lacking))
     plural = "es" if len(lacking) > 1 else ""
-    return f"the {len(attacked)} images attacked hold none of class{plural} {names}"
+    return f"the {len(attacked)} images attacked hold none of class{plural} {few(lacking)}"
+
+
+def few(classes: npt.NDArray[np.integer]) -> str:
+    """Classes in words, of many the first ones and how many there are."""
+    names = ", ".join(map(str, classes[:_SHOWN]))
+    return names if len(classes) <= _SHOWN else f"{names}, … ({len(classes)} in all)"

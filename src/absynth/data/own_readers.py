@@ -3,8 +3,6 @@
 What is read becomes images (n, C, H, W), uint8 or float32, and labels (n,) int64, whatever it was before.
 """
 
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,19 +13,19 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from absynth.data.own_headers import FEW_CHANNELS, SUFFIXES
 from absynth.data.sources import Dataset
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
+from absynth.io.modules import is_file, load_module
 from absynth.io.opening import opening
 
 Array = npt.NDArray[Any]
 Splits = tuple[Array, Array, Array, Array]  # images and labels for training, then for the test
 Part = tuple[Any, Any]  # images and labels as they are found
 
-_FEW = (1, 3, 4)  # channels that an image is taken to have where its axes could be in another order
 _GREY_MODES = ("1", "L", "LA")  # of Pillow, 8 bits per channel
 _MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 
 
 def _pixels(image: Any, name: str) -> Array:
@@ -75,7 +73,7 @@ def _last(shape: tuple[int, ...], name: str, channels: str | None) -> bool:
     """Whether the last axis of images of this shape is that of the channels."""
     if channels:
         return channels == "last"
-    first, last = (size in _FEW for size in (shape[1], shape[3]))
+    first, last = (size in FEW_CHANNELS for size in (shape[1], shape[3]))
     if first == last:
         raise InputError(
             f"{name}: images of shape {shape} may have their channels first or last; write channels: first or "
@@ -148,7 +146,7 @@ def _named(file: Any, dataset: Dataset, split: str, path: Path, known: Sequence[
         key = dataset.options[split][part]
         if key not in file or not hasattr(file[key], "shape"):
             raise InputError(
-                f"config key datasets.{dataset.name}.{split}.{part}: {path} has no array {key!r}; it has "
+                f"{path}: has no array {key!r}, which the data set {dataset.name} names as {split}.{part}; it has "
                 f"{', '.join(known) or 'none'}"
             )
         parts.append(file[key][()])
@@ -192,7 +190,7 @@ def class_folders(folder: Path) -> list[str]:
 
 def _pictures(folder: Path) -> list[Path]:
     """The images in a folder, in the order of their names."""
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
@@ -212,7 +210,7 @@ def _folder_part(folder: Path, classes: Sequence[str]) -> Part:
             labels.append(label)
             sizes.setdefault(images[-1].shape[:2], path)
     if not images:
-        raise InputError(f"{folder}: no images in its folders; {', '.join(sorted(_SUFFIXES))} are read")
+        raise InputError(f"{folder}: no images in its folders; {', '.join(sorted(SUFFIXES))} are read")
     if len(sizes) > 1:
         (one, first), (other, second), *_ = sizes.items()
         raise InputError(
@@ -260,21 +258,10 @@ def _called(dataset: Dataset, shown: str) -> Any:
 
 
 def _module(named: str) -> Any:
-    """The module of a file `….py`, whose folder it may import from, or by its name."""
-    if not named.endswith(".py"):
-        if os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())
-        return importlib.import_module(named)
-    path = Path(named).expanduser().resolve()
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses and pickles look it up
-    spec.loader.exec_module(module)
-    return module
+    """The module of a file, or by its name, which is looked for in the working directory as well."""
+    if not is_file(named) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    return load_module(named)
 
 
 def _shown(value: Any) -> str:

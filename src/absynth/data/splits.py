@@ -11,6 +11,7 @@ from absynth.data.fetch import locate
 from absynth.data.format import PAPER, DataFormat
 from absynth.data.idx import read_idx
 from absynth.data.intensities import check_varied
+from absynth.data.order import few
 from absynth.data.own_readers import OWN_READERS
 from absynth.data.pairs import check_intensities, check_pair, image_shape
 from absynth.data.sources import ROLES, Dataset
@@ -74,7 +75,19 @@ def format_of(dataset: Dataset, splits: Splits) -> DataFormat:
             f"{dataset.name}: label {largest} found among {len(labels)} images; labels are 0, 1, …, K − 1, and "
             "where K is that large n_classes says so"
         )
+    if stated is None and not dataset.has_train:
+        _check_from_zero(dataset.name, labels)
     return DataFormat(shape, stated or max(2, largest + 1))
+
+
+def _check_from_zero(name: str, labels: Array) -> None:
+    """Refuse labels that are 1 to K, each of them in use, where nothing says that there is a class 0."""
+    used = np.unique(labels)
+    if len(used) > 1 and np.array_equal(used, np.arange(1, len(used) + 1)):
+        raise InputError(
+            f"{name}: labels are 1 to {used[-1]}, and none is 0; subtract 1, for classes are numbered from 0, or, if "
+            f"class 0 has no image, state n_classes: {used[-1] + 1}"
+        )
 
 
 def _read_idx_files(
@@ -138,13 +151,13 @@ def split_calibration(
     absent = np.setdiff1d(np.arange(n_classes), labels)
     if len(absent):
         raise InputError(
-            f"no training image is of class {', '.join(map(str, absent))}; labels are 0 to "
+            f"no training image is of class {few(absent)}; labels are 0 to "
             f"{n_classes - 1}, each of them in use"
         )
     missing = np.setdiff1d(np.arange(n_classes), labels[:n_train])
     if len(missing):
         raise InputError(
-            f"n_calibration: {n_calibration} leaves no training image of class {', '.join(map(str, missing))}; "
+            f"n_calibration: {n_calibration} leaves no training image of class {few(missing)}; "
             f"at least one of each of the {n_classes} classes is needed"
         )
     return images[:n_train], labels[:n_train], images[n_train:], labels[n_train:]

@@ -21,6 +21,7 @@ COLUMNS = (
 PAPER = ("paper", "paper_without_kl")
 DRAWS = ("index", "draw", *PAPER)
 SUMMARY = ("bound", "basis", "mean", "median", "standard_error", "disagreeing", "seeds", "n")
+CERTIFICATES = ("model", "norm", "basis", "clean", "median", "epsilon", "accuracy", "n")
 DISAGREEMENT = 0.01  # relative difference beyond which the bounds from the two halves of the starts disagree
 
 
@@ -51,6 +52,22 @@ def summarise_bounds(bounds: pd.DataFrame, draws: pd.DataFrame) -> list[dict[str
             }
         )
     return rows
+
+
+def summarise_joint(bounds: pd.DataFrame, epsilon: float) -> dict[str, Any]:
+    """A row of `CERTIFICATES`, but for model and norm, from rows of `COLUMNS` for all images.
+
+    clean: accuracy on the clean images; median: of the joint bound over all images, 0 where misclassified
+    accuracy: the share of images whose joint bound exceeds epsilon, a lower bound of the accuracy under attack
+    """
+    return {
+        "basis": one_basis(bounds),
+        "clean": float((bounds["correct"] == 1).mean()),
+        "median": float(bounds["joint"].median()),
+        "epsilon": epsilon,
+        "accuracy": float((bounds["joint"] > epsilon).mean()),
+        "n": len(bounds),
+    }
 
 
 def one_basis(bounds: pd.DataFrame) -> str:

@@ -84,7 +84,7 @@ def ask(subject: Subject, inputs: Inputs, images: Tensor) -> Tensor:
 
 def answers(subject: Subject, inputs: Inputs) -> Tensor:
     """Logits of all inputs. Raises InputError if the model switches itself to training, or changes, meanwhile."""
-    training = [name for name, part in subject.model.named_modules() if part.training]
+    training = [name for name, part in subject.model.named_modules() if getattr(part, "training", False)]
     if training:
         raise subject.fault(
             f"stays in training mode ({_own_name(training[0])}) after eval() was called on it; "
@@ -93,7 +93,7 @@ def answers(subject: Subject, inputs: Inputs) -> Tensor:
     before = {name: value.clone() for name, value in _state(subject.model).items()}
     with torch.no_grad():
         logits = _first_answers(subject, inputs)
-    training = [name for name, part in subject.model.named_modules() if part.training]
+    training = [name for name, part in subject.model.named_modules() if getattr(part, "training", False)]
     if training:
         raise subject.fault(
             f"switches itself to training mode when it is asked ({_own_name(training[0])}); "

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from absynth.evaluation.probe_checks import SAME_IN_BATCH, Inputs, Subject, ask, differ, named
-from absynth.models.custom import NonFiniteError, shown_error
+from absynth.models.custom import NonFiniteError
+from absynth.models.making import shown_error
 
 VANISHING = 1e-30  # sums of squares of a gradient below it lose digits in float32
 _DECLARE = "or write gradients: false in its config entry, and attacks that need gradients leave it out"

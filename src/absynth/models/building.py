@@ -1,6 +1,5 @@
 """What a model is built from, and the function that builds it."""
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import nn
 from absynth.data.format import DataFormat
 from absynth.data.split_files import read_format
 from absynth.errors import InputError
+from absynth.io.modules import load_module, split_named
 from absynth.models.calibration_file import read_calibration
 
 
@@ -59,10 +59,10 @@ def run_format(spec: Mapping[str, Any], folder: str | Path) -> DataFormat | None
 
 
 def resolve(path: str) -> Any:
-    """The object that "module:name" or "module.name" names. Raises InputError if there is none."""
-    module, _, name = path.replace(":", ".").rpartition(".")
+    """The object that "module:name", "module.name" or "file.py:name" names. Raises InputError if there is none."""
+    module, name = split_named(path)
     try:
-        return getattr(importlib.import_module(module), name)
+        return getattr(load_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: cannot be imported ({error})") from None
     except KeyboardInterrupt:

@@ -1,9 +1,7 @@
 """A user's own classifier, named in the config."""
 
 import math
-import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +9,12 @@ from torch import Tensor, nn
 
 from absynth.data.format import DataFormat
 from absynth.errors import InputError
-from absynth.models.base import input_threshold, keep_for_gradients
-from absynth.models.building import ModelFiles, resolve
+from absynth.models.base import keep_for_gradients
+from absynth.models.building import ModelFiles
 from absynth.models.checks import check_images
 from absynth.models.expectation import Expectation
-from absynth.models.user_code import imported, settings_kept
-from absynth.models.weights import load_weights
+from absynth.models.making import made_module, made_network, shown_error, stated_threshold
+from absynth.models.preprocessing import normalisation, preprocessed
 
 
 class NonFiniteError(InputError):
@@ -64,7 +62,7 @@ class Custom(nn.Module):
         own = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
         self._dtypes = list(dict.fromkeys([torch.float32, *own]))  # until it is known which the module takes
         self.input_threshold = _smallest_pixel_of_one(
-            name, _stated_threshold(name, model), torch.float64 in own
+            name, stated_threshold(name, model), torch.float64 in own
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -154,25 +152,6 @@ class Custom(nn.Module):
         raise NonFiniteError(self.name, what, rows, f"{len(rows)} of {len(values)} images")
 
 
-def _check_switches(name: str, model: nn.Module) -> None:
-    """Raise InputError, naming the model, if it cannot be put in evaluation mode, as where its `train` trains."""
-    try:
-        model.eval()
-    except Exception as error:
-        raise InputError(
-            f"{name}: its eval() fails ({shown_error(error)}); torch calls train(False) for it, so give methods of "
-            "its own other names than eval and train"
-        ) from error
-
-
-def _stated_threshold(name: str, model: nn.Module) -> float | None:
-    """A module's `input_threshold`. Raises InputError, naming the model, if its code fails to say it."""
-    try:
-        return input_threshold(model)
-    except Exception as error:
-        raise InputError(f"{name}: its input_threshold cannot be read ({shown_error(error)})") from error
-
-
 def _copy(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
@@ -200,59 +179,34 @@ def _smallest_pixel_of_one(name: str, threshold: Any, in_float64: bool) -> float
     return nearest.item()
 
 
-def shown_error(error: BaseException) -> str:
-    """An exception in words: its type, the first line of its message, and where outside torch it was raised."""
-    try:
-        message = next(iter(str(error).splitlines()), "")
-    except Exception:  # a message that cannot be made
-        message = ""
-    library = str(Path(torch.__file__).parent)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(library)]
-    place = f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{': ' if message else ''}{message}{place}"
-
-
-def _made(shown: str, named: str, arguments: Mapping[str, Any]) -> Any:
-    """An instance of the class `named`. Raises InputError whatever its code raises, SystemExit included."""
-    made = imported(named.replace(":", ".").rpartition(".")[0], lambda: resolve(named))
-    try:
-        return made(**arguments)
-    except (KeyboardInterrupt, torch.OutOfMemoryError):
-        raise
-    except BaseException as error:
-        name = named if isinstance(error, TypeError) else shown
-        raise InputError(
-            f"{name}: cannot be made with arguments {arguments} ({shown_error(error)})"
-        ) from error
-
-
 def build_custom(
     files: ModelFiles,
     *,
-    weights: str,
     name: str | None = None,
-    state_dict_key: str | None = None,
-    arguments: Mapping[str, Any] | None = None,
     nonfinite: bool = False,
     random: bool = False,
     draws: int = 16,
-    **rest: str,
+    preprocessing: str | Mapping[str, Any] | None = None,
+    **source: Any,
 ) -> Custom:
-    """Import the class, construct it with `arguments` and load its state dict from `weights` (`load_weights`).
+    """Make the network, put its preprocessing before it, and guard it.
 
     name: of the model in its config, for messages; nonfinite: as in `Custom`
     random: whether it draws random numbers; it is then evaluated by its `Expectation` over this number of draws
-    What the class's code sets for the whole process, such as the working directory, is put back (`settings_kept`).
-    Raises InputError if any of the three fails.
+    preprocessing: {mean, std} of a `normalisation`, or "module:Class" of a module that images go through first
+    source: of the network, as `made_network` takes it
+    What the user's code sets for the whole process, such as the working directory, is put back (`settings_kept`).
+    Raises InputError if any of it fails.
     """
-    named, arguments = rest["class"], dict(arguments or {})
-    shown = f"{name} ({named})" if name else named
-    with settings_kept(shown):
-        model = _made(shown, named, arguments)
-    if not isinstance(model, nn.Module):
-        raise InputError(f"{shown}: makes a {type(model).__name__}, expected a torch.nn.Module")
-    _stated_threshold(shown, model)
-    _check_switches(shown, model)
-    load_weights(Path(weights), model, key=state_dict_key)
+    shown, model = made_network(name, files.format, **source)
+    if preprocessing is not None:
+        model = preprocessed(shown, _front(shown, preprocessing, files.format), model)
     evaluated = Expectation(model, draws) if random else model
     return Custom(shown, evaluated, nonfinite=nonfinite, format=files.format)
+
+
+def _front(shown: str, preprocessing: str | Mapping[str, Any], known: DataFormat | None) -> nn.Module:
+    """The module that images go through first."""
+    if isinstance(preprocessing, str):
+        return made_module(f"{shown}: preprocessing", preprocessing)
+    return normalisation(shown, preprocessing["mean"], preprocessing["std"], known)

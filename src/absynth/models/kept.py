@@ -40,7 +40,7 @@ def kept_spec(folder: str | Path, spec: Mapping[str, Any]) -> dict[str, Any]:
                     f"{folder / place}: not the file that was kept; delete {folder / MANIFEST} and rerun"
                 )
     options = {**spec["options"], **{key: str(folder / path) for key, path in manifest["options"].items()}}
-    options["class"] = _in_package(manifest, folder)
+    options |= {key: _in_package(named, manifest, folder) for key, named in manifest["code"].items()}
     return {**spec, "options": options}
 
 
@@ -57,15 +57,14 @@ def lacking(folder: str | Path) -> str:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / MANIFEST)
-    for key in ("class", "options", "modules", "sha256", "packages", "missing"):
+    for key in ("code", "options", "modules", "sha256", "packages", "missing"):
         if key not in manifest:
             raise InputError(f"{folder / MANIFEST}: lacks {key!r}; {MADE}")
     return manifest
 
 
-def _in_package(manifest: Mapping[str, Any], folder: Path) -> str:
-    """The "module:name" of a kept class, in a package made for its copy; an installed class under its own name."""
-    named = str(manifest["class"])
+def _in_package(named: str, manifest: Mapping[str, Any], folder: Path) -> str:
+    """The "module:name" of kept code, in a package made for the copies; what is installed under its own name."""
     module, _, name = named.replace(":", ".").rpartition(".")
     tops = frozenset(path.partition("/")[0].removesuffix(".py") for path in manifest["modules"])
     if module.partition(".")[0] not in tops:

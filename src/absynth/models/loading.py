@@ -35,7 +35,7 @@ def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: st
 
 def _build(spec: Mapping[str, Any], folder: Path, run: Path) -> nn.Module:
     """Build a model whose files lie in `folder` of a run; a user's own from what is kept of it, if anything is."""
-    if "class" not in spec.get("options", {}):
+    if not {"class", "program"} & spec.get("options", {}).keys():
         return build(spec, run)
     kept = (folder / MANIFEST).is_file()
     try:

@@ -112,6 +112,9 @@ KINDS: dict[str, ModelKind] = {
         "",
         weights=(),
         trainer=None,
-        options=("class", "arguments", "weights", "state_dict_key", "nonfinite", "random", "draws"),
+        options=(
+            *("class", "arguments", "weights", "state_dict_key", "program", "preprocessing"),
+            *("nonfinite", "random", "draws"),
+        ),
     ),
 }

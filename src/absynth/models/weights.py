@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from absynth.errors import InputError
 from absynth.io.atomic import write_bytes
-from absynth.io.opening import BROUGHT, NotOpenedError, opening
+from absynth.io.opening import BROUGHT, opening
 
 _EXTRA = "_extra_state"  # the last part of a name, of what `torch.nn.Module.get_extra_state` returns
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and DistributedDataParallel, and of torch.compile
@@ -62,8 +62,13 @@ def _read(path: Path, damaged: str) -> Any:
 
                 return load_file(path)
             check_zip(path)
+            if "constants.pkl" in archived(path):
+                raise InputError(
+                    f"{path}: is a TorchScript program, not a state dict; name it under program, in place of "
+                    "class and weights"
+                )
             return torch.load(path, weights_only=True, map_location="cpu")
-    except NotOpenedError:
+    except InputError:
         raise
     except pickle.UnpicklingError as error:
         raise InputError(
@@ -145,6 +150,14 @@ def _state_keys(content: Any, prefix: str = "", depth: int = 3) -> list[str]:
         else:
             keys += _state_keys(value, f"{prefix}{name}.", depth - 1)
     return keys
+
+
+def archived(path: str | Path) -> set[str]:
+    """The names of the files in an archive of torch, without its first folder; none of what is no archive."""
+    if not zipfile.is_zipfile(path):
+        return set()
+    with zipfile.ZipFile(path) as archive:
+        return {name.partition("/")[2] for name in archive.namelist()}
 
 
 def check_zip(path: str | Path) -> None:

@@ -12,6 +12,10 @@ SECTIONS = {
         "title": "Minimal adversarials",
         "intro": "The perturbation that each image needs to be misclassified, by the best of all attacks on it.",
     },
+    "certificates": {
+        "title": "Lower bounds",
+        "intro": "Below which distance no attack changes a decision: proved, or if a search found the minimum.",
+    },
     "distal": {
         "title": "Distal adversarials",
         "intro": "Images far from any data that a model classifies with high confidence.",

@@ -58,6 +58,22 @@ def table1(
     return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
 
 
+def certificates_table(certificates: pd.DataFrame, models: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out the rows of tables/certificates.csv like Table 1: "median / accuracy" of the lower bounds.
+
+    models: column titles, of those with lower bounds
+    """
+    cells = {(row["model"], row["norm"], row["basis"]): row for row in certificates.to_dict("records")}
+    clean = {row["model"]: f"{100 * row['clean']:.1f}%" for row in certificates.to_dict("records")}
+    rows = [["", "Clean", *(clean.get(model, "") for model in models)]]
+    for norm, of_norm in certificates.groupby("norm", sort=False):
+        section = _section(str(norm), {str(norm): float(of_norm["epsilon"].iloc[0])})
+        for basis in (basis for basis in _BASES if (of_norm["basis"] == basis).any()):
+            entries = [_cell(cells.get((model, str(norm), basis)), str(norm)) for model in models]
+            rows.append([section, f"Lower bounds, {basis}", *entries])
+    return pd.DataFrame(rows, columns=["norm", "attack", *models.values()])
+
+
 def _rows(titles: Mapping[str, str], norm: str, apart: Collection[str]) -> dict[str, str]:
     """The rows of a norm in their order, those of the attacks `apart`, and of their minimum, before the others."""
     first = {attack: title for attack, title in titles.items() if attack in apart}

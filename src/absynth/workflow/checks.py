@@ -9,6 +9,7 @@ from typing import Any
 
 from absynth.attacks.outside import BUILDERS, named_path, outside_kind
 from absynth.attacks.registry import ATTACKS, AttackEntry
+from absynth.data.own_headers import known_images
 from absynth.data.places import DOWNLOADS, images_held
 from absynth.data.sources import find_dataset
 from absynth.errors import InputError
@@ -44,10 +45,30 @@ def check_models(config: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
             raise InputError(f"config key models.{name}.kind: found {kind}, allowed are {', '.join(kinds)}")
         _check_written(entry, f"models.{name}")
         check_entry(kind, entry, schemas, f"models.{name}")
+        if kind == "custom":
+            _check_source(entry, f"models.{name}")
         _check_prototypes(name, entry)
     if all(entry is None for entry in config["models"].values()):
         raise InputError("config key models: none is left to attack; name at least one")
     check(config["substitute"], schemas["substitute"], "substitute")
+
+
+def _check_source(entry: Mapping[str, Any], key: str) -> None:
+    """Refuse an entry of a user's own model that names no network, or two, and keys that the other one has."""
+    if "program" not in entry:
+        if "class" not in entry:
+            raise InputError(f"config key {key}: class or program is missing, which says what the network is")
+        if "state_dict_key" in entry and "weights" not in entry:
+            raise InputError(f"config key {key}.state_dict_key: found without weights, of which it is a part")
+        return
+    for other in ("class", "weights", "state_dict_key"):
+        if other in entry:
+            raise InputError(
+                f"config key {key}: found program and {other}; allowed are a program alone, which has its weights, "
+                "or a class and weights"
+            )
+    if entry["arguments"]:
+        raise InputError(f"config key {key}.arguments: found {entry['arguments']}, but a program takes none")
 
 
 def _check_prototypes(name: str, entry: Mapping[str, Any]) -> None:
@@ -126,6 +147,8 @@ def check_sizes(config: Mapping[str, Any]) -> None:
     n_test = dataset.n_test
     if n_test is None:
         n_test = images_held(dataset, config["data_dir"], DOWNLOADS)
+    if n_test is None:
+        n_test, _ = known_images(dataset)
     if n_test is not None and n > n_test:
         raise InputError(
             f"config key n_samples: found {n}, allowed are the {n_test} test images of {dataset.name}"

@@ -159,6 +159,12 @@ def _hint(value: Any, allowed: str) -> str:
     return ""
 
 
+def _allowed(error: ValidationError) -> str:
+    """What a pattern allows: the examples that its schema has, else the pattern."""
+    examples = error.schema.get("examples") if isinstance(error.schema, Mapping) else None
+    return f"such as {' or '.join(examples)}" if examples else f"what matches {error.validator_value}"
+
+
 def _other(error: ValidationError, found: str) -> str:
     return f"found {found}: {error.message}"
 
@@ -178,7 +184,7 @@ _REASONS = {
     ),
     "minItems": lambda error, found: f"found {found}, allowed are {error.validator_value} items or more",
     "uniqueItems": lambda error, found: f"found {found}, allowed are items that differ",
-    "pattern": lambda error, found: f"found {found}, allowed is what matches {error.validator_value}",
+    "pattern": lambda error, found: f"found {found}, allowed is {_allowed(error)}",
     "required": lambda error, found: f"{error.message.split(' is ')[0]} is missing",
 }
 

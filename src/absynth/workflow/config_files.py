@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from absynth.errors import InputError
+from absynth.workflow.only import check_only
 from absynth.workflow.yaml_nodes import FLOAT, check_node
 
 _OPTIONS = {"--configfile": ("--configfile", "--configfiles"), "--config": ("--config", "-C")}
@@ -123,9 +124,10 @@ def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 def merged_config(files: Iterable[str | os.PathLike[str]], options: Iterable[str]) -> dict[str, Any]:
     """The config of files, each laid over those before it, and of the entries of `--config` over them all."""
     config: dict[str, Any] = {}
-    for path in files:
-        config = _lay_over_attacks(config, read_config(path))
-    return _lay_over_attacks(config, parse_options(options))
+    for layer in (*map(read_config, files), parse_options(options)):
+        check_only(layer)
+        config = _lay_over_attacks(config, layer)
+    return config
 
 
 def _lay_over_attacks(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

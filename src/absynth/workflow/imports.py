@@ -3,12 +3,15 @@
 import ast
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 from absynth.errors import InputError
+from absynth.io.modules import is_file, split_named
+from absynth.workflow.named_code import check_named, parsed
 from absynth.workflow.plan import Plan
 
 _ROOT = "absynth"
@@ -51,50 +54,80 @@ class Code:
         Unlike `behind`, those in folders of PYTHONPATH into which nothing is installed, too.
         Returns the path of each within the folder that it is imported from, and relative to the working directory.
         """
-        places = tuple(dict.fromkeys((*_python_path(self.library), *self.folders)))
-        named = [_module_of(path) for path in self.plan.user_code(model=model)]
-        files = [file for module in named for file in module_files(module, self.library, places)]
-        deepest = sorted(places, key=lambda place: len(place.parts), reverse=True)
         own = {}
-        for file in imported_files(files, self.library, places):
-            if not file.is_relative_to(self.library):
-                root = next(place for place in deepest if file.is_relative_to(place))
-                own[file.relative_to(root).as_posix()] = os.path.relpath(file)
+        for path in self.plan.user_code(model=model):
+            module, places = split_named(path)[0], (*_python_path(self.library), *self.folders)
+            if is_file(module):
+                files = [Path(module).expanduser().resolve()]
+                places = (files[0].parent, *places)
+            else:
+                files = module_files(module, self.library, places)
+            deepest = sorted(places, key=lambda place: len(place.parts), reverse=True)
+            for file in imported_files(files, self.library, places):
+                if not file.is_relative_to(self.library):
+                    root = next(place for place in deepest if file.is_relative_to(place))
+                    own[file.relative_to(root).as_posix()] = os.path.relpath(file)
         return own
 
     def check(self) -> None:
-        """Raise InputError if a module of a user's own model or attack is not valid Python, or lacks the function."""
+        """Raise InputError if a module of a user's own model or attack is not there, not Python, or lacks the name.
+
+        Likewise for a function that cannot attack as it would be called. What is installed is not read.
+        """
+        for key, path, entry in self._named():
+            check_named(path, key, self._own_file(path, key), called=entry)
         for model in self.plan.models:
             self._user_files(model)
             self.own_modules(model)
         for attack in self.plan.attacks:
             self._user_files(None, attack)
-            function = self.plan.config["attacks"][attack].get("function")
-            if function is not None:
-                self._check_function(function, f"attacks.{attack}.function")
+
+    def _named(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """What the config names of a user's own code: its key, the name, and for functions that attack the entry."""
+        for model, planned in self.plan.models.items():
+            for key, path in planned.user_code.items():
+                yield f"models.{model}.{key}", path, {}
+        for attack in self.plan.attacks:
+            entry = self.plan.config["attacks"][attack]
+            for key in ("class", "function"):
+                if key in entry:
+                    yield f"attacks.{attack}.{key}", entry[key], entry if key == "function" else {}
 
     def _user_files(self, model: str | None, attack: str | None = None) -> list[Path]:
         """The modules of a user's own class or function and all that they import from beside them or the library."""
-        modules = [_module_of(path) for path in self.plan.user_code(model=model, attack=attack)]
-        files = [file for module in modules for file in module_files(module, self.library, self.folders)]
-        return imported_files(files, self.library, self.folders) if files else []
+        found: set[Path] = set()
+        for path in self.plan.user_code(model=model, attack=attack):
+            module = split_named(path)[0]
+            if is_file(module):
+                file = Path(module).expanduser().resolve()
+                found |= {*imported_files([file], self.library, (file.parent, *self.folders))}
+            else:
+                files = module_files(module, self.library, self.folders)
+                found |= {*imported_files(files, self.library, self.folders)} if files else set()
+        return sorted(found)
 
-    def _check_function(self, path: str, key: str) -> None:
-        """Refuse a function that the user's file lacks, or that is not there; what is installed is not read."""
-        module, name = _module_of(path), path.replace(":", ".").rpartition(".")[2]
+    def _own_file(self, path: str, key: str) -> Path | None:
+        """The user's file that a config's key names, None if it is installed. Raises InputError if there is none."""
+        module, _ = split_named(path)
+        if is_file(module):
+            file = Path(module).expanduser()
+            if not file.is_file():
+                raise InputError(f"config key {key}: found {path}, but {Path.cwd() / file} is no file")
+            return file.resolve()
         if not module:
             raise InputError(
-                f"config key {key}: found {path}, allowed is module:function, such as my_attacks:attack"
+                f"config key {key}: found {path}, allowed are such as my_code.py:{path} or my_code:{path}"
             )
         if _installed(module.split(".")[0], self.folders):
-            return
+            return None
         files = module_files(module, self.library, self.folders)
         if not files or files[-1].stem not in (module.split(".")[-1], "__init__"):
+            if _found(module.split(".")[0], self.folders) is not None:  # a package without a file of its own
+                return None
             raise InputError(
                 f"config key {key}: no module {module} beside the Snakefile, in {Path.cwd()}, or installed"
             )
-        if name not in _names(_parsed(files[-1])):
-            raise InputError(f"config key {key}: {files[-1]} has no function {name}")
+        return files[-1]
 
 
 def _python_path(library: Path) -> list[Path]:
@@ -142,7 +175,7 @@ def module_files(module: str, library: Path, folders: Sequence[Path] = ()) -> li
 def _imports(path: Path, library: Path, folders: tuple[Path, ...]) -> tuple[Path, ...]:
     """The files that one file imports, those of the packages they are in included."""
     names: list[str] = []
-    for node in ast.walk(_parsed(path)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom):
             package = _package(path, (library, *folders), node.level) if node.level else []
             module = ".".join([*package, *([node.module] if node.module else [])])
@@ -168,28 +201,16 @@ def _module_file(module: str, folders: Sequence[Path]) -> Path | None:
 @cache
 def _installed(package: str, folders: tuple[Path, ...]) -> bool:
     """Whether a job finds a top-level module before it looks in `folders`: in Python itself, or installed."""
-    ours = {folder.resolve() for folder in folders}
-    elsewhere = [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
-    found = PathFinder.find_spec(package, elsewhere) if folders else None
+    found = _found(package, folders) if folders else None
     return package in sys.stdlib_module_names or (found is not None and found.origin is not None)
 
 
-def _module_of(path: str) -> str:
-    """The module of a "module.name" or "module:name"."""
-    return path.replace(":", ".").rpartition(".")[0]
-
-
-def _names(tree: ast.Module) -> set[str]:
-    """What a module defines, imports or assigns anywhere outside of functions and classes, and names it may hide."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    return names
+def _found(package: str, folders: tuple[Path, ...]) -> ModuleSpec | None:
+    """What Python finds of a top-level module elsewhere than in `folders`."""
+    ours = {folder.resolve() for folder in folders}
+    return PathFinder.find_spec(
+        package, [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
+    )
 
 
 def _package(path: Path, folders: Sequence[Path], level: int) -> list[str]:
@@ -200,15 +221,5 @@ def _package(path: Path, folders: Sequence[Path], level: int) -> list[str]:
 
 def _has_effect(path: Path) -> bool:
     """Whether a file holds any statement besides a docstring."""
-    body = _parsed(path).body
-    return bool(body[1:] if ast.get_docstring(_parsed(path), clean=False) is not None else body)
-
-
-@cache
-def _parsed(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:  # ValueError: null bytes
-        number = getattr(error, "lineno", None)
-        line = f", line {number}" if number else ""
-        raise InputError(f"{path}{line}: not valid Python ({getattr(error, 'msg', error)})") from None
+    body = parsed(path).body
+    return bool(body[1:] if ast.get_docstring(parsed(path), clean=False) is not None else body)

@@ -10,15 +10,19 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
+from absynth.io.modules import is_file, split_named
 from absynth.models.kept import CODE, FOLDER
 
 
 def describe(
-    named: str, files: Mapping[str, str | os.PathLike[str]], modules: Mapping[str, str | os.PathLike[str]]
+    named: Mapping[str, str],
+    files: Mapping[str, str | os.PathLike[str]],
+    modules: Mapping[str, str | os.PathLike[str]],
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     """What the manifest of a kept model says, and which file goes where beside it.
 
-    named: its class; files: by the option of the model's builder that names each
+    named: its code, "module:name" or "file.py:name", by the option of its builder that names it
+    files: its files, likewise
     modules: as of `absynth.workflow.imports.Code.own_modules`
     packages: the version of each installed distribution that the modules import, for whoever loads the model
     missing: what they import that is neither kept nor installed as a distribution, each in words
@@ -28,7 +32,7 @@ def describe(
     sources |= {f"{FOLDER}/{CODE}/{name}": Path(path) for name, path in modules.items()}
     packages, missing = _imported(named, modules)
     manifest = {
-        "class": named,
+        "code": {option: _by_module(path) for option, path in named.items()},
         "options": places,
         "modules": sorted(modules),
         "sha256": {place: _digest(path) for place, path in sources.items()},
@@ -38,16 +42,23 @@ def describe(
     return manifest, sources
 
 
+def _by_module(path: str) -> str:
+    """The "module:name" of code, which of a file is the module that it is as it is kept."""
+    module, name = split_named(path)
+    return f"{Path(module).stem if is_file(module) else module}:{name}"
+
+
 def _imported(
-    named: str, modules: Mapping[str, str | os.PathLike[str]]
+    named: Mapping[str, str], modules: Mapping[str, str | os.PathLike[str]]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Of what a class and its kept modules import from elsewhere: the versions, and what is not kept and why."""
+    """Of what a model and its kept modules import from elsewhere: the versions, and what is not kept and why."""
     kept = {name.partition("/")[0].removesuffix(".py") for name in modules}
     importers: dict[str, str] = {}
     for name, path in modules.items():
         for top in _top_level_imports(Path(path)):
             importers.setdefault(top, name)
-    importers.setdefault(named.replace(":", ".").partition(".")[0], "the config itself")
+    for path in named.values():
+        importers.setdefault(_by_module(path).replace(":", ".").partition(".")[0], "the config itself")
     known, packages, missing = packages_distributions(), dict[str, str](), dict[str, str]()
     for top, importer in sorted(importers.items()):
         if top in kept or top in sys.stdlib_module_names or top == "absynth":

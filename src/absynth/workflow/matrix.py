@@ -16,7 +16,9 @@ from absynth.workflow.relay import relay_rounds
 
 def kind_of(name: str, entry: Mapping[str, Any]) -> str:
     """The kind of a model by its config entry: a key of `absynth.models.registry.KINDS` if the entry is sound."""
-    return "custom" if "class" in entry else entry.get("kind", name)
+    kind = entry.get("kind", name)
+    own = "class" in entry or "program" in entry or ("weights" in entry and kind not in KINDS)
+    return "custom" if own else kind
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,22 @@ class PlannedModel:
         return self.kind.trainer == "vae"
 
     @property
-    def user_class(self) -> str | None:
-        """The "module.Class" or "module:Class" of a user's own model, None for all other kinds."""
-        return self.entry.get("class")
+    def user_code(self) -> dict[str, str]:
+        """The "module:name" or "file.py:name" of a user's own model, by the keys of its entry."""
+        named = {key: self.entry.get(key) for key in ("class", "preprocessing")}
+        return {key: path for key, path in named.items() if isinstance(path, str)}
+
+    @property
+    def user_files(self) -> list[str]:
+        """The files that a user's own model is read from, besides code: its weights or its program."""
+        return [*self.own_files.values()]
 
     @property
     def own_files(self) -> dict[str, str]:
         """The user's own files that it is made from, by the option of its builder that names each."""
-        return {"weights": self.entry["weights"]} if self.user_class else {}
+        return {
+            key: self.entry[key] for key in ("weights", "program") if isinstance(self.entry.get(key), str)
+        }
 
     @property
     def network(self) -> str:

@@ -1,8 +1,12 @@
 """The files of a run, worked out from its plan: what exists of each kind, and what a rule reads."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
+from typing import Any
 
+from absynth.errors import InputError
+from absynth.models.registry import KINDS
 from absynth.reporting.contents import FigureEntry, figure_entries
 from absynth.workflow.plan import Plan
 
@@ -18,12 +22,21 @@ class Outputs:
         """A path within this run's folder."""
         return f"results/{self.plan.config['run']}/{path}"
 
+    @property
+    def data_limits(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """What `Plan.takes` says, as plain values, for the rule that finds out what the images of a data set are.
+
+        Nothing for a data set of which that is known, and where all models take any images.
+        """
+        if self.plan.dataset.format or not self.plan.takes:
+            return {}
+        return {"takes": {name: asdict(taken) for name, taken in self.plan.takes.items()}}
+
     def model_files(self, name: str) -> list[str]:
-        """All files that building a model reads, the weights of a user's own class included."""
+        """All files that building a model reads, those that a user brought included."""
         spec = self.plan.model_spec(name)
         paths = [*spec["weights"], spec["train"], spec["calibration"]]
-        own = self.plan.planned(name).own_files.values()
-        return [*(self.path(path) for path in paths if path), *own]
+        return [self.path(path) for path in paths if path] + self.plan.planned(name).user_files
 
     def uncalibrated_model_files(self, name: str) -> list[str]:
         """`model_files` without the γ that calibration is to find."""
@@ -41,7 +54,8 @@ class Outputs:
     @property
     def weights(self) -> list[str]:
         """The weights of all models of the run, and of the substitute if it is needed or takes such images."""
-        wanted = self.plan.transfers or self.plan.dataset.format == self.plan.substitute.kind.takes
+        fits = self.plan.dataset.format == self.plan.substitute.kind.takes
+        wanted = self.plan.transfers or (fits and self.plan.uses_training_images)
         models = [*self.plan.models.values(), *([self.plan.substitute] if wanted else [])]
         return list(dict.fromkeys(self.path(path) for model in models for path in model.weights))
 
@@ -156,7 +170,26 @@ class Outputs:
     def reported_tables(self) -> list[str]:
         """The stems of the tables that the report shows, but for that of the jobs' running times."""
         distal = ["distal"] if self.plan.differentiable else []
-        return ["table1", "robustness", "models", *distal, "attacks", "optimality"]
+        certificates = ["certificates"] if self.plan.bounded else []
+        return ["table1", "robustness", "models", *certificates, *distal, "attacks", "optimality"]
+
+    def certificates(self) -> list[str]:
+        """Lower bounds without attacks: those of each image, their tables and a report of them.
+
+        Raises InputError if no model of the run has any.
+        """
+        if not self.plan.bounded:
+            kinds = ", ".join(kind for kind, entry in KINDS.items() if entry.lower_bound)
+            raise InputError(
+                f"target certificates: no model of this run has lower bounds; add one of the kinds {kinds}"
+            )
+        names = (
+            "tables/bounds.csv",
+            "tables/certificates.csv",
+            "tables/certificates.md",
+            "certificates.html",
+        )
+        return [*self.of_bounded("bounds/{model}/{norm}.csv"), *map(self.path, names)]
 
     def benchmarks(self) -> list[str]:
         """The benchmark files of the costly rules."""

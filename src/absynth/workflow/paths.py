@@ -25,8 +25,9 @@ def _places(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]
         if config[name]:
             yield config, name, name
     for model, entry in config["models"].items():
-        if entry and "weights" in entry:
-            yield entry, "weights", f"models.{model}.weights"
+        for name in ("weights", "program"):
+            if entry and name in entry:
+                yield entry, name, f"models.{model}.{name}"
 
 
 def _settled(path: str, key: str) -> str:

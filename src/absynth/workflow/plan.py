@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from absynth.attacks.outside import named_path
-from absynth.data.format import distal_labels
+from absynth.data.format import DataFormat, distal_labels
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, LABELS
 from absynth.workflow.checks import (
@@ -18,8 +18,15 @@ from absynth.workflow.checks import (
     check_weights,
 )
 from absynth.workflow.config import check, read_schema
-from absynth.workflow.data_checks import check_data, settle_dataset
+from absynth.workflow.data_checks import (
+    check_data,
+    check_description,
+    needs_training,
+    settle_dataset,
+    takes,
+)
 from absynth.workflow.matrix import Matrix
+from absynth.workflow.only import settle_only
 from absynth.workflow.presets import expand_presets
 from absynth.workflow.relay import add_relay
 
@@ -38,7 +45,8 @@ class Plan(Matrix):
         super().__init__(config)
         self.preset_starts = expand_presets(config, schemas)
         check(config, read_schema(schemas, "config"))
-        settle_dataset(config)
+        self.notes = settle_only(config)
+        check_description(config, in_place=settle_dataset(config))
         check_models(config, read_schema(schemas, "models"))
         add_relay(config)
         check_attacks(self, read_schema(schemas, "attacks"))
@@ -63,12 +71,10 @@ class Plan(Matrix):
         return options
 
     def user_code(self, *, model: str | None = None, attack: str | None = None) -> list[str]:
-        """The "module.name" or "module:name" of a user's own class or function that a model and an attack name."""
-        named = [
-            self.planned(model).user_class if model else None,
-            named_path(self.config["attacks"][attack]) if attack else None,
-        ]
-        return [path for path in named if path is not None]
+        """The "module:name" or "file.py:name" of a user's own code that a model and an attack name."""
+        named = [*self.planned(model).user_code.values()] if model else []
+        path = named_path(self.config["attacks"][attack]) if attack else None
+        return named if path is None else [*named, path]
 
     def attack_job(self, *, model: str, norm: str, attack: str, shard: str) -> dict[str, Any]:
         """What scripts/attacks/run_attack.py must know of one shard of an attack, besides run and seed."""
@@ -107,7 +113,7 @@ class Plan(Matrix):
         """What `absynth.models.building.build` needs to build a model of this run."""
         model = self.planned(name)
         options = {key: model.entry[key] for key in model.kind.options if key in model.entry}
-        if model.user_class:
+        if model.kind is KINDS["custom"]:
             options["name"] = name  # for messages
         if model.generative:
             options |= self.config["inference"]
@@ -225,21 +231,39 @@ class Plan(Matrix):
         return [case for case in self.bounded if case in self.attacked]
 
     @property
+    def takes(self) -> dict[str, DataFormat]:
+        """What models that do not take any images take, and the substitute; by what messages call them."""
+        return takes(self)
+
+    @property
     def splits(self) -> list[str]:
-        """The splits of the data set; without training images models can only be attacked."""
-        return ["train", "calibration", "test"] if self.dataset.has_train else ["test"]
+        """The splits of the data set that the run uses; without training images models can only be attacked."""
+        return ["train", "calibration", "test"] if self.uses_training_images else ["test"]
+
+    @property
+    def uses_training_images(self) -> bool:
+        """Whether the run takes training images: if there are any, and the config asks for what needs them."""
+        if not self.dataset.has_train:
+            return False
+        names = [*self.models, *(["substitute"] if self.transfers else [])]
+        return self.config["distal"] is not None or any(needs_training(self, names))
 
     @property
     def differentiable(self) -> list[str]:
         """The models with gradients, on which distal adversarials are found by gradient ascent.
 
-        None where there are no training images: these calibrate the confidence, and distal is what is far from them.
+        None where the config wants none, and where there are no training images: these calibrate the confidence, and
+        distal is what is far from them.
         """
-        return [name for name, model in self.models.items() if model.gradients and self.dataset.has_train]
+        if self.config["distal"] is None or not self.dataset.has_train:
+            return []
+        return [name for name, model in self.models.items() if model.gradients]
 
     @property
     def distal_labels(self) -> list[int] | None:
-        """The classes whose confidence is raised; None where the config leaves it to the data, not yet known."""
+        """The classes whose confidence is raised; None where the config leaves it to the data, or wants none."""
+        if self.config["distal"] is None:
+            return None
         chosen, known = self.config["distal"]["labels"], self.dataset.format
         return distal_labels(known.n_classes) if chosen is None and known else chosen
 
@@ -260,8 +284,8 @@ class Plan(Matrix):
 
     @property
     def own(self) -> list[str]:
-        """The models of a user's own class, of which the run keeps a copy."""
-        return [name for name, model in self.models.items() if model.user_class]
+        """The models of a user's own, of which the run keeps a copy."""
+        return [name for name, model in self.models.items() if model.user_code or model.own_files]
 
     @property
     def reconstructed(self) -> list[str]:

@@ -54,6 +54,11 @@ def expand_presets(config: dict[str, Any], schemas: str | Path) -> frozenset[str
         given = {KEY: given}
     if not isinstance(given, dict) or KEY not in given:
         return frozenset()
+    if given == {KEY: []}:
+        raise InputError(
+            "config key attacks: found an empty list, allowed are names of presets and attacks; lower bounds without "
+            "attacks are made by the target certificates"
+        )
     changes = {name: entry for name, entry in given.items() if name != KEY}
     base = _combined(given[KEY], "attacks" if len(given) == 1 else f"attacks.{KEY}", schemas)
     left_out = {name for name, entry in changes.items() if entry is None}

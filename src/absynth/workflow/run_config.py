@@ -1,5 +1,6 @@
 """The config of a run, from the files and options that Snakemake was started with, in place of its own merge."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +68,13 @@ def settle_config(config: Config, workflow: Workflow, *, module: bool) -> None:
             _replace(config, better)
             return
     _refuse_losses(merged, strict, "")
+
+
+def tell(notes: Sequence[str], workflow: Any) -> None:
+    """Write lines for the user, once: not in the processes of jobs, which read the Snakefile again."""
+    if workflow.is_main_process:
+        for line in notes:
+            sys.stderr.write(f"{line}\n")
 
 
 def _as_snakemake_merges(files: Sequence[str | Path], settings: Settings) -> Config:

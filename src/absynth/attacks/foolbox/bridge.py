@@ -5,7 +5,6 @@ every run and restored after it: such an attack is reproducible, but only for th
 an image's result depends on its companions.
 """
 
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
+from absynth.io.modules import load_module, split_named
 
 DISTANCES = {"l0": foolbox.distances.l0, "l2": foolbox.distances.l2, "linf": foolbox.distances.linf}
 REFUSALS = (
@@ -210,9 +210,9 @@ def check_foolbox(class_path: str, arguments: Mapping[str, Any], norm: str) -> A
 
 
 def _import_attack(class_path: str) -> type[AttackWithDistance]:
-    module, _, name = str(class_path).rpartition(".")
+    module, name = split_named(str(class_path))
     try:
-        kind = getattr(importlib.import_module(module), name)
+        kind = getattr(load_module(module), name)
     except (ImportError, ValueError, AttributeError):
         raise InputError(
             f"{class_path}: no such class; one like 'foolbox.attacks.DDNAttack' is needed"

@@ -17,7 +17,7 @@ from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
-from absynth.models.custom import shown_error
+from absynth.models.making import shown_error
 
 # Of (model, images x (m, C, H, W), labels (m,), ε or None): images like x, or None for an attack that has nothing
 # to return besides what it asked for.

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from absynth.attacks.foreign.attack import ForeignAttack, Search
 from absynth.attacks.foreign.view import ForeignView
+from absynth.attacks.outside import FUNCTION_PARAMETERS as PARAMETERS
 from absynth.errors import InputError
+from absynth.io.modules import split_named
 from absynth.models.building import resolve
-from absynth.models.custom import shown_error
+from absynth.models.making import shown_error
 from absynth.models.user_code import imported, settings_kept
-
-PARAMETERS = ("model", "x", "y", "epsilon", "norm", "generator")
 
 
 def function_attack(
@@ -83,7 +83,7 @@ def called_attack(
 def _imported(path: str) -> Any:
     """What is at "module:function"."""
     with settings_kept(path):
-        return imported(path.replace(":", ".").rpartition(".")[0], lambda: resolve(path))
+        return imported(split_named(path)[0], lambda: resolve(path))
 
 
 def _check_signature(function: Any, path: str, arguments: Mapping[str, Any]) -> None:

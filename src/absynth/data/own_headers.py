@@ -1,0 +1,68 @@
+"""What is known of a data set of one's own before its images are read: from the headers of files, and their number.
+
+Imported when a workflow starts, so it does without numpy; what cannot be known so is left to who reads the data.
+"""
+
+import ast
+import math
+import os
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from absynth.data.sources import Dataset
+
+FEW_CHANNELS = (1, 3, 4)  # that images are taken to have where the order of their axes is not stated
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+_MAGIC = b"\x93NUMPY"
+
+
+def known_images(dataset: Dataset) -> tuple[int | None, tuple[int, int, int] | None]:
+    """How many test images there are, and their shape (C, H, W); None where it takes reading them to know."""
+    try:
+        if dataset.reader == "npz":
+            return _of_npz(dataset.options)
+        if dataset.reader == "folder":
+            return _in_folder(Path(dataset.options["folder"], dataset.options["test"]).expanduser()), None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, SyntaxError, struct.error):
+        pass
+    return None, None
+
+
+def _of_npz(options: Mapping[str, Any]) -> tuple[int | None, tuple[int, int, int] | None]:
+    with (
+        zipfile.ZipFile(os.path.expanduser(options["npz"])) as archive,
+        archive.open(f"{options['test']['images']}.npy") as stored,
+    ):
+        n, *image = _array_shape(stored)
+    if len(image) == 2:
+        return n, (1, image[0], image[1])
+    if len(image) != 3:
+        return n, None
+    first, last = (size in FEW_CHANNELS for size in (image[0], image[2]))
+    stated = options.get("channels")
+    if stated is None and first == last:
+        return n, None
+    if stated == "last" or (stated is None and last):
+        image = [image[2], *image[:2]]
+    return n, (image[0], image[1], image[2])
+
+
+def _array_shape(stored: Any) -> tuple[int, ...]:
+    """The shape of an array in NumPy's own format, by its header."""
+    stream: BinaryIO = stored
+    if stream.read(6) != _MAGIC:
+        raise ValueError("no array")
+    major = stream.read(2)[0]
+    size = struct.unpack("<H", stream.read(2)) if major == 1 else struct.unpack("<I", stream.read(4))
+    shape = ast.literal_eval(stream.read(size[0]).decode("utf-8" if major > 2 else "latin-1"))["shape"]
+    if not shape or math.prod(shape) < 0:
+        raise ValueError("no images")
+    return tuple(shape)
+
+
+def _in_folder(folder: Path) -> int:
+    """How many images there are in the folders of a folder, one for each class."""
+    return sum(path.suffix.lower() in SUFFIXES for path in folder.glob("[!.]*/*"))
