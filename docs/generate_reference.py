@@ -61,7 +61,7 @@ def keys_table(schema: Mapping[str, Any], prefix: str = "", shipped: Mapping[str
     rows = [
         (f"`{prefix}{key}`", part["description"], allowed(part), _default(key, part, schema, shipped or {}))
         for key, part in schema["properties"].items()
-        if not part.get("properties")
+        if not part.get("properties") or "string" in part["type"]  # a block has a table of its own
     ]
     return table(("key", "meaning", "allowed", "default"), rows)
 

@@ -66,9 +66,8 @@ def main(
         LOGGER.info(
             "%s %s: %d images, by class %s, in %s", dataset, split, len(labels), counts.tolist(), path
         )
-    known_classes = np.arange(about.n_classes)
-    lacking = lacking_classes(parts["test"][1][:n_samples], known_classes) if n_samples else None
-    if lacking:
+    attacked = parts["test"][1][:n_samples]
+    if n_samples and (lacking := lacking_classes(attacked, np.arange(about.n_classes))):
         LOGGER.warning("%s test: %s", dataset, lacking)
 
 

@@ -67,6 +67,6 @@ def test_lacking_classes_are_named():
 def test_of_many_classes_that_are_lacking_the_first_are_named():
     found = lacking_classes(np.arange(3), np.arange(100))
     assert found == (
-        "the 3 images attacked hold none of classes 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, … (97 in all)"
+        "the 3 images attacked hold none of classes 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, … (97 in all)"
     )
     assert lacking_classes(np.arange(3), np.arange(5)) == "the 3 images attacked hold none of classes 3, 4"

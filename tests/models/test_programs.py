@@ -84,6 +84,30 @@ def test_an_exported_program_that_does_not_take_any_number_of_images_is_refused(
         load_program(path, FORMAT)
 
 
+@pytest.mark.filterwarnings("ignore:.*training mode")
+def test_an_exported_program_in_training_mode_is_refused_by_the_probe(tmp_path):
+    model = built(saved(tmp_path, "export", network(training=True))).requires_grad_(False)
+    with pytest.raises(InputError, match=r"^probe: mine: changes itself when it is asked"):
+        probe(Subject("mine", model, True, binarises=False), images(), torch.zeros(7, dtype=torch.int64))
+
+
+def test_an_exported_program_without_gradients_is_refused_by_the_probe_unless_it_says_so(tmp_path):
+    class Graded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return self.network(x)
+
+    model = built(saved(tmp_path, "export", Graded().eval())).requires_grad_(False)
+    labels = network()(images()).argmax(dim=1)
+    with pytest.raises(InputError, match=r"^probe: mine: .*no gradient.*gradients: false"):
+        probe(Subject("mine", model, True, binarises=False), images(), labels)
+    assert probe(Subject("mine", model, False, binarises=False), images(), labels).accuracy == 1
+
+
 def test_an_exported_program_for_other_images_is_refused(tmp_path):
     path = saved(tmp_path, "export", network())
     with pytest.raises(InputError, match=r"takes images 3×6×5, and the data set has 1×28×28$"):

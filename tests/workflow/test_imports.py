@@ -328,3 +328,11 @@ def test_a_users_model_that_is_not_there_is_refused_at_the_start(tmp_path, monke
     entry = {"class": "net.py:Net", "weights": "net.pt", **changes}
     with pytest.raises(InputError, match=message):
         Code(plan(models={"mine": entry}), ROOT).check()
+
+
+def test_an_installed_package_without_a_file_of_its_own_is_not_refused(tmp_path, monkeypatch):
+    (tmp_path / "site" / "spread").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.chdir(tmp_path / "here")
+    Code(plan(models={"mine": {**OWN, "class": "spread.nets:Net"}}), ROOT).check()

@@ -3,11 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from absynth.data.format import MOST_CLASSES
 from absynth.io.log import LOGGER
 
 Bytes = npt.NDArray[np.uint8]
-
-_SHOWN = 10  # classes that a line names
 
 # A random order exceeds either limit with a probability below 1e-6.
 _REPEATS = 6.0  # standard deviations by which neighbours of one class exceed their expected number
@@ -72,5 +71,5 @@ def lacking_classes(attacked: npt.NDArray[np.integer], known: npt.NDArray[np.int
 
 def few(classes: npt.NDArray[np.integer]) -> str:
     """Classes in words, of many the first ones and how many there are."""
-    names = ", ".join(map(str, classes[:_SHOWN]))
-    return names if len(classes) <= _SHOWN else f"{names}, … ({len(classes)} in all)"
+    names = ", ".join(map(str, classes[:MOST_CLASSES]))
+    return names if len(classes) <= MOST_CLASSES else f"{names}, … ({len(classes)} in all)"

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,8 @@ class Code:
             return None
         files = module_files(module, self.library, self.folders)
         if not files or files[-1].stem not in (module.split(".")[-1], "__init__"):
+            if _found(module.split(".")[0], self.folders) is not None:  # a package without a file of its own
+                return None
             raise InputError(
                 f"config key {key}: no module {module} beside the Snakefile, in {Path.cwd()}, or installed"
             )
@@ -170,10 +172,16 @@ def _module_file(module: str, folders: Sequence[Path]) -> Path | None:
 @cache
 def _installed(package: str, folders: tuple[Path, ...]) -> bool:
     """Whether a job finds a top-level module before it looks in `folders`: in Python itself, or installed."""
-    ours = {folder.resolve() for folder in folders}
-    elsewhere = [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
-    found = PathFinder.find_spec(package, elsewhere) if folders else None
+    found = _found(package, folders) if folders else None
     return package in sys.stdlib_module_names or (found is not None and found.origin is not None)
+
+
+def _found(package: str, folders: tuple[Path, ...]) -> ModuleSpec | None:
+    """What Python finds of a top-level module elsewhere than in `folders`."""
+    ours = {folder.resolve() for folder in folders}
+    return PathFinder.find_spec(
+        package, [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
+    )
 
 
 def _package(path: Path, folders: Sequence[Path], level: int) -> list[str]:

@@ -130,6 +130,17 @@ def test_a_function_within_epsilon_is_searched_for_the_smallest(module):
     assert (away.best_distance > optimum * 1.5).all(), "the other way"
 
 
+def test_a_function_is_named_by_its_file(tmp_path):
+    (tmp_path / "steps_of_a_file.py").write_text(STEP, encoding="utf-8")
+    target = target_of(two_class(), "l2")
+    try:
+        function_attack("l2", function_path=f"{tmp_path}/steps_of_a_file.py:exact")(target, draws())
+    finally:
+        sys.modules.pop("steps_of_a_file", None)
+    optimum = smallest(target.model, target.x, target.y, "l2")
+    torch.testing.assert_close(target.best_distance, optimum, rtol=2e-3, atol=0)
+
+
 def test_the_best_of_all_queries_counts_whatever_is_returned(module):
     assert torch.equal(run("forgetful").best_distance, run("exact").best_distance)
 
