@@ -44,8 +44,9 @@ from absynth.data.split_files import read_split
 from absynth.errors import InputError
 from absynth.io.log import LOGGER, start_log
 from absynth.models.base import predict_labels
-from absynth.models.building import build, resolve
+from absynth.models.building import build
 from absynth.norms import NORMS
+from absynth.workflow.at_hand import step_of
 from absynth.workflow.config_files import lay_over, merged_config
 from absynth.workflow.devices import use_full_precision
 from absynth.workflow.plan import Plan
@@ -106,13 +107,7 @@ class Bench:
     def _step(self, plan: Plan, name: str, task: Task) -> Step:
         entry = plan.attacks[name]
         needs = {"substitute": self._model(plan, "substitute")} if entry.substitute else {}
-        return Step(
-            name,
-            resolve(entry.builder)(task.norm, **plan.options(name, task.model), **needs),
-            plan.config["attacks"][name]["batch_size"],
-            plan.starts(name, task.model, task.norm),
-            plan.relay_leg(name, task.model, task.norm),
-        )
+        return step_of(plan, name, task.model, task.norm, needs)
 
 
 def read_plans(options: argparse.Namespace) -> dict[str, Plan]:

@@ -11,6 +11,7 @@ import pytest
 import absynth
 
 ROOT = Path(__file__).parents[1]
+LINKED = ("workflow/schemas", "workflow/presets", "config/config.yaml")  # what the library reads at the root
 NAMES = "import pkgutil; print(*(module.name for module in pkgutil.iter_modules()))"
 
 
@@ -24,10 +25,15 @@ def run(*command: str | Path) -> str:
 def wheel(tmp_path_factory) -> Path:
     """Built from a copy, since a build leaves files beside what it builds."""
     place = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", place / "src", ignore=ignored, symlinks=True)
     for name in ("scripts", "workflow", "tests"):  # what a build might take along
         (place / name).mkdir()
         (place / name / "models.py").touch()
+    for name in LINKED:
+        (place / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, place / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, place)
     options = ("--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir")
@@ -41,7 +47,13 @@ def test_a_wheel_holds_the_library_and_nothing_else(wheel):
     about = f"absynth-{absynth.__version__}.dist-info/"
     assert not [name for name in names if not name.startswith(("absynth/", about))]
     library = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "absynth").rglob("*.py")}
-    assert library | {"absynth/py.typed"} == {name for name in names if name.startswith("absynth/")}
+    read = {
+        f"absynth/workflow/files/{path.relative_to(ROOT).as_posix()}"
+        for name in LINKED
+        for path in ((ROOT / name).glob("*.yaml") if (ROOT / name).is_dir() else [ROOT / name])
+    }
+    assert len(read) > 5
+    assert library | read | {"absynth/py.typed"} == {name for name in names if name.startswith("absynth/")}
 
 
 def test_an_install_adds_one_importable_name(wheel, tmp_path):

@@ -52,3 +52,15 @@ def test_a_later_round_leaves_out_what_gained_nothing(samples):
     assert "stopped" not in found["relay1_ddn"]
     assert (found["relay2_ddn"]["stopped"] == 1).all()
     assert torch.equal(found["relay2_ddn"]["distance"], found["ddn"]["distance"])
+
+
+def test_a_later_round_leaves_out_what_a_proved_bound_shows_tight(samples):
+    model, given = samples
+    leg = {"round": 2, "rounds": {"ddn": 1}, "gain": 0.01, "tightness": 0.01}
+    first = Step("ddn", ddn("l2", steps=20), 100, [], None)
+    later = Step("relay2_ddn", ddn("l2", steps=20), 100, ["ddn"], leg)
+    least = dict(run_sequence([first], model, given, "l2", 0))["ddn"]["distance"]
+    bounds = least.clone()
+    bounds[0] = least[0] / 2
+    found = dict(run_sequence([first, later], model, given, "l2", 0, bounds))
+    assert found["relay2_ddn"]["stopped"].tolist() == [0, *[2] * (len(given) - 1)]

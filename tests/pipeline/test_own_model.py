@@ -1,5 +1,9 @@
 """A user's own model, in modules beside the Snakefile that are called as modules of classifiers usually are."""
 
+import shutil
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -69,7 +73,11 @@ SMALL = {
         **dict.fromkeys(("salt_pepper", "gaussian_noise", "boundary")),
     },
 }
-TARGETS = ["results/own/tables/verification.csv", "results/own/distal/mine.h5"]
+TARGETS = [
+    "results/own/tables/verification.csv",
+    "results/own/distal/mine.h5",
+    "results/own/models/mine/kept.json",
+]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +95,21 @@ def attacked(own_checkout):
     return own_checkout
 
 
+def test_its_model_is_loaded_anywhere_without_the_users_files(attacked, tmp_path):
+    shutil.copytree(attacked.folder / "results" / "own", tmp_path / "moved")
+    code = (
+        "import absynth, torch; run = absynth.open_run('moved'); found = run.minima('mine', 'l2');"
+        "logits = run.load_model('mine')(torch.from_numpy(found.adversarial));"
+        "assert (logits.argmax(dim=1).numpy() == found.prediction).all(); print(len(found))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env={"PYTHONPATH": str(attacked.folder / "src")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "4\n"
+
+
 def planned(attacked, **changes) -> set[str]:
     outputs = attacked.planned(*TARGETS, config=attacked.config(**{**SMALL, **changes}))
     return {path.removeprefix("results/own/") for path in outputs}
@@ -95,6 +118,8 @@ def planned(attacked, **changes) -> set[str]:
 BUILT_FROM_IT = {
     "models/mine/probe.json",
     "models/mine/calibration.json",
+    "models/mine/kept.json",
+    "models/mine/kept",
     "attacks/mine/l2/fgm/0.h5",
     "attacks/mine/l2/fgm/1.h5",
     "attacks/mine/l2/step/0.h5",

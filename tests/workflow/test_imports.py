@@ -195,6 +195,29 @@ def test_what_a_users_module_imports_of_the_library_counts(tmp_path, monkeypatch
         assert any(path.endswith(f"src/absynth/{module}") for path in found), module
 
 
+def test_a_run_keeps_the_local_modules_of_a_model_where_they_are_imported_from(tmp_path, monkeypatch):
+    library, path = tmp_path / "library", tmp_path / "on_path"
+    write(
+        tmp_path / "base",
+        {"nets/net.py": "import here\nimport torch\nfrom .parts import x", "nets/parts.py": "x = 1"},
+    )
+    monkeypatch.chdir(
+        write(tmp_path / "base" / "inside", {"here.py": "import there\nimport absynth", "not.py": "x = 1"})
+    )
+    write(path, {"there.py": "x = 1"})
+    monkeypatch.setenv("PYTHONPATH", f"{library}:{path}")
+    monkeypatch.syspath_prepend(str(path))
+    code = Code(plan(models={"mine": {**OWN, "class": "nets.net:Net"}}), tmp_path / "base")
+    assert code.own_modules("mine") == {
+        "nets/net.py": "../nets/net.py",
+        "nets/parts.py": "../nets/parts.py",
+        "here.py": "here.py",
+        "there.py": "../../on_path/there.py",
+    }
+    code = Code(plan(models={"mine": {**OWN, "class": "../nets/parts.py:x"}}), tmp_path / "base")
+    assert code.own_modules("mine") == {"parts.py": "../nets/parts.py"}
+
+
 def test_modules_beside_the_snakefile_go_before_those_of_the_working_directory(tmp_path, monkeypatch):
     base = write(tmp_path / "base", {"net.py": "x = 1", "scripts/a/b.py": ""})
     monkeypatch.chdir(write(tmp_path / "here", {"net.py": "x = 1", "other.py": "x = 1"}))

@@ -150,6 +150,28 @@ rule train_classifier:
         "../../scripts/models/train_classifier.py"
 
 
+rule keep_model:
+    input:
+        files=lambda wildcards: [*planned(wildcards.model).own_files.values()],
+        modules=lambda wildcards: [*CODE.own_modules(wildcards.model).values()],
+        code=code("models/keep_model"),
+    output:
+        manifest=run("models/{model}/kept.json"),
+        kept=directory(run("models/{model}/kept")),
+    log:
+        run("logs/keep_model/{model}.log"),
+    wildcard_constraints:
+        model="|".join(PLAN.own) or "none",
+    conda:
+        "../../envs/absynth.yaml"
+    params:
+        named=lambda wildcards: planned(wildcards.model).user_code,
+        files=lambda wildcards: planned(wildcards.model).own_files,
+        modules=lambda wildcards: CODE.own_modules(wildcards.model),
+    script:
+        "../../scripts/models/keep_model.py"
+
+
 rule probe_model:
     input:
         images=run("data/test.h5"),

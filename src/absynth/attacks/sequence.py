@@ -27,13 +27,18 @@ class Step:
 
 
 def run_sequence(
-    steps: Sequence[Step], model: nn.Module, samples: Samples, norm: str, seed: int
+    steps: Sequence[Step],
+    model: nn.Module,
+    samples: Samples,
+    norm: str,
+    seed: int,
+    bounds: Tensor | None = None,
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Run the steps in their order; yields each one's name and the columns of `attack_images`.
 
-    They are those of a run of the workflow with these options on these images, but that no proved bound leaves an
-    image out of a relay.
+    They are those of a run of the workflow with these options on these images.
     samples: images, labels and positions; what each step starts from is added
+    bounds: proved lower bounds (n,) by which a relay leaves tight images out; None if there are none
     """
     found: dict[str, dict[str, Tensor]] = {}
     device = samples.images.device
@@ -41,7 +46,7 @@ def run_sequence(
         known = {name: found[name] for name in step.starts}
         stopped = None
         if step.leg is not None:
-            stopped = left_out(step.leg, {name: start["distance"] for name, start in known.items()}, None)
+            stopped = left_out(step.leg, {name: start["distance"] for name, start in known.items()}, bounds)
             stopped = stopped.to(device)
         starts = [start["adversarial"].to(device) for start in known.values()]
         settings = AttackSettings(step.attack, step.name, norm, seed, step.batch_size)

@@ -34,6 +34,16 @@ class Switchable(Protocol):
         ...
 
 
+@runtime_checkable
+class Copying(Protocol):
+    """A model that asks what it consists of for copies of images alone, so that those handed to it stay as they are.
+
+    copies_images: whether it does
+    """
+
+    copies_images: bool
+
+
 class Session(Protocol):
     """Answers many queries near n clean images, possibly faster than the model asked anew each time.
 
@@ -92,10 +102,11 @@ class StatelessSession:
 
     def __init__(self, model: nn.Module):
         self.model = model
+        self._copies = isinstance(model, Copying) and model.copies_images
         keep_for_gradients()
 
     def logits(self, queries: Tensor, rows: Tensor) -> Tensor:
-        return self.model(queries.clone())
+        return self.model(queries if self._copies else queries.clone())
 
     def predict(self, queries: Tensor, rows: Tensor) -> Tensor:
         return predict_labels(self.model, queries)

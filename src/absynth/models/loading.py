@@ -1,6 +1,8 @@
 """Load a model of a finished run, inside the workflow or in a user's own code."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -8,6 +10,9 @@ from absynth.errors import InputError
 from absynth.models.base import with_inference
 from absynth.models.building import build
 from absynth.models.calibration_file import read_calibration
+from absynth.models.kept import MANIFEST, kept_spec, lacking
+
+_NO_COPY = f"run the workflow again, which makes {MANIFEST}, or load it where its class and its files are"
 
 
 def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: str | None = None) -> nn.Module:
@@ -17,11 +22,24 @@ def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: st
     respect to the images; its own parameters are frozen.
 
     inference: for ABS and Binary ABS, "fast" (if left out) or "reference"
+    A user's own model is built from what the run keeps of it, whose code is executed: only of runs that you trust.
     Raises InputError if the run has no such calibrated model, or a file is missing or damaged.
     """
     path = Path(run) / "models" / name / "calibration.json"
     if not path.is_file():
         there = sorted(file.parent.name for file in Path(run).glob("models/*/calibration.json"))
         raise InputError(f"{run} has no calibrated model {name!r}; it has {', '.join(there) or 'none'}")
-    model = build(read_calibration(path, "model")["model"], run).to(device)
+    model = _build(read_calibration(path, "model")["model"], path.parent, Path(run)).to(device)
     return with_inference(model, inference) if inference else model
+
+
+def _build(spec: Mapping[str, Any], folder: Path, run: Path) -> nn.Module:
+    """Build a model whose files lie in `folder` of a run; a user's own from what is kept of it, if anything is."""
+    if not {"class", "program"} & spec.get("options", {}).keys():
+        return build(spec, run)
+    kept = (folder / MANIFEST).is_file()
+    try:
+        return build(kept_spec(folder, spec) if kept else spec, run)
+    except InputError as error:
+        reason = lacking(folder) if kept else f"{folder} keeps no copy of it; {_NO_COPY}"
+        raise InputError(f"{error}; {reason}" if reason else str(error)) from error

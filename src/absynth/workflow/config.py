@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,12 @@ _Validator = extend(
 
 def read_schema(folder: str | Path, name: str) -> dict[str, Any]:
     """Read workflow/schemas/{name}.schema.yaml."""
-    return yaml.safe_load((Path(folder) / f"{name}.schema.yaml").read_text(encoding="utf-8"))
+    return deepcopy(_parsed(Path(folder) / f"{name}.schema.yaml"))
+
+
+@cache
+def _parsed(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def check(value: Any, schema: Mapping[str, Any], key: str = "") -> None:

@@ -4,6 +4,8 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -49,6 +51,18 @@ def use_full_precision() -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """`use_full_precision`, and in the end as it was."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32, convolutions.deterministic
+    use_full_precision()
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32, convolutions.deterministic = before
 
 
 def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0) -> int:

@@ -48,6 +48,27 @@ class Code:
             self._known[key] = sorted(map(os.path.relpath, found))
         return self._known[key]
 
+    def own_modules(self, model: str) -> dict[str, str]:
+        """The local modules behind a user's own model, for the run to keep: what is installed is not among them.
+
+        Unlike `behind`, those in folders of PYTHONPATH into which nothing is installed, too.
+        Returns the path of each within the folder that it is imported from, and relative to the working directory.
+        """
+        own = {}
+        for path in self.plan.user_code(model=model):
+            module, places = split_named(path)[0], (*_python_path(self.library), *self.folders)
+            if is_file(module):
+                files = [Path(module).expanduser().resolve()]
+                places = (files[0].parent, *places)
+            else:
+                files = module_files(module, self.library, places)
+            deepest = sorted(places, key=lambda place: len(place.parts), reverse=True)
+            for file in imported_files(files, self.library, places):
+                if not file.is_relative_to(self.library):
+                    root = next(place for place in deepest if file.is_relative_to(place))
+                    own[file.relative_to(root).as_posix()] = os.path.relpath(file)
+        return own
+
     def check(self) -> None:
         """Raise InputError if a module of a user's own model or attack is not there, not Python, or lacks the name.
 
@@ -57,6 +78,7 @@ class Code:
             check_named(path, key, self._own_file(path, key), called=entry)
         for model in self.plan.models:
             self._user_files(model)
+            self.own_modules(model)
         for attack in self.plan.attacks:
             self._user_files(None, attack)
 
@@ -106,6 +128,13 @@ class Code:
                 f"config key {key}: no module {module} beside the Snakefile, in {Path.cwd()}, or installed"
             )
         return files[-1]
+
+
+def _python_path(library: Path) -> list[Path]:
+    """The folders of PYTHONPATH in which a user's own modules may lie: those into which nothing is installed."""
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    places = [Path(entry).absolute() for entry in entries if entry]
+    return [place for place in places if place != library.absolute() and not any(place.glob("*.dist-info"))]
 
 
 def imported_files(files: Iterable[Path], library: Path, folders: Sequence[Path] = ()) -> list[Path]:

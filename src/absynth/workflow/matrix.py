@@ -59,7 +59,14 @@ class PlannedModel:
     @property
     def user_files(self) -> list[str]:
         """The files that a user's own model is read from, besides code: its weights or its program."""
-        return [self.entry[key] for key in ("weights", "program") if isinstance(self.entry.get(key), str)]
+        return [*self.own_files.values()]
+
+    @property
+    def own_files(self) -> dict[str, str]:
+        """The user's own files that it is made from, by the option of its builder that names each."""
+        return {
+            key: self.entry[key] for key in ("weights", "program") if isinstance(self.entry.get(key), str)
+        }
 
     @property
     def network(self) -> str:

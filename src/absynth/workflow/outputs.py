@@ -105,6 +105,7 @@ class Outputs:
         ]
         return [
             *self.calibrations,
+            *(self.path(f"models/{model}/kept.json") for model in self.plan.own),
             *self.attack_records,
             *self.of_attacked("minimal/{model}/{norm}.csv"),
             *self.of_attacked("verification/{model}/{norm}.csv"),

@@ -285,6 +285,11 @@ class Plan(Matrix):
         return [name for name, model in self.models.items() if model.kind.trainer == "prototypes"]
 
     @property
+    def own(self) -> list[str]:
+        """The models of a user's own, of which the run keeps a copy."""
+        return [name for name, model in self.models.items() if model.user_code or model.own_files]
+
+    @property
     def reconstructed(self) -> list[str]:
         """The generative models under attack, whose reconstructions of adversarials are shown."""
         return [name for name in self.generative if any(name == attacked for attacked, _ in self.attacked)]

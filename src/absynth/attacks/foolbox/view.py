@@ -22,12 +22,14 @@ class FoolboxView(nn.Module):
     DeepFool asks for nine gradients at each point: the second to ninth reuse the forward pass. Weights get no
     gradients. A model whose answer does not depend on x has gradient zero.
 
+    The active images are those at the time when it is made.
     max_calls: refuse (ValueError) any call beyond it, for attacks that can loop without end
     """
 
     def __init__(self, target: Target, max_calls: int | None = None):
         super().__init__()
         self.target, self.calls_left = target, max_calls
+        self.clean, self.labels = target.active
         self.scale: Tensor | None = None
         self.leaf = self.logits = torch.empty(0, device=target.x.device)
 
@@ -50,25 +52,27 @@ class FoolboxView(nn.Module):
     def _without_gradient(self, images: Tensor) -> Tensor:
         """Logits on the scale of those with gradients, as soon as that is known: attacks may compare the two."""
         logits = self.target(images)
-        if self.scale is None and torch.equal(images, self.target.active[0]):
+        if self.scale is None and torch.equal(images, self.clean):
             self.scale = self._scale_of(logits)
         return logits if self.scale is None else self.scale * logits
 
     @torch.no_grad()
     def _clean_scale(self) -> Tensor:
-        x, _ = self.target.active
-        return self._scale_of(self.logits.detach() if torch.equal(self.leaf, x) else self.target(x))
+        asked = torch.equal(self.leaf, self.clean)
+        return self._scale_of(self.logits.detach() if asked else self.target(self.clean))
 
     def _scale_of(self, logits: Tensor) -> Tensor:
         """The scale (m, 1) that follows from the clean images' logits (m, C)."""
-        y = self.target.active[1]
+        y = self.labels
         rivals = logits.scatter(1, y[:, None], -torch.inf)
         margin = logits.gather(1, y[:, None]) - rivals.amax(dim=1, keepdim=True)  # (m, 1)
         return CLEAN_MARGIN / margin.abs().clamp_min(1e-12)
 
     def _repair(self, queries: Tensor) -> Tensor:
-        clean, _ = self.target.active
-        images = torch.where(queries.isnan(), clean, queries.clamp(0, 1))
+        clean, images = self.clean, queries.clamp(0, 1)
+        # NaN shows in the sum. Where layouts differ, `where` decides which the model is handed.
+        if queries.stride() != clean.stride() or not images.sum().isfinite():
+            images = torch.where(queries.isnan(), clean, images)
         if self.target.norm == "l0":
             images = torch.where((images - clean).abs() < UNCHANGED, clean, images)
         return images

@@ -43,8 +43,29 @@ def function_attack(
     InputError if the function fails, asks the model nothing, asks for or returns NaN, or returns anything but a
     floating tensor of x's shape. What its code sets for the whole process is put back (`settings_kept`).
     """
+    function = _imported(function_path)
+    return called_attack(
+        function,
+        norm,
+        function_path=function_path,
+        arguments=arguments,
+        fixed_epsilon=fixed_epsilon,
+        **search,
+    )
+
+
+def called_attack(
+    function: Callable[..., Any],
+    norm: str,
+    *,
+    function_path: str,
+    arguments: Mapping[str, Any] | None = None,
+    fixed_epsilon: bool = False,
+    **search: int,
+) -> ForeignAttack:
+    """A function at hand as an attack, as `function_attack`; function_path: what messages call it."""
     arguments = dict(arguments or {})
-    function = _imported(function_path, arguments)
+    _check_signature(function, function_path, arguments)
 
     def call(view: ForeignView, x: Tensor, y: Tensor, epsilon: float | None) -> object:
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
@@ -59,10 +80,14 @@ def function_attack(
     return ForeignAttack(function_path, call, fixed_epsilon, own=True, search=Search(**search))
 
 
-def _imported(path: str, arguments: Mapping[str, Any]) -> Callable[..., Any]:
-    """The function at "module:function", which takes PARAMETERS and these arguments."""
+def _imported(path: str) -> Any:
+    """What is at "module:function"."""
     with settings_kept(path):
-        function = imported(split_named(path)[0], lambda: resolve(path))
+        return imported(split_named(path)[0], lambda: resolve(path))
+
+
+def _check_signature(function: Any, path: str, arguments: Mapping[str, Any]) -> None:
+    """Raise InputError, naming the path, unless a function takes PARAMETERS and these arguments."""
     if not callable(function) or inspect.isclass(function):
         raise InputError(
             f"{path}: is {'a class' if inspect.isclass(function) else 'no function'}, "
@@ -76,4 +101,3 @@ def _imported(path: str, arguments: Mapping[str, Any]) -> Callable[..., Any]:
         raise InputError(
             f"{path}: takes ({taken}), expected ({', '.join(PARAMETERS)}){given}; {error}"
         ) from None
-    return function

@@ -1,0 +1,145 @@
+"""A model at hand, images and labels, as the user has them: checked, and made what attacks are run on."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from absynth.data.format import DataFormat
+from absynth.errors import InputError
+from absynth.models.abs.model import ABS
+from absynth.models.base import input_threshold
+from absynth.models.checks import check_images
+from absynth.models.custom import Custom
+from absynth.models.nearest_neighbor import NearestNeighbor
+from absynth.models.prototypes import PrototypeABS
+from absynth.workflow.devices import full_precision
+
+Model = nn.Module | Callable[[Tensor], Tensor]
+Array = Any  # a tensor, a NumPy array, or what NumPy makes one of
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is attacked.
+
+    model: from images to logits, guarded as the workflow guards a user's own model
+    entry: what a config would say of it (`absynth.workflow.at_hand.plan_at_hand`)
+    x (n, C, H, W) float32 in [0, 1], y (n,) int64: on the device of the model
+    device: that on which the user has the images
+    """
+
+    model: nn.Module
+    entry: Mapping[str, Any]
+    x: Tensor
+    y: Tensor
+    device: torch.device
+
+
+class _Function(nn.Module):
+    """A function from images to logits, as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@contextmanager
+def subject(model: Model, x: Array, y: Array) -> Iterator[Subject]:
+    """Make a model, images and labels ready; within, the model is in evaluation mode and its parameters are frozen.
+
+    In the end modes and parameters are as they were. On CUDA it computes in full float32, as jobs of the workflow.
+    Raises InputError for images that are not (n, C, H, W) floats in [0, 1], labels that are not (n,) classes of the
+    model, and a model that fails on an image or does not answer with logits.
+    """
+    if not callable(model):
+        raise InputError(
+            f"model: found {type(model).__name__}, expected a torch.nn.Module or a function giving logits"
+        )
+    module = model if isinstance(model, nn.Module) else _Function(model)
+    images = _images(x)
+    labels = _labels(y, len(images))
+    first = next(chain(module.parameters(), module.buffers()), images)
+    exact = full_precision() if first.is_cuda else nullcontext()
+    with evaluating(module), exact:
+        placed = images.to(first.device, torch.float32)
+        guarded, entry = _guarded(
+            module, getattr(model, "__name__", type(model).__name__), placed[:1], labels
+        )
+        yield Subject(guarded, entry, placed, labels.to(first.device), images.device)
+
+
+def _images(x: Array) -> Tensor:
+    images = x.detach() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+    if images.dtype == torch.uint8:
+        raise InputError("x: images are integers from 0 to 255; divide them by 255")
+    check_images(images, None)
+    if not len(images):
+        raise InputError(f"x: there is no image, shape {tuple(images.shape)}")
+    return images
+
+
+def _labels(y: Array, n: int) -> Tensor:
+    labels = y.detach() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError(f"y: labels have dtype {labels.dtype}, expected integers")
+    if tuple(labels.shape) != (n,):
+        raise InputError(f"y: labels have shape {tuple(labels.shape)}, expected ({n},), one for each image")
+    return labels.long()
+
+
+def _guarded(module: nn.Module, name: str, image: Tensor, labels: Tensor) -> tuple[nn.Module, dict[str, Any]]:
+    """The module as attacks ask it, and what a config would say of it, from its answer to one image (1, C, H, W)."""
+    known = _known_kind(module)
+    own = type(module).__module__.partition(".")[0] == "absynth"
+    asked = module if own else Custom(name, module)
+    with torch.enable_grad():
+        logits = asked(image.clone().requires_grad_())
+    _, channels, height, width = image.shape
+    found = DataFormat((channels, height, width), logits.shape[1])
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= found.n_classes:
+        raise InputError(
+            f"y: found label {low if low < 0 else high}, allowed are the classes 0 to {found.n_classes - 1} of {name}"
+        )
+    if known:
+        return module, {"kind": known}
+    entry = {"gradients": logits.requires_grad, "binarises": input_threshold(module) is not None}
+    return module if own else Custom(name, module, format=found), entry
+
+
+def _known_kind(module: nn.Module) -> str | None:
+    """The kind of a model of this project that offers more than logits: latents, or lower bounds."""
+    if isinstance(module, ABS):
+        return "abs" if input_threshold(module) is None else "binary_abs"
+    kinds = {NearestNeighbor: "nearest_neighbor", PrototypeABS: "prototype_abs"}
+    return next((kind for known, kind in kinds.items() if isinstance(module, known)), None)
+
+
+@contextmanager
+def evaluating(module: nn.Module | None) -> Iterator[None]:
+    """Put a module in evaluation mode, with frozen parameters; in the end as it was, part by part."""
+    if not isinstance(module, nn.Module):
+        yield
+        return
+    modes = {part: part.training for part in module.modules()}
+    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if any(modes.values()):
+        module.eval()
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+        for parameter in learned:
+            parameter.requires_grad_(True)
