@@ -1,4 +1,4 @@
-"""Record the settings, versions and hardware of a run."""
+"""Record the settings, versions, hardware and models of a run."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from absynth.data.split_files import read_format, read_split
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
 from absynth.io.records import SHARD, read_record
+from absynth.reporting.models_table import write_models_table
 from absynth.workflow.provenance import provenance
 
 
@@ -55,3 +56,4 @@ if "snakemake" in globals():
         output=job.output.provenance,
         config=job.params.config,
     )
+    write_models_table(calibrations=job.input.calibrations, probes=job.input.probes, table=job.output.models)

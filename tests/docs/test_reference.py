@@ -17,7 +17,7 @@ from absynth.attacks.registry import ATTACKS
 from absynth.attacks.target import Target
 from absynth.evaluation import attack_table, audit, bracket, lower_bounds
 from absynth.models.registry import KINDS
-from absynth.reporting import runtime
+from absynth.reporting import models_table, runtime
 from absynth.workflow.config import RENAMED
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +132,7 @@ def test_every_column_of_a_table_is_listed():
         bracket.CURVES,
         attack_table.COLUMNS,
         runtime.COLUMNS,
+        models_table.COLUMNS,
     ]
     columns = {name for constant in constants for name in constant}
     for script in (ROOT / "scripts").rglob("*.py"):

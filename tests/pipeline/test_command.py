@@ -126,8 +126,11 @@ def test_the_run_is_shown_and_compared_with_another(folder):
     done = folder.start("evaluate", *arguments)
     text, _ = done.communicate()
     assert done.returncode == 1  # the probe refuses a model without gradients
-    assert "its gradient is zero" in text or "no gradient" in text
-    assert text.splitlines()[-1].startswith("absynth evaluate: the workflow stopped, for the reason above")
+    last = text.splitlines()[-1]
+    assert last.startswith(
+        "absynth evaluate: probe: Net (my_models.py:Net): its gradient with respect to the images is zero"
+    )
+    assert "(results/constant/logs/probe_model/Net.log); what is finished stays" in last
     weights = torch.load(folder.path / "w.pt", weights_only=True)
     torch.save({name: value / 2 for name, value in weights.items()}, folder.path / "v.pt")
     folder.absynth("evaluate", *arguments)

@@ -3,9 +3,11 @@ rule record_provenance:
         images=run("data/test.h5"),
         shards=OUTPUTS.all_shards,
         calibrations=OUTPUTS.calibrations,
+        probes=[OUTPUTS.probe(model) for model in PLAN.models],
         code=code("report/record_provenance"),
     output:
         provenance=run("tables/provenance.json"),
+        models=run("tables/models.csv"),
     log:
         run("logs/record_provenance.log"),
     conda:

@@ -44,18 +44,3 @@ rule audit_attacks:
         limits=config["audit"],
     script:
         "../../scripts/tables/audit_attacks.py"
-
-
-rule gather_models:
-    input:
-        calibrations=OUTPUTS.calibrations,
-        probes=[OUTPUTS.probe(model) for model in PLAN.models],
-        code=code("tables/gather_models"),
-    output:
-        table=run("tables/models.csv"),
-    log:
-        run("logs/gather_models.log"),
-    conda:
-        "../../envs/absynth.yaml"
-    script:
-        "../../scripts/tables/gather_models.py"

@@ -17,6 +17,7 @@ _TORCH = ("probe_model", "calibrate_model", "verify_records", "compute_lower_bou
           "train_classifier", "refine_vae", "build_prototypes", "generate_distal", "sample_prior",
           "reconstruct_images", "import_vae", "import_classifier")  # fmt: skip
 _TORCH_START = 1.7
+UNCERTAINTY = 1.5  # factor, either way, by which attacks on another model may cost more or less than measured
 _PROBE_PASSES = 60  # of a batch of test images, about, with and without gradients
 _NOT_ESTIMATED = ("train_vae", "refine_vae", "train_classifier", "build_prototypes", "generate_distal",
                   "compute_lower_bounds", "compare_bounds", "sample_prior", "reconstruct_images")  # fmt: skip
@@ -87,7 +88,7 @@ def _add_attack(
     if seconds is None:
         found.unknown[f"{attack} on {model} in {norm}"] += 1
     else:
-        found.add("attacks", seconds)
+        found.add("attacks", Range(seconds.low / UNCERTAINTY, seconds.high * UNCERTAINTY))
 
 
 def _add_passes(found: Estimate, plan: Plan, job: PlannedJob, speeds: Speeds, n_test: int) -> None:

@@ -8,6 +8,7 @@ or norms, a further model. Options that are not listed here go to Snakemake: --d
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,7 @@ from absynth.cli.arguments import add_arguments as add_shared
 from absynth.cli.calls import Asked, asked
 from absynth.cli.workflow_process import Call
 
+_ERROR = " ERROR "  # between the time and the message of a line in a log
 HELP = "attack a model of your own; table, figures, report"
 
 
@@ -30,16 +32,31 @@ def run(options: argparse.Namespace) -> int:
         wanted = asked(options, Path(folder))
         call = wanted.written()
         _say_what(wanted, call)
+        began = time.time()
         code = workflow_process.run(call)
     if code:
+        reason = reason_of(wanted.results, began) or "the workflow stopped, for the reason above"
         sys.stderr.write(
-            "absynth evaluate: the workflow stopped, for the reason above; what is finished stays, and the same "
-            "command goes on from here\n"
+            f"absynth evaluate: {reason}; what is finished stays, and the same command goes on from here\n"
         )
         return 1
     if call.runs:
         _show(wanted.results)
     return 0
+
+
+def reason_of(results: Path, began: float) -> str | None:
+    """Why a job failed, by the last error in the newest of the run's logs, and that log; None if none has any.
+
+    began: logs that were last written before, in seconds since 1970, say nothing
+    """
+    logs = [path for path in (results / "logs").rglob("*.log") if path.stat().st_mtime >= began]
+    for path in sorted(logs, key=lambda log: log.stat().st_mtime, reverse=True):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        errors = [line.partition(_ERROR)[2] for line in lines if _ERROR in line]
+        if errors:
+            return f"{errors[-1]} ({path})"
+    return None
 
 
 def _say_what(wanted: Asked, call: Call) -> None:

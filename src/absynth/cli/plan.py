@@ -20,7 +20,7 @@ COSTS = Path("resources", "attack_costs.csv")
 _BASIS = f"""\
 Estimated from that and from how often each attack asked two networks on MNIST ({COSTS}), in proportion
 to its steps and the like; what attacks compute besides grows with the pixels. Every image is taken to be attacked.
-On another kind of model an attack may take half or twice as much."""
+The ranges allow for half as much again, and a third less, on other models; some may be further off."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

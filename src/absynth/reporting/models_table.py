@@ -1,22 +1,20 @@
-"""Gather the models' calibration constants, clean accuracies and warnings of their probes in one table."""
+"""The table of the models: calibration constants, clean accuracies and warnings of their probes."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from absynth.io.atomic import read_json, write_csv
-from absynth.io.log import start_log
 from absynth.models.calibration_file import read_calibration
 
 CALIBRATED = ("alpha", "eta", "median_confidence", "accuracy", "n", "test_accuracy", "n_test")
 COLUMNS = ("model", *CALIBRATED, "probe")
 
 
-def main(
+def write_models_table(
     *,
-    calibrations: Sequence[str | os.PathLike[str]],
-    probes: Sequence[str | os.PathLike[str]],
-    table: str | os.PathLike[str],
+    calibrations: Sequence[str | Path],
+    probes: Sequence[str | Path],
+    table: str | Path,
 ) -> None:
     """Write one row per model: constants and accuracy on the calibration split, accuracy on all test images.
 
@@ -28,9 +26,3 @@ def main(
         warnings[content["model"]] = "; ".join(content["warnings"])
     rows = [{**read_calibration(path, *CALIBRATED), "model": Path(path).parent.name} for path in calibrations]
     write_csv(table, [row | {"probe": warnings[row["model"]]} for row in rows], COLUMNS)
-
-
-if "snakemake" in globals():
-    job = globals()["snakemake"]
-    start_log(job.log[0])
-    main(calibrations=job.input.calibrations, probes=job.input.probes, table=job.output.table)
