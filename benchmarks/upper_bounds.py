@@ -245,9 +245,11 @@ def main(options: argparse.Namespace) -> list[dict[str, Any]]:
         ]
     plans = read_plans(options)
     lines = []
-    settings = {key: str(value) for key, value in vars(options).items()} | {
+    paths = ("data", "out", "show")  # of one machine
+    settings = {key: str(value) for key, value in vars(options).items() if key not in paths} | {
         "torch": torch.__version__,
         "absynth": __version__,
+        "date": time.strftime("%Y-%m-%d"),
     }
     with tempfile.TemporaryDirectory() as name, open(options.out or os.devnull, "w", encoding="utf-8") as out:
         folder = Path(name)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from absynth.attacks.confirm import confirm
+from absynth.attacks.ties import ROUNDING
 from absynth.models.base import predict_labels
 from absynth.norms import NORMS, distance
 
@@ -143,3 +144,42 @@ def test_where_no_push_helps_the_closest_confirmed_of_the_history_is_taken():
     assert confirmation.distance.tolist() == [6.0, torch.inf]
     assert confirmation.prediction.tolist() == [1, 0]
     torch.testing.assert_close(confirmation.adversarial, torch.stack([white(6), white(0)]))
+
+
+@pytest.mark.parametrize("excess", [0.0, 1e-8, 3e-7])
+def test_ties_are_nudged_past_the_boundary(excess):
+    """What fools the reference by less than rounding may be classified correctly in another batch."""
+    x, y = torch.full((1, 1, 28, 28), 0.2), torch.ones(1, dtype=torch.int64)
+    candidates = x.clone()
+    candidates[:, :, :14] = 0.7
+
+    class Darkness(Brightness):
+        """As the base, but class 1 and 0 exchanged and a third, far off, that makes the range of logits 1."""
+
+        def forward(self, x):
+            value = super().forward(x)[:, 1:]
+            return torch.cat([value, torch.zeros_like(value), value.clamp(max=0) * 0 - 1], dim=1)
+
+    reference = Darkness(candidates[0, 0, :14].mean().item() - excess)
+    assert predict_labels(reference, candidates).tolist() == [0]  # of a tie the first class
+    confirmation = confirm(reference, x, y, candidates, "linf")
+    assert confirmation.prediction.tolist() == [0]
+    assert predict_labels(reference.double(), confirmation.adversarial.double()).tolist() == [0]
+    assert (reference(confirmation.adversarial)[0, 0] > ROUNDING).item()
+    assert 0.5 < confirmation.distance.item() < 0.5 * (1 + 2**-14)
+
+
+def test_ties_that_no_nudge_ends_are_kept(clean):
+    """A model whose logits are whole numbers answers with ties that no batch decides otherwise."""
+
+    class Steps(torch.nn.Module):
+        def forward(self, x):
+            bright = (x[:, 0, :14].mean(dim=(1, 2)) > 0.5).to(x.dtype)
+            return torch.stack([bright, torch.ones_like(bright), torch.zeros_like(bright)], dim=1)
+
+    x, y = clean[0], torch.ones(4, dtype=torch.int64)
+    candidates = brightened(x, 0.6)
+    confirmation = confirm(Steps(), x, y, candidates, "l2")
+    assert torch.equal(confirmation.adversarial, candidates)
+    assert confirmation.prediction.tolist() == [0] * 4
+    assert torch.equal(confirmation.distance, distance(x, candidates, "l2"))

@@ -7,7 +7,7 @@ import torch
 
 from absynth import load_model
 from absynth.attacks.certificate import certificate_attack
-from absynth.attacks.foolbox.minimum_norm import ddn, fmn
+from absynth.attacks.minimum_norm import ddn, fmn
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.certificates.lower_bounds import compute_lower_bounds
 from absynth.certificates.settings import SearchSettings

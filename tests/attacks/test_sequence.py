@@ -5,7 +5,7 @@ import torch
 from linear_models import images, ten_class
 
 from absynth.attacks.boundary_descent import boundary_descent
-from absynth.attacks.foolbox.minimum_norm import ddn
+from absynth.attacks.minimum_norm import ddn
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.attacks.sequence import Step, run_sequence
 

@@ -8,7 +8,7 @@ import torch
 from absynth import load_model
 from absynth.attacks.beam import beam
 from absynth.attacks.flips import flips
-from absynth.attacks.foolbox.minimum_norm import ddn, fmn
+from absynth.attacks.minimum_norm import ddn, fmn
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.attacks.sigma_zero import sigma_zero
 from absynth.attacks.sparse_l2 import sparse_l2

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from absynth.attacks.line_search import bisect, search_grid
 from absynth.attacks.postprocessing import closest_equivalent
+from absynth.attacks.ties import nudge, predict_with_ties
 from absynth.models.base import input_threshold, misclassified, predict_labels
 from absynth.norms import distance
 
@@ -34,12 +35,15 @@ def confirm(
 
     A candidate that fools only the inference it was found with lies close to the boundary. It is pushed on
     along the line from the clean image until the reference agrees, then back by bisection. Where no push helps,
-    the closest of `history` (k, n, c, h, w) that the reference misclassifies takes its place. If the reference
-    binarises its input, what is recorded is post-processed (`closest_equivalent`): the push must go on from the
-    images as they were asked for, since it flips no pixel between clean and threshold.
+    the closest of `history` (k, n, c, h, w) that the reference misclassifies takes its place. Candidates that
+    fool the reference by no more than rounding are nudged past its boundary (`nudge`).
+
+    If the reference binarises its input, what is recorded is post-processed (`closest_equivalent`): the push must go
+    on from the images as they were asked for, since it flips no pixel between clean and threshold, and so no nudge
+    helps.
     """
     threshold = input_threshold(reference)
-    prediction = predict_labels(reference, candidates)
+    prediction, tied = predict_with_ties(reference, candidates, y)
     adversarial = candidates.clone()
     tried = (candidates != x).flatten(1).any(dim=1)
     pending = (tried & ~misclassified(prediction, y)).nonzero().squeeze(1)
@@ -51,6 +55,11 @@ def confirm(
         shorter = closest_equivalent(x, history, threshold)
         confirmed = _first_confirmed(reference, x[pending], y[pending], shorter[:, pending], norm)
         adversarial[pending], prediction[pending] = confirmed
+    ties = (tied & tried).nonzero().squeeze(1)
+    if len(ties) and threshold is None:
+        nudged, clear = nudge(reference, x[ties], y[ties], candidates[ties])
+        adversarial[ties] = nudged
+        prediction[ties] = torch.where(misclassified(clear, y[ties]), clear, prediction[ties])
     failed = ~tried | ~misclassified(prediction, y)
     adversarial[failed] = x[failed]
     prediction[failed] = y[failed]

@@ -134,7 +134,7 @@ ATTACKS: dict[str, AttackEntry] = {
         estimates="mim",
     ),
     "ddn": AttackEntry(
-        "absynth.attacks.foolbox.minimum_norm:ddn", {"l2": "DDN"}, True, "Rony et al. 2019", refines=("fgm",)
+        "absynth.attacks.minimum_norm:ddn", {"l2": "DDN"}, True, "Rony et al. 2019", refines=("fgm",)
     ),
     "latent_descent": AttackEntry(
         "absynth.attacks.latent_descent:latent_descent",
@@ -151,7 +151,7 @@ ATTACKS: dict[str, AttackEntry] = {
         refines=("fgm",),
     ),
     "fmn": AttackEntry(
-        "absynth.attacks.foolbox.minimum_norm:fmn",
+        "absynth.attacks.minimum_norm:fmn",
         {"linf": "FMN", "l0": "FMN"},
         True,
         "Pintor et al. 2021",

@@ -1,4 +1,4 @@
-"""Foolbox's minimum-norm attacks: DDN, Carlini & Wagner, FMN, Brendel & Bethge and HopSkipJump.
+"""Foolbox's minimum-norm attacks: Carlini & Wagner, Brendel & Bethge and HopSkipJump.
 
 Where in Foolbox the images of a batch, or their number, change one another's result, this is corrected.
 """
@@ -10,13 +10,10 @@ from typing import Any
 import eagerpy
 import torch
 from foolbox.attacks import (
-    DDNAttack,
     HopSkipJumpAttack,
     L0BrendelBethgeAttack,
-    L0FMNAttack,
     L2BrendelBethgeAttack,
     L2CarliniWagnerAttack,
-    LInfFMNAttack,
     LinfinityBrendelBethgeAttack,
 )
 from foolbox.attacks.brendel_bethge import BrendelBethgeAttack
@@ -30,18 +27,6 @@ from absynth.attacks.target import Target
 
 _SIDE_BY_SIDE = 20  # HopSkipJump's decisions asked in one call; bounds the memory
 _CALLS_A_STEP = 200  # of HopSkipJump, besides those decisions; a step that takes more would never end
-
-
-def ddn(
-    norm: str, *, steps: int = 100, init_epsilon: float = 1.0, gamma: float = 0.05, refine_steps: int = 10
-) -> FoolboxMinimization:
-    """Decoupled Direction and Norm, l2 (Rony et al. 2019).
-
-    steps: gradients; init_epsilon: first radius; gamma: its relative change after each step
-    refine_steps: queries of a final bisection to the clean image
-    """
-    attack = for_norm(norm, l2=DDNAttack)(init_epsilon=init_epsilon, steps=steps, gamma=gamma)
-    return FoolboxMinimization(attack, refine_steps)
 
 
 def carlini_wagner(
@@ -67,47 +52,6 @@ def carlini_wagner(
         initial_const=initial_const,
         abort_early=False,
     )
-    return FoolboxMinimization(attack, refine_steps)
-
-
-class _L0FMN(L0FMNAttack):
-    """Keeps `epsilon` pixels, where Foolbox's keeps one more, of values, and fails when all may change.
-
-    A pixel of several channels is as large as its largest change.
-    """
-
-    def project(self, x: eagerpy.Tensor, x0: eagerpy.Tensor, epsilon: eagerpy.Tensor) -> eagerpy.Tensor:
-        delta = (x - x0).raw
-        pixels = delta.abs().amax(dim=1)  # (m, H, W)
-        order = pixels.flatten(1).argsort(dim=1, descending=True)
-        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-        place = torch.empty_like(order).scatter_(1, order, places)  # 0 the largest, (m, H · W)
-        kept = (place < epsilon.raw[:, None]).view_as(pixels)[:, None]
-        return x0 + eagerpy.astensor(delta * kept)
-
-
-_FMN_STEP = {"l0": 1.0, "linf": 10.0}
-
-
-def fmn(
-    norm: str,
-    *,
-    steps: int = 100,
-    max_stepsize: float | None = None,
-    gamma: float = 0.05,
-    refine_steps: int = 10,
-) -> FoolboxMinimization:
-    """Fast Minimum Norm, l0 or linf (Pintor et al. 2021).
-
-    Not l2, where its estimate of the distance ignores the box and it settles short of the boundary.
-
-    steps: gradients
-    max_stepsize: first step's l2 length, falling to a hundredth; by default 1 in l0, 10 in linf
-    gamma: first relative change of ε after a step, falling to 0.001
-    refine_steps: queries of a final bisection to the clean image; none in l0
-    """
-    kind = for_norm(norm, l0=_L0FMN, linf=LInfFMNAttack)
-    attack = kind(steps=steps, max_stepsize=max_stepsize or _FMN_STEP[norm], gamma=gamma)
     return FoolboxMinimization(attack, refine_steps)
 
 

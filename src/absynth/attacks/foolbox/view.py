@@ -1,5 +1,6 @@
 """A Target as Foolbox asks it: images kept in the box, forward passes shared, gradients of images alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,12 +43,33 @@ class FoolboxView(nn.Module):
         images = self._repair(queries.detach())
         if not queries.requires_grad:
             return self._without_gradient(images)
+        self._ask_leaf(images)
+        return self._scale() * _GradientAtLeaf.apply(queries, (self.leaf, self.logits))
+
+    def ask_gradient(
+        self, queries: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (m, K) of queries (m, c, h, w), the values (m,) of a loss of logits and labels, and its gradient.
+
+        As a call and a gradient of the loss's sum; for attacks that need no Foolbox.
+        """
+        with torch.enable_grad():
+            self._ask_leaf(self._repair(queries))
+            logits = self._scale() * self.logits
+            values = loss(logits, self.labels)
+            gradient = None
+            if values.requires_grad:
+                (gradient,) = torch.autograd.grad(
+                    values.sum(), self.leaf, retain_graph=True, allow_unused=True
+                )
+        gradient = torch.zeros_like(self.leaf) if gradient is None else gradient
+        return logits.detach(), values.detach(), gradient
+
+    def _ask_leaf(self, images: Tensor) -> None:
+        """Ask for images with a gradient, unless they were the last that were asked so."""
         if not torch.equal(images, self.leaf):
             self.leaf = images.requires_grad_()
             self.logits = self.target(self.leaf)
-        if self.scale is None:
-            self.scale = self._clean_scale()
-        return self.scale * _GradientAtLeaf.apply(queries, (self.leaf, self.logits))
 
     def _without_gradient(self, images: Tensor) -> Tensor:
         """Logits on the scale of those with gradients, as soon as that is known: attacks may compare the two."""
@@ -57,9 +79,12 @@ class FoolboxView(nn.Module):
         return logits if self.scale is None else self.scale * logits
 
     @torch.no_grad()
-    def _clean_scale(self) -> Tensor:
-        asked = torch.equal(self.leaf, self.clean)
-        return self._scale_of(self.logits.detach() if asked else self.target(self.clean))
+    def _scale(self) -> Tensor:
+        """The scale (m, 1), which follows from the clean images; asks for them if the last query was another."""
+        if self.scale is None:
+            asked = torch.equal(self.leaf, self.clean)
+            self.scale = self._scale_of(self.logits.detach() if asked else self.target(self.clean))
+        return self.scale
 
     def _scale_of(self, logits: Tensor) -> Tensor:
         """The scale (m, 1) that follows from the clean images' logits (m, C)."""
