@@ -1,8 +1,8 @@
 """Proved lower bounds of prototype ABS on MNIST: clean accuracy, accuracy proved at some distances, median, cost.
 
     python benchmarks/prototypes.py --weights DIR --data DIR [--images 1000] [--first 0] [--split test] [--norms l2 …]
-        [--prior 8000] [--encoded 5400] [--temperature 1] [--no-offsets] [--neighbors 4] [--mixtures 0]
-        [--batch 16] [--threads 1] [--rows FILE.csv] [--enlarge N]
+        [--model prototype_abs] [--prior 8000] [--encoded 5400] [--moved-by 0] [--temperature 1] [--no-offsets]
+        [--neighbors 4] [--mixtures 0] [--attack-steps 20] [--batch 16] [--threads 1] [--rows FILE.csv] [--enlarge N]
 
 DIR of weights: ABS_0.net … ABS_9.net, or vae_0.pt … vae_9.pt; DIR of data: MNIST's IDX files. The prototypes are
 those of a run with these options: the last 5,000 training images are the calibration split and not encoded. Designs
@@ -10,7 +10,8 @@ are to be chosen on `--split calibration`. Prints one line of JSON per norm. Mis
 of 0. With --rows, results by image are added to a file, and those that it holds already are not computed again; it
 is of one design. With --enlarge, means of pairs of a class's prototypes are added until it has N, to measure how cost
 grows; the model is then no better. With --mixtures, the certificate attack says how tight the bounds are, upper /
-lower.
+lower; with --attack-steps 0 it is left out. With --model nearest_neighbor the training images without the calibration
+split are the model, and the options of prototypes have no effect.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.settings import SearchSettings
 from absynth.models.abs.enumeration import PrototypeSettings, enumerate_abs
 from absynth.models.base import predict_labels
+from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.models.prototypes import PrototypeABS
 from absynth.norms import NORMS
 from certificates import read
@@ -54,12 +56,15 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--split", choices=("test", "calibration"), default="test")
     parser.add_argument("--norms", nargs="+", choices=list(NORMS), default=list(NORMS))
+    parser.add_argument("--model", choices=("prototype_abs", "nearest_neighbor"), default="prototype_abs")
     parser.add_argument("--prior", type=int, default=8000)
     parser.add_argument("--encoded", type=int, default=5400)
+    parser.add_argument("--moved-by", type=int, default=0)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--no-offsets", action="store_true")
     parser.add_argument("--neighbors", type=int, default=4)
     parser.add_argument("--mixtures", type=int, default=0)
+    parser.add_argument("--attack-steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--enlarge", type=int, help="prototypes a class")
@@ -68,18 +73,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     images = read(options.data, "train-images-idx3")[:, None].float() / 255
     labels = read(options.data, "train-labels-idx1").long()
-    settings = PrototypeSettings(
-        options.prior, options.encoded, options.temperature, offsets=not options.no_offsets
-    )
-    model = enumerate_abs(
-        load_vaes(options.weights),
-        images[:-CALIBRATION],
-        labels[:-CALIBRATION],
-        settings,
-        torch.device("cpu"),
-    )
-    if options.enlarge:
-        model = enlarged(model, options.enlarge)
+    model = make_model(options, images[:-CALIBRATION], labels[:-CALIBRATION])
     if options.split == "test":
         images = read(options.data, "t10k-images-idx3")[:, None].float() / 255
         labels = read(options.data, "t10k-labels-idx1").long()
@@ -93,11 +87,28 @@ def main() -> None:
         for part in chosen[~torch.isin(chosen, torch.tensor([int(row[0]) for row in rows]))].split(
             options.batch
         ):
-            rows += (found := measure(model, images[part], labels[part], part, norm, search))
+            rows += (
+                found := measure(model, images[part], labels[part], part, norm, search, options.attack_steps)
+            )
             if path:
                 with path.open("a") as file:
                     csv.writer(file).writerows(found)
         print(json.dumps({"norm": norm, "prototypes": len(model.images), **summary(rows, norm)}), flush=True)
+
+
+def make_model(options: argparse.Namespace, images: Tensor, labels: Tensor) -> PrototypeABS | NearestNeighbor:
+    """The model of training images (n, 1, 28, 28) and labels (n,) that the options describe."""
+    if options.model == "nearest_neighbor":
+        return NearestNeighbor(images.flatten(1), labels)
+    settings = PrototypeSettings(
+        options.prior,
+        options.encoded,
+        options.moved_by,
+        options.temperature,
+        offsets=not options.no_offsets,
+    )
+    model = enumerate_abs(load_vaes(options.weights), images, labels, settings, torch.device("cpu"))
+    return enlarged(model, options.enlarge) if options.enlarge else model
 
 
 def enlarged(model: PrototypeABS, count: int) -> PrototypeABS:
@@ -124,9 +135,15 @@ def known_rows(path: Path | None) -> list[list[float]]:
 
 @torch.no_grad()
 def measure(
-    model: PrototypeABS, x: Tensor, y: Tensor, index: Tensor, norm: str, search: SearchSettings
+    model: PrototypeABS | NearestNeighbor,
+    x: Tensor,
+    y: Tensor,
+    index: Tensor,
+    norm: str,
+    search: SearchSettings,
+    steps: int,
 ) -> list[list[float]]:
-    """One row of `COLUMNS` per image (n, 1, 28, 28); upper is NaN without mixtures."""
+    """One row of `COLUMNS` per image (n, 1, 28, 28); upper is NaN without mixtures or without steps of the attack."""
     times = [time.process_time()]
     correct = predict_labels(model, x) == y
     times.append(time.process_time())
@@ -135,10 +152,10 @@ def measure(
         found = ProvedBounds(model, search).bound(x[correct], y[correct], norm)
         bound[correct], solved[correct] = found.size.double(), found.solved.float()
     times.append(time.process_time())
-    if search.mixtures:
+    if search.mixtures and steps:
         target = Target(model, x, y, norm)
         random = SampleRandom(0, "certificate", index.tolist(), x.device)
-        certificate_attack(norm, class_pairs=2, steps=20, mixtures=search.mixtures)(target, random)
+        certificate_attack(norm, class_pairs=2, steps=steps, mixtures=search.mixtures)(target, random)
         upper = torch.where(correct, target.best_distance, 0)
     times.append(time.process_time())
     each = [1000 * (b - a) / len(x) for a, b in pairwise(times)]

@@ -86,7 +86,7 @@ def bound(model: SimpleNamespace, x: Tensor, label: int, norm: str, neighbors: i
 
 
 def distance(model: SimpleNamespace, x: Tensor, label: int, norm: str) -> float:
-    """The distance (l2 or linf) to the points of the box at which some rival image beats all own images; x (d,)."""
+    """The distance to the points of the box at which some rival image beats all own images; x (d,)."""
     labels = torch.arange(len(model.counts)).repeat_interleave(torch.tensor(model.counts))
     energy = (model.images.double() - x.double()).square().sum(dim=1) + model.offsets.double()
     own = labels == label
@@ -132,4 +132,17 @@ def _region_linf(rows: np.ndarray, margins: np.ndarray, x: np.ndarray) -> float:
     return found.fun if found.status == 0 else np.inf
 
 
-_REGION = {"l2": _region_l2, "linf": _region_linf}
+def _region_l0(rows: np.ndarray, margins: np.ndarray, x: np.ndarray) -> float:
+    """The size of the smallest set of pixels whose changes can exceed every margin, up to 1e-7 less than it."""
+    d = len(x)
+    for count in range(d + 1):
+        for chosen in map(list, combinations(range(d), count)):
+            table = np.hstack([-rows[:, chosen], np.ones((len(rows), 1))])
+            box = [*((-x[i], 1 - x[i]) for i in chosen), (None, 1.0)]
+            found = linprog(-np.eye(count + 1)[count], A_ub=table, b_ub=-margins, bounds=box, method="highs")
+            if found.status == 0 and found.x[-1] >= -1e-7:
+                return float(count)
+    return np.inf
+
+
+_REGION = {"l2": _region_l2, "linf": _region_linf, "l0": _region_l0}

@@ -228,6 +228,7 @@ def test_prototypes_are_made_from_vaes_wherever_those_come_from():
     assert few.training == {
         "prior_samples": 7,
         "encoded_images": 5400,
+        "moved_by": 0,
         "temperature": 1,
         "offsets": True,
         "seed": 3,

@@ -7,7 +7,7 @@ the distance, and the perturbation reaches it (docs/derivations/prototype-abs.md
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from absynth.certificates.mixing import best_mixture, mixture
 from absynth.certificates.perturbations import Box
 from absynth.certificates.rounding import GUARANTEED
+from absynth.certificates.whole_pixels import PixelProgram
 
 _TOLERANCE = 1e-5  # share of the margin by which a perturbed image may still miss the boundary
 
@@ -46,6 +47,7 @@ class Candidate:
     """A rival with a lower bound of what it needs, against the mixture by `weights` of own images at places `active`.
 
     delta (d,): a perturbation that about suffices against those, of that size; None if not known yet
+    whole: in l0, whether delta changes pixels by what they need, and not some in part of what is needed
     final: whether that is all it needs, or cannot be said better
     """
 
@@ -54,6 +56,7 @@ class Candidate:
     active: list[int] = field(compare=False)
     weights: Tensor = field(compare=False)
     delta: Tensor | None = field(default=None, compare=False)
+    whole: bool = field(default=False, compare=False)
     final: bool = field(default=False, compare=False)
 
 
@@ -88,11 +91,12 @@ class Mixtures:
 
     def _refined(self, candidate: Candidate) -> Candidate:
         """The same with one more own image in the mixture; final if the perturbed image loses to no other."""
+        if candidate.whole:
+            return self._whole(candidate)
         point = self._reached(candidate)
         place = self._missed(candidate, point)
         if place is None or place in candidate.active or len(candidate.active) >= self.most:
-            candidate.final = True
-            return candidate
+            return self._whole(candidate) if self.norm == "l0" else replace(candidate, final=True)
         active = [*candidate.active, place]
         margin, w = self._inequalities(candidate.rival, active)
         weights, delta = best_mixture(margin, w, self.energies.x, self.norm)
@@ -102,6 +106,23 @@ class Mixtures:
         size = GUARANTEED[self.norm](mixed_margin[None], 2 * mixed.abs()[None], room[None]).item()
         found.bound = max(found.bound, size)  # NaN is no bound: it is not larger
         return found
+
+    def _whole(self, candidate: Candidate) -> Candidate:
+        """In l0, once changes of pixels in part lead no further: with whole pixels.
+
+        The same with one more own image, or with a bound larger by one pixel, or final.
+        """
+        program = PixelProgram(*self._inequalities(candidate.rival, candidate.active), self.energies.x)
+        delta = program.fewest()
+        if delta is None:
+            return replace(candidate, final=True)
+        found = replace(candidate, delta=delta, whole=True)
+        place = self._missed(found, self.energies.x + delta)
+        if place is not None and place not in found.active and len(found.active) < self.most:
+            return replace(found, active=[*found.active, place])
+        if delta.count_nonzero() > found.bound and program.needs_more(int(found.bound)):
+            return replace(found, bound=found.bound + 1)
+        return replace(found, final=True)
 
     def _inequalities(self, rival: int, places: list[int]) -> tuple[Tensor, Tensor]:
         """Margins (k,) and w (k, d) of a rival against own images."""

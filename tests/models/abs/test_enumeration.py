@@ -43,6 +43,19 @@ def test_posterior_means_of_the_first_images_of_each_class_are_decoded(vaes):
     torch.testing.assert_close(model.offsets[7:], 0.5 * mean.square().sum(dim=1))
 
 
+def test_moved_images_are_encoded_too(vaes):
+    """Up, down, left, right, after the images themselves; what comes in is black."""
+    x = IMAGES[LABELS == 0][:2]
+    up, down, left, right = (torch.zeros_like(x) for _ in range(4))
+    up[:, :, :-2], down[:, :, 2:] = x[:, :, 2:], x[:, :, :-2]
+    left[..., :-2], right[..., 2:] = x[..., 2:], x[..., :-2]
+    model = enumerate_abs(vaes, IMAGES, LABELS, PrototypeSettings(1, 2, moved_by=2), CPU)
+    assert model.counts == [11, 11]
+    with torch.no_grad():
+        z = torch.cat([vaes[0].Encoder(part)[0] for part in (x, up, down, left, right)])
+    torch.testing.assert_close(model.images[1:11], decoded(vaes[0], z))
+
+
 def test_more_images_than_there_are_means_all(vaes):
     model = enumerate_abs(vaes, IMAGES[:-1], LABELS[:-1], PrototypeSettings(0, 100), CPU)
     assert model.counts == [6, 5]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from absynth.errors import InputError
 from absynth.models.abs.prior import prior_samples
@@ -20,6 +21,7 @@ class PrototypeSettings:
 
     prior_samples: latents of each class drawn from N(0, temperature²), the same for all classes as in ABS
     encoded_images: training images of each class, the first, whose posterior means are latents as well; at most all
+    moved_by: pixels by which each of those images is also moved up, down, left and right, for four more; none if 0
     temperature: factor of the prior samples
     offsets: whether a prototype's energy has ½‖z‖² of its latent, as ABS's has
     seed: of the prior samples; part of the model's definition, not a run's seed
@@ -27,6 +29,7 @@ class PrototypeSettings:
 
     prior_samples: int = 8000
     encoded_images: int = 5400
+    moved_by: int = 0
     temperature: float = 1.0
     offsets: bool = True
     seed: int = 3
@@ -57,10 +60,20 @@ def enumerate_abs(
 
 @torch.no_grad()
 def _latents(vae: VAE, images: Tensor, settings: PrototypeSettings) -> Tensor:
-    """Prior samples, then the posterior means of images (m, 1, 28, 28): (k, 8)."""
+    """Prior samples, then the posterior means of images (m, 1, 28, 28), then those of the moved ones: (k, 8)."""
+    if settings.moved_by:
+        images = torch.cat([images, *_moved(images, settings.moved_by)])
     drawn = settings.temperature * prior_samples(settings.prior_samples, settings.seed)
     means = [vae.Encoder(part)[0] for part in images.split(_BATCH) if len(part)]
     return torch.cat([drawn.to(images.device), *means])
+
+
+def _moved(images: Tensor, by: int) -> list[Tensor]:
+    """Images (m, c, h, w) moved by so many pixels up, down, left and right; black comes in."""
+    height, width = images.shape[-2:]
+    padded = pad(images, (by, by, by, by))
+    corners = ((2 * by, by), (0, by), (by, 2 * by), (by, 0))
+    return [padded[..., top : top + height, left : left + width] for top, left in corners]
 
 
 @torch.no_grad()
