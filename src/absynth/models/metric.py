@@ -5,8 +5,8 @@ For δ and w = u - m, with the images' mean m, and axes V (d, k) whose largest s
     |δ·w| ≤ |Vᵀδ·Vᵀw| + √(‖δ‖² - ‖Vᵀδ‖²) √(‖w‖² - ‖Vᵀw‖²)
 
 Along each axis the factor of δ is scaled by √s, that of w by 1/√s. With the principal axes of the images and their
-standard deviations s, noise has a small factor where images hardly differ, and images have where they do: for
-noise on MNIST the bound is a third of ‖δ‖ ‖w‖. It holds with any axes and s > 0; these only make it tight.
+standard deviations s, noise counts little along axes along which images hardly differ. The bound holds with any axes
+and s > 0; these only make it tight. See docs/derivations/shortlists.md.
 """
 
 from dataclasses import dataclass
