@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from absynth.errors import InputError
-from absynth.models import prototypes
+from absynth.models import least_energy
 from absynth.models.base import predict_labels
 from absynth.models.building import ModelFiles
 from absynth.models.prototypes import PrototypeABS, build_prototype_abs, save_prototypes
@@ -53,7 +53,7 @@ def test_float64_images_get_float64_logits(model):
 def test_few_queries_at_a_time_give_the_same(model, monkeypatch):
     x = data(20, 2).view(-1, 1, 28, 28)
     together = model(x)
-    monkeypatch.setattr(prototypes, "_ELEMENTS", 61)  # two images at a time
+    monkeypatch.setattr(least_energy, "_ELEMENTS", 61)  # two images at a time
     assert torch.equal(model(x), together)
 
 

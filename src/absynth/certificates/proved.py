@@ -20,7 +20,7 @@ from absynth.certificates.rounding import GUARANTEED, relative
 from absynth.certificates.screening import Queries, Rivals, screen
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
-from absynth.models.prototypes import products
+from absynth.models.metric import products
 
 _CHUNK = 8192  # rivals screened at a time, by products with all images of a batch: 26 MB
 _BLOCK = 512  # rivals screened again, against all own images

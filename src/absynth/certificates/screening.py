@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from absynth.models.prototypes import products, rounding
+from absynth.models.metric import products, rounding
 
 _TINY = 1e-30  # above what may underflow
 

@@ -125,6 +125,13 @@ def start_session(model: nn.Module, images: Tensor, labels: Tensor) -> Session:
     return StatelessSession(model)
 
 
+def latest(rows: Tensor, n: int) -> Tensor:
+    """Which of `rows` (q,), each below n, do not come again after their place: (q,) bool."""
+    place = torch.arange(len(rows), device=rows.device)
+    last = rows.new_zeros(n).scatter_reduce(0, rows, place, "amax")
+    return last[rows] == place
+
+
 def with_inference(model: nn.Module, inference: str) -> nn.Module:
     """The model as seen through one of its inferences; a model with a single one is returned as it is."""
     return cast(nn.Module, model.with_inference(inference)) if isinstance(model, Switchable) else model

@@ -9,108 +9,36 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from absynth.data.format import PAPER, check_taken
 from absynth.errors import InputError
 from absynth.io.opening import MADE
 from absynth.models.building import ModelFiles
-from absynth.models.checks import check_images
+from absynth.models.least_energy import LeastEnergy
 from absynth.models.weights import read_state, save_state
 
 PIXELS = math.prod(PAPER.shape)
-_ELEMENTS = 2**23  # energies computed at a time, 32 MB
-_ROWS = 1000  # prototypes squared at a time
-_QUERIES = 256  # images compared at a time, at most
-_CANDIDATES = 4  # prototypes of a class whose energy is computed without cancellation, at least
 
 
-class PrototypeABS(nn.Module):
+class PrototypeABS(LeastEnergy):
     """logit_c(x) = -min over prototypes u of class c of (‖u - x‖² + o_u), for images (n, 1, 28, 28) in [0, 1].
 
-    The minimum is exact. Energies of all prototypes come from one matrix product a class, whose rounding is bounded;
-    those that may be the lowest are computed again in float64, from differences. The predicted class is that of the
-    lowest energy in float64 even where logits in the images' dtype would be equal. The gradient 2 (u - x) is exact.
+    Energies are compared in float64. The predicted class is that of the lowest even where logits in the images' dtype
+    would be equal.
 
     images (N, 784) within [0, 1], sorted by class; offsets (N,); counts (C,): prototypes of each class
     Raises InputError where those do not fit together, or a class has no prototype.
     """
 
-    images: Tensor
-    offsets: Tensor
-    squares: Tensor
-
     def __init__(self, images: Tensor, offsets: Tensor, counts: Tensor):
-        super().__init__()
         _check(images, offsets, counts)
-        self.counts: list[int] = counts.tolist()
-        self.channels = PAPER.shape[0]
-        self.register_buffer("images", images)
-        self.register_buffer("offsets", offsets)
-        # In parts, since a float64 copy of all images takes a second to allocate.
-        squares = torch.cat([part.double().square().sum(dim=1) for part in images.split(_ROWS)])
-        squares += offsets.double()
-        self.register_buffer("squares", squares.to(images.dtype), persistent=False)  # ‖u‖² + o
+        super().__init__(
+            images, offsets, counts.tolist(), PAPER.shape, precise=torch.float64, persistent=True
+        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x, PAPER.shape)
-        block = max(1, min(_QUERIES, _ELEMENTS // max(self.counts)))
-        energies = [self._least_energies(part) for part in x.flatten(1).split(block)]
-        return _rounded(-torch.cat(energies), x.dtype)
-
-    def _least_energies(self, x: Tensor) -> Tensor:
-        """The least energy of each class, (n, C) float64: x (n, 784), differentiable."""
-        nearest = self.nearest(x)
-        differences = x.double()[:, None] - self.images[nearest].double()  # (n, C, 784)
-        return differences.square().sum(dim=2) + self.offsets[nearest].double()
-
-    @torch.no_grad()
-    def nearest(self, x: Tensor) -> Tensor:
-        """The position in `images` of the prototype of least energy of each class: x (n, 784) to (n, C) int64."""
-        ends = torch.tensor(self.counts).cumsum(0).tolist()
-        spans = (slice(end - count, end) for end, count in zip(ends, self.counts, strict=True))
-        return torch.stack([self._nearest_of(x, span) for span in spans], dim=1)
-
-    def _nearest_of(self, x: Tensor, span: slice) -> Tensor:
-        """The same of one class, (n,)."""
-        images, squares = self.images[span], self.squares[span]
-        inputs = x.to(images.dtype)
-        relative = squares - 2 * products(inputs, images)  # (n, count), energies less ‖x‖²
-        largest = squares.max()
-        error = rounding(images) * (largest + 2 * largest.sqrt() * inputs.norm(dim=1))  # (n,), see `products`
-        lowest, places = relative.topk(min(_CANDIDATES, len(images)), largest=False)
-        limit = lowest[:, 0] + 2 * error
-        found = self._least(x, places.sort(dim=1).values + span.start)
-        if len(images) > _CANDIDATES:
-            for row in (lowest[:, -1] <= limit).nonzero().flatten().tolist():  # there may be further ones
-                places = (relative[row] <= limit[row]).nonzero().flatten()
-                found[row] = self._least(x[row : row + 1], places[None] + span.start)[0]
-        return found
-
-    def _least(self, x: Tensor, places: Tensor) -> Tensor:
-        """Of prototypes `places` (n, k) the position of the one of least energy, in float64; the first of equals."""
-        energies = [
-            (x.double()[:, None] - self.images[some].double()).square().sum(dim=2)
-            + self.offsets[some].double()
-            for some in places.split(_CANDIDATES, dim=1)
-        ]
-        return places.gather(1, torch.cat(energies, dim=1).argmin(dim=1, keepdim=True)).squeeze(1)
-
-
-def products(x: Tensor, images: Tensor) -> Tensor:
-    """Scalar products (n, N) of x (n, d) and images (N, d) of one dtype, each within a known error.
-
-    That is at most `rounding` times the product of the absolute values, whatever the order of summation (Higham 2002,
-    section 3.1). Where torch was told to multiply less precisely, float64 is used.
-    """
-    if torch.get_float32_matmul_precision() == "highest":
-        return x @ images.T
-    return (x.double() @ images.T.double()).to(x.dtype)
-
-
-def rounding(images: Tensor) -> float:
-    """A bound on the relative error of sums of d products in the dtype of images (…, d), 250 operations to spare."""
-    return (images.shape[-1] + 250) * torch.finfo(images.dtype).eps / 2
+    def logits_at(self, x: Tensor, nearest: Tensor) -> Tensor:
+        return _rounded(super().logits_at(x, nearest), x.dtype)
 
 
 def _rounded(logits: Tensor, dtype: torch.dtype) -> Tensor:

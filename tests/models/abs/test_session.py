@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from absynth.models.abs.energy import Inferred
-from absynth.models.abs.first_order import FirstOrderPrediction, latest
+from absynth.models.abs.first_order import FirstOrderPrediction
+from absynth.models.base import latest
 from absynth.models.abs.model import ABS, build_abs
 from absynth.models.abs.session import MAX_PREDICTIONS, WARM_RADIUS, WarmStartSession
 from absynth.models.building import ModelFiles

@@ -5,13 +5,7 @@ from torch import Tensor
 
 from absynth.models.abs.energy import Inferred, Watcher
 from absynth.models.abs.gauss_newton import QuadraticModel
-
-
-def latest(rows: Tensor, n: int) -> Tensor:
-    """Which of `rows` (q,), each below n, do not come again after their place: (q,) bool."""
-    place = torch.arange(len(rows), device=rows.device)
-    last = rows.new_zeros(n).scatter_reduce(0, rows, place, "amax")
-    return last[rows] == place
+from absynth.models.base import latest
 
 
 class FirstOrderPrediction:

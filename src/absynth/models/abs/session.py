@@ -7,8 +7,8 @@ from torch import Tensor
 
 from absynth.data.format import PAPER
 from absynth.models.abs.energy import Inferred, energies
-from absynth.models.abs.first_order import FirstOrderPrediction, latest
-from absynth.models.base import NeighbourLogits
+from absynth.models.abs.first_order import FirstOrderPrediction
+from absynth.models.base import NeighbourLogits, latest
 from absynth.models.checks import check_images
 
 if TYPE_CHECKING:
