@@ -37,8 +37,10 @@ class _Problem:
     channels: int
 
     def __getitem__(self, rows: Tensor) -> "_Problem":
-        parts = (self.x, self.q, self.normal, self.value, self.radius)
-        return _Problem(*(part[rows] for part in parts), channels=self.channels)
+        x, q, normal, value, radius = (
+            part[rows] for part in (self.x, self.q, self.normal, self.value, self.radius)
+        )
+        return _Problem(x, q, normal, value, radius, self.channels)
 
     def per_pixel(self, values: Tensor) -> Tensor:
         """Sums (m, P) over the channels of values (m, d)."""

@@ -32,8 +32,10 @@ class Step:
     channels: int = 1
 
     def __getitem__(self, rows: Tensor) -> "Step":
-        parts = (self.x, self.q, self.normal, self.value, self.radius)
-        return Step(*(part[rows] for part in parts), channels=self.channels)
+        x, q, normal, value, radius = (
+            part[rows] for part in (self.x, self.q, self.normal, self.value, self.radius)
+        )
+        return Step(x, q, normal, value, radius, self.channels)
 
     def box(self) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(self.q), torch.ones_like(self.q)
