@@ -4,8 +4,8 @@
         [--config config/mnist-small.yaml] [--norms l2 l0] [--attacks ddn fmn] [--out results.json]
 
 Prints a Markdown table. The attacks run as in the workflow on the first test images, with the options and the seed
-of the config (laid over config/config.yaml), in one process. Time includes the confirmation by the reference and, for
-Brendel & Bethge, numba's compilation. Queries and gradients are means over the images that the model classifies
+of the config (laid over config/config.yaml), in one process. Time includes the confirmation by the
+reference. Queries and gradients are means over the images that the model classifies
 correctly; an attack holds a minimum where no other attack found a closer adversarial. With --out, results are written
 after each attack, and finished attacks are not run again.
 """

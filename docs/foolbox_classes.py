@@ -34,7 +34,7 @@ FEWER = {
     **{"steps": 10, "binary_search_steps": 2, "max_directions": 5, "directions": 5, "repeats": 5},
     **{"initial_gradient_eval_steps": 5, "max_gradient_eval_steps": 5},
 }
-NOT_RUN = "BrendelBethge"  # numba compiles it for half a minute; it has tests of its own
+NOT_RUN = "BrendelBethge"  # numba compiles it for half a minute
 NEEDED = {"VirtualAdversarialAttack": {"steps": 10}}
 
 

@@ -28,7 +28,7 @@ ENUMERATED = ("nearest_neighbor", "prototype_abs")
 N = 3
 # Each attack on the cheapest model that takes it, and some on ABS, whose inference is a loop of its own.
 ON_ABS = ("ddn", "fmn", "certificate")
-SLOW = ("brendel_bethge", "bim_ge", "mim_ge", "deepfool_ge", "latent_descent", "certificate")
+SLOW = ("bim_ge", "mim_ge", "deepfool_ge", "latent_descent", "certificate")
 BEYOND_DIGITS = {
     "apgd": {"steps": 20, "restarts": 1},
     "fab": {"steps": 10, "restarts": 1},

@@ -71,7 +71,7 @@ L0 = {
     "salt_pepper": {"repetitions": 20},
     "pointwise": {"repetitions": 1, "draws": 10},
     "fmn": {"steps": 60},
-    "brendel_bethge": {"steps": 10},
+    "brendel_bethge": {"steps": 20},
     "beam": {"width": 2, "candidates": 30, "pixels": 20},
 }
 
@@ -216,9 +216,9 @@ def test_l0_bounds_of_nearest_neighbour_count_pixels(kind, seed):
 # Many classes
 
 
-# Options; None for what needs another model, and for Brendel & Bethge, which numba compiles for minutes.
+# Options; None for what needs another model.
 CHEAP = {
-    "transfer": None, "latent_descent": None, "certificate": None, "flips": None, "brendel_bethge": None,
+    "transfer": None, "latent_descent": None, "certificate": None, "flips": None,
     "boundary": {"steps": 5},
     "hop_skip_jump": {"steps": 1, "initial_gradient_eval_steps": 5}, "carlini_wagner": {"steps": 20},
     "sparse_l2": {"rounds": 1}, "gaussian_noise": {"repetitions": 2},

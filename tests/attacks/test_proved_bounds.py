@@ -19,13 +19,13 @@ SMALL = {
     "restarts": 1, "binary_search_steps": 2, "starts": 3, "initial_gradient_eval_steps": 5,
     "max_gradient_eval_steps": 10, "candidates": 3, "refine_steps": 8, "epsilons": (0.2,), "step_sizes": (0.4,),
 }  # fmt: skip
-# Estimated gradients need many queries and find no more than exact ones; Brendel & Bethge takes a minute to compile;
-# Latent Descent needs latents, flips a model that binarises its input.
+# Estimated gradients need many queries and find no more than exact ones; Latent Descent needs latents, flips a model
+# that binarises its input.
 CASES = [
     (name, norm)
     for name, entry in ATTACKS.items()
     for norm in entry.norms
-    if not entry.latents and not entry.input_threshold and not entry.estimates and name != "brendel_bethge"
+    if not entry.latents and not entry.input_threshold and not entry.estimates
 ]
 
 

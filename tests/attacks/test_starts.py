@@ -33,7 +33,7 @@ TAKERS = [
     for name, entry in ATTACKS.items()
     if entry.takes_start and not entry.input_threshold and not entry.at_epsilons
 ]
-TAKERS += [("pointwise", "l0")]  # one norm each: Brendel & Bethge compile for half a minute in every one
+TAKERS += [("pointwise", "l0"), ("brendel_bethge", "linf")]
 
 
 def mirrored(model: Linear, x: torch.Tensor, beyond: float) -> torch.Tensor:

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import eagerpy
 import torch
-from foolbox.attacks import (
-    L2BasicIterativeAttack,
-    LinfBasicIterativeAttack,
-    LinfMomentumIterativeFastGradientMethod,
-)
+from foolbox.attacks.basic_iterative_method import L2BasicIterativeAttack, LinfBasicIterativeAttack
 from foolbox.attacks.gradient_descent_base import BaseGradientDescent, normalize_lp_norms
+from foolbox.attacks.mi_fgsm import LinfMomentumIterativeFastGradientMethod
 from torch import Tensor
 
 from absynth.attacks.randomness import SampleRandom

@@ -12,7 +12,7 @@ from typing import Any
 
 import eagerpy
 import torch
-from foolbox.attacks import L2DeepFoolAttack, LinfDeepFoolAttack
+from foolbox.attacks.deepfool import L2DeepFoolAttack, LinfDeepFoolAttack
 from foolbox.attacks.gradient_descent_base import BaseGradientDescent
 from foolbox.criteria import Misclassification
 from torch import Tensor

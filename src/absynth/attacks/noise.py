@@ -128,6 +128,20 @@ def _flip(count: Tensor, x: Tensor, place: Tensor, value: Tensor) -> Tensor:
     return torch.where(place < count, value, x)
 
 
+def start_from_noise(target: Target, random: SampleRandom, starts: int) -> None:
+    """Ask for `starts` salt-and-pepper noises of the active images without adversarial, until each image has one.
+
+    They turn a share of the pixels white and as many black, a share that grows to all of them.
+    """
+    for start in range(1, starts + 1):
+        with target.only(target.best_distance[target.rows].isinf()):
+            if len(target.rows):
+                drawn = random.uniform(target.rows, *target.x.shape[1:]).to(target.x.dtype)
+                share = start / starts / 2
+                noisy = torch.where(drawn < share, 1.0, target.active[0])
+                target.adversarial(torch.where(drawn > 1 - share, 0.0, noisy))
+
+
 def rank(keys: Tensor) -> Tensor:
     """Each key's place (0 the smallest) along the last axis, int64; equal keys stay in their order."""
     order = keys.argsort(dim=-1, stable=True)

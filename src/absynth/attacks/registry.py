@@ -158,7 +158,7 @@ ATTACKS: dict[str, AttackEntry] = {
         refines=("fgsm",),
     ),
     "brendel_bethge": AttackEntry(
-        "absynth.attacks.foolbox.minimum_norm:brendel_bethge",
+        "absynth.attacks.brendel_bethge:brendel_bethge",
         dict.fromkeys(("l2", "linf", "l0"), "Brendel & Bethge"),
         True,
         "Brendel et al. 2019",

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import foolbox
 import numpy as np
 import torch
 from foolbox.attacks.base import (
@@ -21,6 +20,12 @@ from foolbox.attacks.base import (
     FlexibleDistanceMinimizationAttack,
     MinimizationAttack,
 )
+from foolbox.attacks.binarization import BinarizationRefinementAttack
+from foolbox.attacks.dataset_attack import DatasetAttack
+from foolbox.attacks.gen_attack import GenAttack
+from foolbox.criteria import Misclassification
+from foolbox.distances import l0, l2, linf
+from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor
 
 from absynth.attacks.epsilon_search import per_distinct_epsilon, search_epsilon
@@ -32,7 +37,7 @@ from absynth.errors import InputError
 from absynth.io.log import LOGGER
 from absynth.io.modules import load_module, split_named
 
-DISTANCES = {"l0": foolbox.distances.l0, "l2": foolbox.distances.l2, "linf": foolbox.distances.linf}
+DISTANCES = {"l0": l0, "l2": l2, "linf": linf}
 REFUSALS = (
     AssertionError,
     ValueError,
@@ -41,16 +46,16 @@ REFUSALS = (
 )  # Foolbox, when a start or a solver fails
 # Classes that raise before they ask the model anything, run as attacks are run here.
 _NEVER_ASK = {
-    foolbox.attacks.DatasetAttack: "it takes adversarials from images that its method `feed` was given, and none is",
-    foolbox.attacks.GenAttack: "it takes a target class for each image, and here any other class counts",
-    foolbox.attacks.BinarizationRefinementAttack: "it takes adversarials of another attack; those of models that "
+    DatasetAttack: "it takes adversarials from images that its method `feed` was given, and none is",
+    GenAttack: "it takes a target class for each image, and here any other class counts",
+    BinarizationRefinementAttack: "it takes adversarials of another attack; those of models that "
     "binarise their input are refined without it",
 }
 
 
-def as_foolbox(target: Target, max_calls: int | None = None) -> foolbox.PyTorchModel:
+def as_foolbox(target: Target, max_calls: int | None = None) -> PyTorchModel:
     """Wrap the active images of a target; valid until other images become active."""
-    return foolbox.PyTorchModel(FoolboxView(target, max_calls).eval(), bounds=(0, 1), device=target.x.device)
+    return PyTorchModel(FoolboxView(target, max_calls).eval(), bounds=(0, 1), device=target.x.device)
 
 
 def run_minimization(
@@ -58,14 +63,14 @@ def run_minimization(
 ) -> None:
     """Run a minimum-norm attack on the active images, options going to its `run`, and ask its answer too."""
     x, y = target.active
-    found = attack.run(as_foolbox(target, max_calls), x, foolbox.criteria.Misclassification(y), **options)
+    found = attack.run(as_foolbox(target, max_calls), x, Misclassification(y), **options)
     target.adversarial(torch.where(found.isnan(), x, found.clamp(0, 1)))
 
 
 def run_fixed_epsilon(target: Target, attack: FixedEpsilonAttack, epsilon: float) -> None:
     """Run an attack within one ε on the active images; Foolbox clips its answer to ε and asks it."""
     x, y = target.active
-    attack(as_foolbox(target), x, foolbox.criteria.Misclassification(y), epsilons=epsilon)
+    attack(as_foolbox(target), x, Misclassification(y), epsilons=epsilon)
 
 
 def isolate(target: Target, run: Callable[[], None]) -> None:

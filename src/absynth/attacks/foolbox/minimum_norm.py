@@ -1,4 +1,4 @@
-"""Foolbox's minimum-norm attacks: Carlini & Wagner, Brendel & Bethge and HopSkipJump.
+"""Foolbox's minimum-norm attacks: Carlini & Wagner and HopSkipJump.
 
 Where in Foolbox the images of a batch, or their number, change one another's result, this is corrected.
 """
@@ -9,19 +9,14 @@ from typing import Any
 
 import eagerpy
 import torch
-from foolbox.attacks import (
-    HopSkipJumpAttack,
-    L0BrendelBethgeAttack,
-    L2BrendelBethgeAttack,
-    L2CarliniWagnerAttack,
-    LinfinityBrendelBethgeAttack,
-)
-from foolbox.attacks.brendel_bethge import BrendelBethgeAttack
+from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack
+from foolbox.attacks.hop_skip_jump import HopSkipJumpAttack
 from torch import Tensor
 
 from absynth.attacks.api import for_norm
 from absynth.attacks.foolbox.bridge import FoolboxMinimization, isolate, run_minimization
 from absynth.attacks.line_search import bisect_to_clean
+from absynth.attacks.noise import start_from_noise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 
@@ -55,39 +50,6 @@ def carlini_wagner(
     return FoolboxMinimization(attack, refine_steps)
 
 
-@dataclass(frozen=True)
-class BrendelBethge:
-    """Walk along the decision boundary; options as in `brendel_bethge`."""
-
-    kind: type[BrendelBethgeAttack]
-    steps: int
-    lr: float
-    starts: int
-    refine_steps: int
-
-    def __call__(self, target: Target, random: SampleRandom) -> None:
-        from_adversarials(target, random, self.starts, lambda: self._walk(target))
-        bisect_to_clean(target, self.refine_steps)
-
-    def _walk(self, target: Target) -> None:
-        radius = self.lr / len(target.rows)  # Foolbox multiplies by the batch size
-        attack = self.kind(steps=self.steps, lr=radius)
-        run_minimization(target, attack, starting_points=target.best[target.rows])
-
-
-def brendel_bethge(
-    norm: str, *, steps: int = 200, lr: float = 1e-2, starts: int = 10, refine_steps: int = 10
-) -> BrendelBethge:
-    """Brendel & Bethge (2019), l0, l2 or linf; starts from the best adversarial known, or else from noise.
-
-    steps: gradients; lr: first radius of the trust region, in units of the number of values (784 for 28x28)
-    starts: salt-and-pepper noises tried for an image without adversarial, which is left out if all fail
-    refine_steps: queries of a final bisection to the clean image; none in l0
-    """
-    kind = for_norm(
-        norm, l0=L0BrendelBethgeAttack, l2=L2BrendelBethgeAttack, linf=LinfinityBrendelBethgeAttack
-    )
-    return BrendelBethge(kind, steps, lr, starts, refine_steps)
 
 
 class _HopSkipJump(HopSkipJumpAttack):
@@ -138,7 +100,9 @@ class HopSkipJump:
     def __call__(self, target: Target, random: SampleRandom) -> None:
         read = ~target.adversarial(target.active[0])  # Foolbox's loop does not end on a misclassified image
         with target.only(read):
-            from_adversarials(target, random, self.starts, lambda: self._run(target, random))
+            start_from_noise(target, random, self.starts)
+            with target.only(target.best_distance[target.rows].isfinite()):
+                isolate(target, lambda: self._run(target, random))
             bisect_to_clean(target, self.refine_steps)
 
     def _run(self, target: Target, random: SampleRandom) -> None:
@@ -166,23 +130,8 @@ def hop_skip_jump(
 
     steps: gradient estimates; the t-th takes initial_gradient_eval_steps · √t queries, but no more than
         max_gradient_eval_steps
-    starts, refine_steps: as in `brendel_bethge`
+    starts: salt-and-pepper noises tried for an image without adversarial, which is left out if all fail
+    refine_steps: queries of a final bisection to the clean image
     """
     for_norm(norm, l2=None, linf=None)
     return HopSkipJump(steps, initial_gradient_eval_steps, max_gradient_eval_steps, starts, refine_steps)
-
-
-def from_adversarials(target: Target, random: SampleRandom, starts: int, run: Callable[[], None]) -> None:
-    """Run an attack where there is an adversarial to start from; images without one get `starts` noises.
-
-    The noises turn a share of the pixels white and as many black, a share that grows to all of them.
-    """
-    for start in range(1, starts + 1):
-        with target.only(target.best_distance[target.rows].isinf()):
-            if len(target.rows):
-                drawn = random.uniform(target.rows, *target.x.shape[1:]).to(target.x.dtype)
-                share = start / starts / 2
-                noisy = torch.where(drawn < share, 1.0, target.active[0])
-                target.adversarial(torch.where(drawn > 1 - share, 0.0, noisy))
-    with target.only(target.best_distance[target.rows].isfinite()):
-        isolate(target, run)
