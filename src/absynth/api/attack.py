@@ -102,7 +102,13 @@ def attack(
         settings = AttackSettings(step.attack, name, norm, seed, step.batch_size)
         columns = attack_images(settings, found.model, samples)
         seconds = time.monotonic() - began
-    placed = {column: values.to(found.device) for column, values in columns.items()}
+    return _result(
+        name, norm, {column: values.to(found.device) for column, values in columns.items()}, seconds
+    )
+
+
+def _result(name: str, norm: str, placed: Mapping[str, Tensor], seconds: float) -> Result:
+    """The columns of `attack_images` as a result."""
     return Result(
         attack=name,
         norm=norm,

@@ -45,7 +45,6 @@ def evaluate(
     epsilons: by norm, distances within which attacks of a fixed ε search, and for which the table has a column;
         for such attacks 1.5 (l2), 0.3 (linf) and 12 (l0) without
     progress: show a bar, with an attack for each step
-
     Returns one row per image with columns
         image, label, prediction: its position, its class, and the class that the model gives it (-1 for logits that
             are not finite)
@@ -54,29 +53,26 @@ def evaluate(
         l2_attack, …: the name of the attack that holds it, "" where there is none
         l2_lower, l2_basis, …: the lower bound and what it rests on, "proved" or "searched", of models with bounds
         l2_robust, …: whether the smallest distance exceeds the epsilon, of norms in `epsilons`
-    The numbers are those of a run of the workflow with one shard, as `absynth.attack` says.
-    Raises InputError, in one line, for anything that cannot be evaluated so.
+    The numbers are those of a run with one shard, as `absynth.attack` says. Raises InputError, in one line, for
+    anything that cannot be evaluated so.
     """
     norms = [norms] if isinstance(norms, str) else list(norms)
     _check_epsilons(epsilons, norms)
     with subject(model, x, y) as found:
         plan = plan_at_hand(preset, norms, found.entry, epsilons)
         names = {norm: _names(plan, norm) for norm in norms}
-        table = pd.DataFrame({"image": np.arange(len(found.x)), "label": found.y.cpu().numpy()})
-        table["prediction"] = _predictions(found)
+        table = _first_columns(found)
         with tqdm(total=sum(map(len, names.values())), disable=not progress) as bar:
             for norm in norms:
-                bounds = _lower_bounds(plan, found, norm)
-                results = {}
+                bounds, results = _lower_bounds(plan, found, norm), {}
                 for name, part in _attacked(plan, found, norm, names[norm], seed, bounds):
                     results[name] = part
-                    bar.update()
                     bar.set_postfix_str(f"{norm} {name}")
+                    bar.update()
                 columns = _columns(plan, norm, results, (epsilons or {}).get(norm))
                 if bounds is not None:
                     columns |= {"_lower": bounds.numpy(), "_basis": bound_basis(found.model)}
-                for column, values in columns.items():
-                    table[f"{norm}{column}"] = values
+                table = table.assign(**{f"{norm}{column}": values for column, values in columns.items()})
     return table
 
 
@@ -101,9 +97,12 @@ def _names(plan: Plan, norm: str) -> list[str]:
     return kept
 
 
-def _predictions(found: Subject) -> Any:
+def _first_columns(found: Subject) -> pd.DataFrame:
+    """Position, label and prediction of each image."""
     reference = with_inference(found.model, "reference")
-    return torch.cat([predict_labels(reference, part) for part in found.x.split(100)]).cpu().numpy()
+    prediction = torch.cat([predict_labels(reference, part) for part in found.x.split(100)])
+    columns = {"label": found.y.cpu().numpy(), "prediction": prediction.cpu().numpy()}
+    return pd.DataFrame({"image": np.arange(len(found.x)), **columns})
 
 
 def _lower_bounds(plan: Plan, found: Subject, norm: str) -> Tensor | None:
