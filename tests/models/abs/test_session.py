@@ -6,9 +6,9 @@ from torch import nn
 
 from absynth.models.abs.energy import Inferred
 from absynth.models.abs.first_order import FirstOrderPrediction
-from absynth.models.base import latest
 from absynth.models.abs.model import ABS, build_abs
 from absynth.models.abs.session import MAX_PREDICTIONS, WARM_RADIUS, WarmStartSession
+from absynth.models.base import latest
 from absynth.models.building import ModelFiles
 
 
