@@ -29,8 +29,8 @@ class _Search:
     """
 
     def __init__(self, model: "LeastEnergy", n: int, spans: Sequence[slice], length: int):
-        self.model, self.spans, self.length = model, spans, length
-        images = model.images
+        self.model, self.spans, images = model, spans, model.images
+        self.length = length = min(length, max(span.stop - span.start for span in spans))
         self.asked = images.new_full((n, images.shape[1]), torch.nan, dtype=torch.float64)
         self.lists = Shortlists.empty(n, len(spans), length, images)
         self.work = torch.zeros(n, dtype=torch.int64, device=images.device)
