@@ -12,6 +12,7 @@ rule prepare_data:
         mem_mb=scaled(4000),
         runtime=scaled(60),
     params:
+        **OUTPUTS.data_limits,
         dataset=config["dataset"],
         description=config["datasets"].get(config["dataset"]),
         data_dir=config["data_dir"],
@@ -20,6 +21,5 @@ rule prepare_data:
         n_calibration=config["n_calibration"],
         image_order=config["image_order"],
         seed=config["seed"],
-        **OUTPUTS.data_limits,
     script:
         "../../scripts/data/prepare_data.py"
