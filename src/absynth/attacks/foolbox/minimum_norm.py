@@ -50,8 +50,6 @@ def carlini_wagner(
     return FoolboxMinimization(attack, refine_steps)
 
 
-
-
 class _HopSkipJump(HopSkipJumpAttack):
     """Estimates each image's gradient from its own noise and at its own scale; Foolbox's mixes the batch."""
 
