@@ -210,7 +210,7 @@ def test_an_attack_within_epsilon_keeps_to_it(model, data):
         ({"index": [1]}, "^index: expected 7 integers"),
         ({"starts": torch.ones(2, 2)}, r"^starts: have shape \(2, 2\)"),
     ],
-    ids=str,
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_what_cannot_be_attacked_is_refused_in_one_line(model, data, change, said):
     given = {"model": model, "x": data[0], "y": data[1], **change}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from absynth.attacks.boundary import boundary
 from absynth.attacks.estimation import fgm_ge
-from absynth.attacks.foolbox.minimum_norm import ddn
+from absynth.attacks.minimum_norm import ddn
 from absynth.attacks.pointwise import pointwise
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target

@@ -37,10 +37,10 @@ def test_attacks_load_no_more_than_they_use(name, loaded):
 
 def test_foolbox_is_whole_when_it_is_asked_for_more():
     code = """if True:
-        from absynth.attacks.foolbox.minimum_norm import DDNAttack, L0FMNAttack
+        from absynth.attacks.foolbox.minimum_norm import HopSkipJumpAttack, L2CarliniWagnerAttack
         import foolbox
-        assert foolbox.attacks.DDNAttack is DDNAttack
-        assert foolbox.attacks.L0FMNAttack is L0FMNAttack
+        assert foolbox.attacks.HopSkipJumpAttack is HopSkipJumpAttack
+        assert foolbox.attacks.L2CarliniWagnerAttack is L2CarliniWagnerAttack
         assert foolbox.attacks.FGSM is foolbox.attacks.LinfFastGradientAttack
         assert foolbox.Misclassification is foolbox.criteria.Misclassification
         assert foolbox.zoo.get_model
