@@ -77,8 +77,8 @@ def _audit(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
 
 def _failed(frame: pd.DataFrame, models: Labels, titles: Mapping[str, Labels]) -> Check:
     failed = frame[(frame["found"] == 0) & (frame["n"] > 0)]
-    times = _count(len(failed), "time")
-    text = f"{len(frame)} times an attack was run on a model in a norm; {times} it found nothing."
+    runs = _count(len(frame), "run") + " of an attack on a model in a norm"
+    text = f"{runs}: {len(failed)} found nothing." if len(failed) else f"{runs}: each found something."
     lines = (
         f"{_case(row, models)}: {titles[row['norm']].get(row['attack'], row['attack'])}, no adversarial of "
         f"{_count(int(row['n']), 'image')}"
@@ -90,7 +90,8 @@ def _failed(frame: pd.DataFrame, models: Labels, titles: Mapping[str, Labels]) -
 def _probe(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
     said = frame["probe"].dropna() if "probe" in frame else pd.Series(dtype=object)
     warned = frame.loc[said.index[said.astype(str) != ""]]
-    text = f"Each model was probed before it was attacked: {_count(len(warned), 'model')} with warnings."
+    found = f"warnings about {_count(len(warned), 'model')}" if len(warned) else "no warnings"
+    text = f"Each model was probed before it was attacked: {found}."
     lines = (f"{models.get(row['model'], row['model'])}: {row['probe']}" for row in warned.to_dict("records"))
     return Check("Probe of the models", warned.empty, text, _cut(lines, len(warned)))
 

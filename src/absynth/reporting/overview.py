@@ -30,20 +30,22 @@ def overview_table(
     """
     basis = set() if bounds is None else set(bounds["basis"])
     sides = [side for side in ("proved", "searched") if side in basis]
-    header = ["model", "images", "accuracy, clean", "median distance", "accuracy under attack"]
+    header = ["model", "accuracy, clean", "median distance", "accuracy under attack"]
     header += [f"accuracy by bounds ({side})" for side in sides]
     groups = []
     for norm in NORMS:
         of_norm = distances[distances["norm"] == norm]
-        rows = []
+        rows, numbers = [], set()
         for model, label in models.items():
             values = of_norm.loc[of_norm["model"] == model, "distance"].to_numpy()
             if len(values):
-                row = [Cell(label, label), Cell(str(len(values)), float(len(values)))]
-                row += [_share(values > 0), _median(norm, values), _share(values > epsilons[norm])]
+                numbers.add(len(values))
+                row = [Cell(label, label), _share(values > 0)]
+                row += [_median(norm, values), _share(values > epsilons[norm])]
                 rows.append(row + [_by_bounds(bounds, model, norm, side, epsilons[norm]) for side in sides])
         if rows:
-            groups.append((f"{NORMS[norm].title}, ε = {epsilons[norm]:g}", rows))
+            images = " or ".join(map(str, sorted(numbers)))
+            groups.append((f"{NORMS[norm].title}, ε = {epsilons[norm]:g}, {images} images", rows))
     return Table(header, groups)
 
 
