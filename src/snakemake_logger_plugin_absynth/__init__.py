@@ -113,7 +113,7 @@ class _Bar:
         from tqdm import tqdm
 
         self._view, self._lock = view, threading.Lock()
-        form = "{n_fmt}/{total_fmt} |{bar:20}| {postfix}"
+        form = "{n_fmt}/{total_fmt} |{bar:20}| {desc}"
         self._bar = tqdm(total=1, file=stream, leave=False, dynamic_ncols=True, bar_format=form)
         self._ended = threading.Event()
         threading.Thread(target=self._tick, daemon=True).start()
@@ -127,7 +127,7 @@ class _Bar:
             if self._ended.is_set():
                 return
             self._bar.total, self._bar.n = max(self._view.total, 1), self._view.done
-            self._bar.set_postfix_str(self._view.status(clock()), refresh=True)
+            self._bar.set_description_str(self._view.status(clock()), refresh=True)
             if self._view.total and self._view.done >= self._view.total:
                 self._close()
 

@@ -37,7 +37,9 @@ def test_a_finished_job_says_what_it_found_and_its_problems_alone(tmp_path):
     logged(tmp_path / "x.log", "INFO device cpu", "WARNING slow", "INFO median 0.8, 2.1 s")
     assert view.finish(3, 12.0) == [" 1/12  run_attack cnn l2 ddn 0: median 0.8, 2.1 s", "    warning: slow"]
     view.start(4, "run_attack", ATTACK, [], 12.0)
-    assert view.finish(4, 13.0) == [" 2/12  run_attack cnn l2 ddn 0"]
+    assert view.finish(4, 13.0) == []  # a target
+    view.start(5, "plot", {}, [str(tmp_path / "silent.log")], 13.0)
+    assert view.finish(5, 14.0) == [" 3/12  plot"]
 
 
 def test_no_more_than_three_problems_and_no_endless_line(tmp_path):

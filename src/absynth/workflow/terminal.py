@@ -80,10 +80,13 @@ class RunView:
         self.running[number] = Job(rule, tuple(map(str, wildcards.values())), log, now, stamp)
 
     def finish(self, number: int, now: float) -> list[str]:
-        """A job has ended well; returns its line, and one for each problem that it logged, at most three."""
+        """A job has ended well; returns its line, and one for each problem that it logged, at most three.
+
+        Nothing of a target, which runs nothing and has no log.
+        """
         self.done += 1
         job = self.running.pop(number, None)
-        if job is None:
+        if job is None or job.log is None:
             return []
         self._seconds[job.kind].append(now - job.started)
         self._finished[job.rule] += 1
