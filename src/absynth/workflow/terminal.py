@@ -86,10 +86,12 @@ class RunView:
         """
         self.done += 1
         job = self.running.pop(number, None)
-        if job is None or job.log is None:
+        if job is None:
             return []
         self._seconds[job.kind].append(now - job.started)
         self._finished[job.rule] += 1
+        if job.log is None:
+            return []
         width = len(str(self.total))
         said = job.said()
         found = [message for level, message in said if level == "INFO"]
