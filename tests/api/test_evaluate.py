@@ -97,6 +97,12 @@ def test_transfer_attacks_are_left_out_with_a_warning(model, data, caplog):
         table = absynth.evaluate(model, *data, ["transfer", "fgm"], ["l2"], progress=False)
     assert set(table["l2_attack"]) <= {"fgm", ""}
     assert "transfer attacks are left out" in caplog.text
+    started = {
+        "transfer": {},
+        "fgm": {},
+        "boundary_descent": {"walks": 1, "steps": 2, "start_from": ["transfer", "fgm"]},
+    }
+    assert len(absynth.evaluate(model, *data, started, ["l2"], progress=False)) == len(data[0])
 
 
 def test_a_model_without_gradients_meets_the_attacks_that_need_none(model, data):

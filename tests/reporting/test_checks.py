@@ -120,8 +120,13 @@ def robustness(*rows):
     [
         (
             [("cnn", 1.0, 0.0), ("abs", 2.0, 0.8)],
-            "L2: ABS is the most robust, with a median distance of 2.00; "
+            "L2: ABS has the largest median distance, 2.00; "
             "80% of the images withstand every attack within ε = 1.5.",
+        ),
+        (
+            [("cnn", 1.0, 0.996), ("abs", 0.5, 0.2)],
+            "L2: CNN has the largest median distance, 1.00; "
+            "99.6% of the images withstand every attack within ε = 1.5.",
         ),
         (
             [("cnn", 1.0, 0.0)],

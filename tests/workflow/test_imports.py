@@ -218,6 +218,16 @@ def test_a_run_keeps_the_local_modules_of_a_model_where_they_are_imported_from(t
     assert code.own_modules("mine") == {"parts.py": "../nets/parts.py"}
 
 
+def test_two_modules_of_one_name_cannot_both_be_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(write(tmp_path, {"a/net.py": "class Net: ...", "b/net.py": "class Before: ..."}))
+    entry = {**OWN, "class": "a/net.py:Net", "preprocessing": "b/net.py:Before"}
+    code = Code(plan(models={"mine": entry}), tmp_path / "base")
+    with pytest.raises(
+        InputError, match=r"models\.mine: found two modules net\.py, a/net\.py and b/net\.py; rename one"
+    ):
+        code.own_modules("mine")
+
+
 def test_modules_beside_the_snakefile_go_before_those_of_the_working_directory(tmp_path, monkeypatch):
     base = write(tmp_path / "base", {"net.py": "x = 1", "scripts/a/b.py": ""})
     monkeypatch.chdir(write(tmp_path / "here", {"net.py": "x = 1", "other.py": "x = 1"}))

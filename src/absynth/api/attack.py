@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class Result:
         return len(self.distance)
 
     def __repr__(self) -> str:
-        median = self.distance.quantile(0.5, interpolation="nearest").item()
+        median = float(np.median(self.distance.cpu().numpy()))
         found = f"{int(self.success.sum())} of {len(self)} images misclassified"
         return f"<Result of {self.attack} in {self.norm}: {found}, median distance {median:.4g}>"
 

@@ -1,6 +1,7 @@
 """A model at hand evaluated by a preset of attacks: the smallest distance of each image, and what holds it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,7 @@ def _attacked(
 ) -> Iterator[tuple[str, Columns]]:
     """Each attack, with what it found."""
     steps: list[Step] = [step_of(plan, name, MODEL, norm, {}) for name in names]
+    steps = [replace(step, starts=[start for start in step.starts if start in names]) for step in steps]
     samples = Samples(found.x, found.y, torch.arange(len(found.x), device=found.x.device))
     proved = bounds if bound_basis(found.model) == PROVED else None
     yield from run_sequence(steps, found.model, samples, norm, seed, proved)

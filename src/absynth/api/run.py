@@ -67,7 +67,10 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has been through all its attacks and says what it was made with."""
+        """Whether the run has been through all its attacks and says what it was made with.
+
+        While a finished run is being made longer, it says what it was made with before.
+        """
         return (self.path / _PROVENANCE).is_file()
 
     @cached_property

@@ -64,16 +64,19 @@ def summary(robustness: pd.DataFrame, models: Mapping[str, str], epsilons: Mappi
             level = _listed([models[model] for model in rows.loc[rows["median"] == best["median"], "model"]])
             sentences.append(f"{title}: {level} have the largest median distance, {median}.")
         else:
-            sentences.append(
-                f"{title}: {name} is the most robust, with a median distance of {median}; {held}."
-            )
+            sentences.append(f"{title}: {name} has the largest median distance, {median}; {held}.")
     return sentences
 
 
 def _held(accuracy: float, epsilon: float) -> str:
     if accuracy == 0:
         return f"no image withstands every attack within ε = {epsilon:g}"
-    return f"{accuracy:.0%} of the images withstand every attack within ε = {epsilon:g}"
+    return f"{_exact(accuracy)} of the images withstand every attack within ε = {epsilon:g}"
+
+
+def _exact(share: float) -> str:
+    """A share in per cent, with a decimal where it would look like none or all."""
+    return f"{share:.1%}" if f"{share:.0%}" in ("0%", "100%") and 0 < share < 1 else f"{share:.0%}"
 
 
 def _listed(names: Sequence[str]) -> str:

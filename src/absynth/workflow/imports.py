@@ -54,7 +54,7 @@ class Code:
         Unlike `behind`, those in folders of PYTHONPATH into which nothing is installed, too.
         Returns the path of each within the folder that it is imported from, and relative to the working directory.
         """
-        own = {}
+        own: dict[str, str] = {}
         for path in self.plan.user_code(model=model):
             module, places = split_named(path)[0], (*_python_path(self.library), *self.folders)
             if is_file(module):
@@ -66,7 +66,11 @@ class Code:
             for file in imported_files(files, self.library, places):
                 if not file.is_relative_to(self.library):
                     root = next(place for place in deepest if file.is_relative_to(place))
-                    own[file.relative_to(root).as_posix()] = os.path.relpath(file)
+                    name, path = file.relative_to(root).as_posix(), os.path.relpath(file)
+                    if own.setdefault(name, path) != path:
+                        raise InputError(
+                            f"config key models.{model}: found two modules {name}, {own[name]} and {path}; rename one"
+                        )
         return own
 
     def check(self) -> None:
