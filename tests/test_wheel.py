@@ -45,7 +45,8 @@ def wheel(tmp_path_factory) -> Path:
 def test_a_wheel_holds_the_library_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     about = f"absynth-{absynth.__version__}.dist-info/"
-    assert not [name for name in names if not name.startswith(("absynth/", about))]
+    plugin = "snakemake_logger_plugin_absynth/__init__.py"  # a name that Snakemake prescribes
+    assert [name for name in names if not name.startswith(("absynth/", about))] == [plugin]
     library = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "absynth").rglob("*.py")}
     read = {
         f"absynth/workflow/files/{path.relative_to(ROOT).as_posix()}"
@@ -56,7 +57,7 @@ def test_a_wheel_holds_the_library_and_nothing_else(wheel):
     assert library | read | {"absynth/py.typed"} == {name for name in names if name.startswith("absynth/")}
 
 
-def test_an_install_adds_one_importable_name(wheel, tmp_path):
+def test_an_install_adds_one_importable_name_and_the_plugin(wheel, tmp_path):
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "env")
     python = tmp_path / "env" / "bin" / "python"
     before = set(run(python, "-I", "-c", NAMES).split())
@@ -72,7 +73,10 @@ def test_an_install_adds_one_importable_name(wheel, tmp_path):
         "--quiet",
         wheel,
     )
-    assert set(run(python, "-I", "-c", NAMES).split()) - before == {"absynth"}
+    assert set(run(python, "-I", "-c", NAMES).split()) - before == {
+        "absynth",
+        "snakemake_logger_plugin_absynth",
+    }
     assert (
         run(python, "-I", "-c", "import absynth; print(absynth.__version__)").strip() == absynth.__version__
     )

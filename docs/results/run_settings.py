@@ -15,6 +15,7 @@ from absynth.workflow.matrix import kind_of
 from absynth.workflow.plan import Plan
 
 ROOT = Path(__file__).parents[2]
+TEMPLATES = ("own-model",)  # configs to copy and fill in
 PATHS = ("data_dir", "published_weights", "trained_weights")  # config keys
 
 
@@ -25,7 +26,8 @@ def command_of(config: Mapping[str, Any]) -> str:
     do not exist on other machines, are replaced by DIR.
     """
     candidates = []
-    for path in sorted((ROOT / "config").glob("*.yaml"), key=lambda path: path.stem != "config"):
+    shipped = [path for path in (ROOT / "config").glob("*.yaml") if path.stem not in TEMPLATES]
+    for path in sorted(shipped, key=lambda path: path.stem != "config"):
         base = _read(ROOT / "config" / "config.yaml")
         update_config(base, _read(path))
         Plan(base, ROOT / "workflow" / "schemas")  # fills in defaults, as the workflow did

@@ -51,6 +51,7 @@ def main(
     filled = report_tables(frames, models, attacks, config["epsilons"])
     checked = checks(frames, models, attacks)
     kept = {*filled, *(figure.section for figure in shown), *(["checks"] if checked else [])}
+    about = {"machine": machine(about), "versions": about["versions"], **_oddities(about)}
     page = render(
         template,
         config=config,
@@ -63,12 +64,17 @@ def main(
         sections={key: section for key, section in sections.items() if key in kept},
         figures=shown,
         tables=filled,
-        versions=about["versions"],
-        machine=machine(about),
-        lacking_classes=about.get("lacking_classes"),
-        odd_intensities=about.get("odd_intensities", []),
+        **about,
     )
     write_text(report, page)
+
+
+def _oddities(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is odd about the images, which provenance written before says nothing of."""
+    return {
+        "lacking_classes": about.get("lacking_classes"),
+        "odd_intensities": about.get("odd_intensities", []),
+    }
 
 
 if "snakemake" in globals():
