@@ -3,7 +3,7 @@ BIN := .venv/bin
 CORES ?= 2
 CONFIG ?= config/config.yaml
 
-.PHONY: quickstart report test lint docs clean
+.PHONY: quickstart report test test-all lint docs clean
 
 quickstart: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml
@@ -12,6 +12,9 @@ report: .venv/ready
 	$(BIN)/snakemake report --cores $(CORES) --configfile $(CONFIG)
 
 test: .venv/ready
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow"
+
+test-all: .venv/ready
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 lint: .venv/ready

@@ -23,6 +23,8 @@ from absynth.training.vae import VAESettings, train_vae
 from absynth.workflow.devices import use_full_precision
 from absynth.workflow.plan import Plan
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = ("cnn", "binary_cnn", "madry", "abs", "binary_abs")
 ENUMERATED = ("nearest_neighbor", "prototype_abs")
 N = 3

@@ -353,6 +353,7 @@ def test_neighbours_are_inferred_from_the_latents_of_their_middle():
 
 @pytest.mark.published
 @pytest.mark.mnist
+@pytest.mark.slow
 def test_warm_estimates_agree_with_the_reference_inference(published, mnist_test):
     """Near the boundary, at the pixels that matter most and some others; every neighbour from a cold start."""
     model = ABS([load_vae(published / f"ABS_{label}.net") for label in range(10)])

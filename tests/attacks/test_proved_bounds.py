@@ -12,6 +12,8 @@ from absynth.models.building import resolve
 from absynth.models.prototypes import PrototypeABS
 from absynth.norms import NORMS
 
+pytestmark = pytest.mark.slow
+
 N = 6
 # Small budgets, by what builders call them; a builder takes those of its own.
 SMALL = {

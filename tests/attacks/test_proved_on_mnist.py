@@ -13,6 +13,8 @@ from absynth.certificates.lower_bounds import compute_lower_bounds
 from absynth.certificates.settings import SearchSettings
 from absynth.models.prototypes import PrototypeABS
 
+pytestmark = pytest.mark.slow
+
 RUN = Path(__file__).parents[2] / "resources" / "weights" / "mnist-small"
 N = 12
 

@@ -13,6 +13,8 @@ from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.attacks.sigma_zero import sigma_zero
 from absynth.attacks.sparse_l2 import sparse_l2
 
+pytestmark = pytest.mark.slow
+
 RUN = Path(__file__).parents[2] / "resources" / "weights" / "mnist-small"
 N = 4
 

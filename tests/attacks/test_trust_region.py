@@ -247,6 +247,7 @@ def taken(name: str, norm: str, x: torch.Tensor, monkeypatch) -> Step:
     return Step(*(torch.cat(part) for part in parts))
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.parametrize("name", ["cnn", "madry"])
 @pytest.mark.parametrize("norm", NORMS)

@@ -5,6 +5,8 @@ import json
 import gpu
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def run(tmp_path, *parts):
     """Its lines for the given parts, which are those in the file as well."""

@@ -20,6 +20,8 @@ from absynth.models.abs.energy import energies
 from absynth.models.abs.model import build_abs
 from absynth.models.building import ModelFiles
 
+pytestmark = pytest.mark.slow
+
 NORMS = ("l2", "linf", "l0")
 QUICK = SearchSettings(starts=2, screened=8, steps=40, own=2, seeds=2)
 LABEL = torch.zeros(1, dtype=torch.int64)

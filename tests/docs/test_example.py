@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from absynth import load_model
@@ -52,6 +53,7 @@ def small_run(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_reads_a_run(tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "own_model.py", small_run(tmp_path / "run")],

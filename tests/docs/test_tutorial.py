@@ -65,6 +65,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]
     return folder, printed
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_every_block_of_the_tutorial_is_run_or_written(finished):
     folder, printed = finished
@@ -74,6 +75,7 @@ def test_every_block_of_the_tutorial_is_run_or_written(finished):
     assert any("report.html" in text for text in printed)
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_tutorial_ends_with_the_table_that_it_shows(finished):
     folder, _ = finished
@@ -90,6 +92,7 @@ def titles(table: str) -> list[str]:
     return [head, *(row.split("|")[1].strip() for row in rows)]
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_a_model_that_was_trained_survives_small_perturbations_only(finished):
     folder, _ = finished
@@ -100,6 +103,7 @@ def test_a_model_that_was_trained_survives_small_perturbations_only(finished):
     assert 0.005 < minima.loc["linf", "median"] < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_code_for_notebooks_reads_the_run(finished):
     folder, _ = finished

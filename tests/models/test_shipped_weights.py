@@ -10,6 +10,8 @@ from absynth.models.building import ModelFiles
 from absynth.models.calibration_file import read_calibration
 from absynth.models.cnn import build_substitute
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = Path(__file__).parents[2] / "resources" / "weights"
 RUN = WEIGHTS / "mnist-small"
 MODELS = ("abs", "binary_abs", "cnn", "binary_cnn", "madry")

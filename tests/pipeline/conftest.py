@@ -12,6 +12,17 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
+QUICK = "test_own_alone.py"  # the one whole run among the quick tests
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here as slow."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name != QUICK:
+            item.add_marker(pytest.mark.slow)
+
+
 # The smallest run that still has every rule in it.
 TINY = {
     "run": "tiny",
