@@ -1,8 +1,11 @@
 """How Snakemake is called."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from configs import ROOT
 
 from absynth.cli import workflow_process
 from absynth.cli.workflow_process import Call, visible_gpus
@@ -23,8 +26,26 @@ def test_no_more_jobs_run_on_gpus_than_there_are(monkeypatch, named, count):
     assert visible_gpus() == 0
 
 
-def test_snakemake_is_quiet_where_it_runs_and_the_user_says_nothing_else():
-    assert "--quiet" in words()
-    assert "--quiet" not in words(["--dry-run"])
-    assert "--quiet" not in words(["--verbose"])
+def test_each_job_has_its_line_unless_the_user_says_something_else():
+    assert words()[words().index("--logger") + 1] == "absynth"
+    assert "--quiet" not in words()  # with which Snakemake tells its loggers of no job
+    assert "--logger" not in words(["--dry-run"])
+    assert "--logger" not in words(["--verbose"])
+    assert words(["--logger", "other"]).count("--logger") == 1
     assert words(changes=["seed=3"])[words().index("--rerun-incomplete") + 1 :][:2] == ["--config", "seed=3"]
+
+
+def test_what_a_run_tells_of_a_job_reaches_the_terminal(tmp_path, monkeypatch):
+    """A workflow of one job, in a folder without a profile, called as the project's own is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workflow_process, "workflow_folder", lambda: tmp_path)
+    (tmp_path / "Snakefile").write_text(
+        'rule prepare_data:\n    output: "made"\n    log: "made.log"\n    shell: "echo > {output}; touch {log}"\n'
+    )
+    (tmp_path / "c.yaml").write_text("{}")
+    done = subprocess.run(
+        Call(Path("c.yaml"), [], "1", []).command(), capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(ROOT) / "src")},
+    )  # fmt: skip
+    assert "1/1  prepare_data" in done.stderr
+    assert len(done.stderr.splitlines()) < 10

@@ -16,7 +16,7 @@ from absynth.workflow.imports import Code
 from absynth.workflow.plan import Plan
 
 _VARIABLE = "ABSYNTH_WORKFLOW"
-_QUIET = ("host", "rules", "reason")  # what Snakemake prints that helps nobody who has not seen it before
+_LOGGER = "absynth"  # this project's logger plugin: a line for each finished job, every problem, and little else
 _RULE = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):")
 
 
@@ -47,8 +47,8 @@ class Call:
         words += (
             ["--resources", f"gpu={gpus}"] if gpus and not sets(self.others, "--resources", "--res") else []
         )
-        if self.runs and not more and not sets(self.others, "--quiet", "-q", "--verbose"):
-            words += ["--quiet", *_QUIET]
+        if self.runs and not more and not sets(self.others, "--logger", "--verbose"):
+            words += ["--logger", _LOGGER]  # in a folder whose profile chooses none, too
         return [*words, *more, *self.others]
 
     def plan(self) -> Plan:
