@@ -8,7 +8,8 @@ import pytest
 from configs import ROOT
 
 from absynth.cli import workflow_process
-from absynth.cli.workflow_process import Call, visible_gpus
+from absynth.cli.workflow_process import Call, planned_jobs, visible_gpus
+from absynth.errors import InputError
 
 
 def words(others=(), changes=()):
@@ -49,3 +50,20 @@ def test_what_a_run_tells_of_a_job_reaches_the_terminal(tmp_path, monkeypatch):
     )  # fmt: skip
     assert "1/1  prepare_data" in done.stderr
     assert len(done.stderr.splitlines()) < 10
+
+
+@pytest.mark.parametrize(
+    ("said", "jobs"),
+    [("localrule all:\n    input: a\n", ["all"]), ("Nothing to be done (all requested files are present)", [])],
+)
+def test_a_run_is_complete_only_if_snakemake_says_so(monkeypatch, said, jobs):
+    def answer(text):
+        monkeypatch.setattr(
+            workflow_process.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, text, "")
+        )
+
+    answer(said)
+    assert [job.rule for job in planned_jobs(Call(Path("c.yaml"), [], "2", []))] == jobs
+    answer("digraph snakemake_dag {}")
+    with pytest.raises(InputError, match="lists no jobs, and does not say that nothing is to be done"):
+        planned_jobs(Call(Path("c.yaml"), [], "2", []))

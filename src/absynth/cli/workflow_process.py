@@ -17,6 +17,7 @@ from absynth.workflow.plan import Plan
 
 _VARIABLE = "ABSYNTH_WORKFLOW"
 _LOGGER = "absynth"  # this project's logger plugin: a line for each finished job, every problem, and little else
+_NOTHING = "Nothing to be done"  # what Snakemake says of a run that is complete
 _RULE = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):")
 
 
@@ -113,13 +114,19 @@ def run(call: Call) -> int:
 
 
 def planned_jobs(call: Call) -> list[PlannedJob]:
-    """The jobs that a run would do, from a dry run. Raises InputError with Snakemake's last words if that fails."""
+    """The jobs that a run would do, from a dry run; none only if Snakemake says that there are none.
+
+    Raises InputError with Snakemake's last words if that fails, and where it says neither.
+    """
     command = call.command("--dry-run", "--nocolor")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise InputError(f"the workflow refuses: {lines[-1] if lines else 'without a word'}")
-    return jobs_of(done.stdout + done.stderr)
+    jobs = jobs_of(done.stdout + done.stderr)
+    if not jobs and _NOTHING not in done.stdout + done.stderr:
+        raise InputError("the workflow's dry run lists no jobs, and does not say that nothing is to be done")
+    return jobs
 
 
 def jobs_of(text: str) -> list[PlannedJob]:
