@@ -109,6 +109,25 @@ def test_other_options_of_attacks_are_pointed_out(folder, capsys):
     assert "In l2 the models met different attacks" in capsys.readouterr().out
 
 
+def test_options_count_as_each_model_met_them(folder):
+    def run(name, *models):
+        distances = dict.fromkeys(models, [1.0] * 3)
+        toy_run(folder / "results" / name, distances, [2, 3, 4], attacks={"ddn": {"steps": 50, **entries[name]}})
+
+    entries = {
+        "own": {"label": "DDN again", "models": ["net"], "norms": {"l2": "DDN"}, "per_model": {"other": {"steps": 9}}},
+        "less": {"per_model": {"net": {"steps": 5}}},
+        "same": {"steps": 5, "per_model": {"other": {"steps": 50}}},
+    }
+    for name in entries:
+        run(name, "net")
+    assert not differing_attacks(of("a", "own"), "l2")  # `per_model` is of another
+    assert differing_attacks(of("a", "less"), "l2")
+    assert not differing_attacks(of("less", "same"), "l2")
+    run("less", "net", "wide")
+    assert differing_attacks(of("less"), "l2")  # within one run
+
+
 def test_what_cannot_be_compared_is_refused(folder):
     toy_run(folder / "results" / "c", {"net": [1.0]}, [9])
     toy_run(folder / "results" / "d", {"net": [1.0]}, [9])
