@@ -115,7 +115,7 @@ def test_options_count_as_each_model_met_them(folder):
         toy_run(folder / "results" / name, distances, [2, 3, 4], attacks={"ddn": {"steps": 50, **entries[name]}})
 
     entries = {
-        "own": {"label": "DDN again", "models": ["net"], "norms": {"l2": "DDN"}, "per_model": {"other": {"steps": 9}}},
+        "own": {"label": "DDN again", "models": ["net"], "norms": ["l2"], "per_model": {"other": {"steps": 9}}},
         "less": {"per_model": {"net": {"steps": 5}}},
         "same": {"steps": 5, "per_model": {"other": {"steps": 50}}},
     }
