@@ -128,7 +128,8 @@ def test_options_count_as_each_model_met_them(folder):
     assert differing_attacks(of("less"), "l2")  # within one run
 
 
-def test_what_cannot_be_compared_is_refused(folder):
+def test_what_cannot_be_compared_is_refused(folder, capsys):
+    toy_run(folder / "results" / "e", {"net": [1.0], "wide": [1.0]}, [9], norms=["l2", "l0"])
     toy_run(folder / "results" / "c", {"net": [1.0]}, [9])
     toy_run(folder / "results" / "d", {"net": [1.0]}, [9])
     with pytest.raises(InputError, match="no image was attacked in all of a/net, a/wide, c/net"):
@@ -137,5 +138,8 @@ def test_what_cannot_be_compared_is_refused(folder):
         (["d"], "found 1 model"),
         (["a", "b", "--models", "cnn"], "--models: found cnn, the runs have net, wide"),
         (["a", "b", "--norms", "l0"], "--norms: found l0, the runs have l2"),
+        (["e", "--norms", "l2", "l0"], "--norms: found l0, in which none of e/net, e/wide was attacked"),
+        (["e", "--norms", "l0"], "--norms: found l0, in which none of e/net, e/wide was attacked"),
     ):
-        assert main(["compare", *words]) == 2, said
+        assert main(["compare", *words]) == 2
+        assert said in capsys.readouterr().err

@@ -43,7 +43,11 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"{', '.join(runs)}: found {len(chosen)} model, two or more are needed")
     norms = _norms(runs, options.norms)
     epsilons = _epsilons(runs, options.epsilons)
-    parts = [part for part in (common(chosen, norm) for norm in norms) if part is not None]
+    found = {norm: common(chosen, norm) for norm in norms}
+    parts = [part for part in found.values() if part is not None]
+    left = [norm for norm in norms if found[norm] is None]
+    if left and (options.norms or not parts):
+        raise InputError(f"--norms: found {left[0]}, in which none of {', '.join(one.key for one in chosen)} was attacked")
     rows = [row for part in parts for row in summaries(part, chosen, epsilons[part.norm])]
     tests = adjusted([row for part in parts for row in pairs(part, chosen, epsilons[part.norm])])
     out = options.out or Path("comparisons", "-".join(runs))
