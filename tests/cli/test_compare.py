@@ -97,6 +97,18 @@ def test_the_command_writes_tables_and_figures(folder, capsys):
     assert "the models met different attacks" not in text
 
 
+def test_runs_of_one_name_are_compared_outside_of_them(folder, monkeypatch):
+    other = toy_run(folder / "other" / "a", {"net": [1.0] * 3}, [2, 3, 4])
+    (folder / "work").mkdir()
+    monkeypatch.chdir(folder / "work")
+    assert main(["compare", "../results/a", str(other)]) == 0
+    (out,) = (folder / "work" / "comparisons").iterdir()
+    assert (out / "pairs.csv").is_file()
+    assert out.name.startswith("results_a-")
+    assert not list(folder.glob("**/a/**/pairs.csv"))
+    assert {path.name for path in folder.iterdir()} == {"results", "other", "work"}
+
+
 def test_one_run_is_compared_within(folder, capsys):
     assert main(["compare", "a"]) == 0
     assert "net – wide" in capsys.readouterr().out

@@ -8,6 +8,7 @@ distances of every image, and figures go to a folder.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,12 +51,17 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--norms: found {left[0]}, in which none of {', '.join(one.key for one in chosen)} was attacked")
     rows = [row for part in parts for row in summaries(part, chosen, epsilons[part.norm])]
     tests = adjusted([row for part in parts for row in pairs(part, chosen, epsilons[part.norm])])
-    out = options.out or Path("comparisons", "-".join(runs))
+    out = options.out or default_folder(list(runs))
     _write(out, chosen, parts, {"models": rows, "pairs": tests}, epsilons)
     sys.stdout.write(_text(chosen, rows, tests))
     _warn(chosen, parts)
     sys.stdout.write(f"\ntables and figures: {out}\n")
     return 0
+
+
+def default_folder(names: Sequence[str]) -> Path:
+    """Where a comparison of these runs goes: a folder in comparisons/, whatever paths the runs are named by."""
+    return Path("comparisons", "-".join(re.sub(r"[^\w.-]+", "_", name).strip("._-") or "run" for name in names))
 
 
 def _opened(names: Sequence[str]) -> dict[str, Any]:
