@@ -124,10 +124,17 @@ def test_other_options_of_attacks_are_pointed_out(folder, capsys):
 def test_options_count_as_each_model_met_them(folder):
     def run(name, *models):
         distances = dict.fromkeys(models, [1.0] * 3)
-        toy_run(folder / "results" / name, distances, [2, 3, 4], attacks={"ddn": {"steps": 50, **entries[name]}})
+        toy_run(
+            folder / "results" / name, distances, [2, 3, 4], attacks={"ddn": {"steps": 50, **entries[name]}}
+        )
 
     entries = {
-        "own": {"label": "DDN again", "models": ["net"], "norms": ["l2"], "per_model": {"other": {"steps": 9}}},
+        "own": {
+            "label": "DDN again",
+            "models": ["net"],
+            "norms": ["l2"],
+            "per_model": {"other": {"steps": 9}},
+        },
         "less": {"per_model": {"net": {"steps": 5}}},
         "same": {"steps": 5, "per_model": {"other": {"steps": 50}}},
     }

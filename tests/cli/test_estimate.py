@@ -10,7 +10,17 @@ from configs import ROOT, plan
 from torch import nn
 
 from absynth.cli.attack_costs import AttackCosts, Measurement, Range, effort, own_work, read_costs
-from absynth.cli.estimate import _NOT_ESTIMATED, _START, _TORCH, TARGETS, UNCERTAINTY, batch_sizes, duration, estimated, span
+from absynth.cli.estimate import (
+    _NOT_ESTIMATED,
+    _START,
+    _TORCH,
+    TARGETS,
+    UNCERTAINTY,
+    batch_sizes,
+    duration,
+    estimated,
+    span,
+)
 from absynth.cli.measuring import _first, _speed
 from absynth.cli.model_speed import Speed, measure
 from absynth.cli.plan import COSTS
@@ -88,7 +98,8 @@ def test_jobs_are_counted_and_what_they_cost_is_added():
 
 
 def test_the_rules_it_speaks_of_are_those_of_the_workflow():
-    text = "\n".join(path.read_text() for path in [Path(ROOT, "Snakefile"), *Path(ROOT, "workflow").glob("rules/*.smk")])
+    files = [Path(ROOT, "Snakefile"), *Path(ROOT, "workflow", "rules").glob("*.smk")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     rules = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
     assert rules >= {*_TORCH, *_NOT_ESTIMATED, *TARGETS}
     assert rules >= _START.keys() - {"plot", "light"}  # which are kinds of rules
@@ -162,7 +173,9 @@ class Broken(Slow):
 @pytest.mark.parametrize("model", [Rounded(), Constant()])
 def test_a_model_without_gradients_is_told_in_one_line(model):
     images = torch.rand(5, 1, 4, 4)
-    with pytest.raises(InputError, match=r"^model net: its answer has no gradient .* --model-keys gradients=false"):
+    with pytest.raises(
+        InputError, match=r"^model net: its answer has no gradient .* --model-keys gradients=false"
+    ):
         _first("net", _speed(model, images, gradients=True), 5)
     assert _first("net", _speed(model, images, gradients=False), 5).backward == 0
 

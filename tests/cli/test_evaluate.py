@@ -11,7 +11,10 @@ from absynth.cli import evaluate
 from absynth.cli.reasons import reason_of
 
 RESULTS = Path("results", "mine")
-PROBE, ATTACK = RESULTS / "logs" / "probe_model" / "Net.log", RESULTS / "logs" / "run_attack" / "ddn" / "0.log"
+PROBE, ATTACK = (
+    RESULTS / "logs" / "probe_model" / "Net.log",
+    RESULTS / "logs" / "run_attack" / "ddn" / "0.log",
+)
 SNAKEMAKES = Path(".snakemake", "log", "1.snakemake.log")
 # As Snakemake 9 writes it.
 FAILED = """\
@@ -86,7 +89,9 @@ def test_where_snakemake_is_quiet_the_newest_log_with_a_problem_counts():
 
 def test_a_lock_is_named_with_its_cure(monkeypatch, capsys):
     call = SimpleNamespace(runs=True, config=Path("c.yaml"))
-    plan = SimpleNamespace(norms=["l2"], models={}, config={"n_samples": 1}, dataset=SimpleNamespace(name="toy"))
+    plan = SimpleNamespace(
+        norms=["l2"], models={}, config={"n_samples": 1}, dataset=SimpleNamespace(name="toy")
+    )
     asked = SimpleNamespace(written=lambda: call, plan=plan, results=RESULTS)
     monkeypatch.setattr(evaluate, "asked", lambda options, folder: asked)
 

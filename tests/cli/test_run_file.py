@@ -22,7 +22,7 @@ def options(line):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_models.py").write_text("class Net: ...\nclass Other: ...\n")
-    for name in ("w.pt", "v.pt", "whole-net.pt2"):
+    for name in ("w.pt", "v.pt", "whole-net.pt2", "net.pt", "net.pth", "net.ts"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -134,6 +134,7 @@ def test_other_data_and_runs_made_otherwise_are_refused(folder):
 @pytest.mark.parametrize(
     ("line", "name", "entry"),
     [
+        *((f"net{suffix}", "net", {"program": f"net{suffix}"}) for suffix in (".pt", ".pth", ".ts")),
         ("whole-net.pt2", "whole_net", {"program": "whole-net.pt2"}),
         ("package.models:make", "make", {"class": "package.models:make"}),
         (

@@ -31,7 +31,8 @@ def test_the_table_has_accuracies_the_median_and_bounds(folder):
     assert "0.25 (searched)" in minima_table(open_run(folder))  # proved only if all are
 
 
-VERIFIED = {"file": "attacks/net/l2/ddn/0.h5", "checked": 5, "ties": 0, "disagreements": 0, "first_row": "", "reason": ""}
+VERIFIED = {"file": "attacks/net/l2/ddn/0.h5", "checked": 5, "ties": 0, "disagreements": 0, "first_row": "",
+            "reason": ""}  # fmt: skip
 WRONG = {**VERIFIED, "disagreements": 2, "first_row": 3, "reason": "distance 1.0 recorded, 2.0 measured"}
 
 
@@ -59,7 +60,14 @@ def test_what_checks_found_is_listed(folder):
         attacks=[{"model": "net", "norm": "l2", "attack": "ddn", "found": 0, "n": 5}],
         models=[{"model": "net", "probe": "answers are probabilities"}, {"model": "other", "probe": ""}],
         bound_violations=[
-            {"model": "net", "norm": "l2", "index": i, "upper": 1.0, "lower": 1.5, "attributed_to_inference": i}
+            {
+                "model": "net",
+                "norm": "l2",
+                "index": i,
+                "upper": 1.0,
+                "lower": 1.5,
+                "attributed_to_inference": i,
+            }
             for i in range(2)
         ],
     )

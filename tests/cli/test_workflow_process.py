@@ -54,7 +54,10 @@ def test_what_a_run_tells_of_a_job_reaches_the_terminal(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("said", "jobs"),
-    [("localrule all:\n    input: a\n", ["all"]), ("Nothing to be done (all requested files are present)", [])],
+    [
+        ("localrule all:\n    input: a\n", ["all"]),
+        ("Nothing to be done (all requested files are present)", []),
+    ],
 )
 def test_a_run_is_complete_only_if_snakemake_says_so(monkeypatch, said, jobs):
     def answer(text):

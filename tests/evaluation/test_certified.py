@@ -50,9 +50,9 @@ def test_the_table_tells_proved_from_searched(certificates):
 
 
 def test_the_report_shows_them_in_a_section_of_their_own(certificates):
-    title, table = report_tables({"certificates": certificates}, {"nn": "Nearest", "abs": "ABS"}, {})[
-        "certificates"
-    ]
+    ((title, table),) = report_tables(
+        {"certificates": certificates}, {"nn": "Nearest", "abs": "ABS"}, {}, {}
+    )["certificates"]
     assert title.startswith("Lower bounds")
     assert [cell.text for cell in table.groups[0][1][0]] == [
         *("L2", "Nearest", "proved", "3", "66.7%", "1", "1.5", "33.3%"),

@@ -57,4 +57,7 @@ def _of_data(run: Run) -> list[Check]:
 
 
 def _lines(check: Check) -> list[str]:
-    return [f"{'-' if check.passed else '!'} {check.title}: {check.text}", *(f"    {line}" for line in check.findings)]
+    return [
+        f"{'-' if check.passed else '!'} {check.title}: {check.text}",
+        *(f"    {line}" for line in check.findings),
+    ]

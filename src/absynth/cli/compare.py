@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     parts = [part for part in found.values() if part is not None]
     left = [norm for norm in norms if found[norm] is None]
     if left and (options.norms or not parts):
-        raise InputError(f"--norms: found {left[0]}, in which none of {', '.join(one.key for one in chosen)} was attacked")
+        names = ", ".join(one.key for one in chosen)
+        raise InputError(f"--norms: found {left[0]}, in which none of {names} was attacked")
     rows = [row for part in parts for row in summaries(part, chosen, epsilons[part.norm])]
     tests = adjusted([row for part in parts for row in pairs(part, chosen, epsilons[part.norm])])
     out = options.out or default_folder(list(runs))
@@ -61,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
 
 def default_folder(names: Sequence[str]) -> Path:
     """Where a comparison of these runs goes: a folder in comparisons/, whatever paths the runs are named by."""
-    return Path("comparisons", "-".join(re.sub(r"[^\w.-]+", "_", name).strip("._-") or "run" for name in names))
+    return Path(
+        "comparisons", "-".join(re.sub(r"[^\w.-]+", "_", name).strip("._-") or "run" for name in names)
+    )
 
 
 def _opened(names: Sequence[str]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def measured(plan: Plan, results: Path) -> Measurements:
 
 
 def _first(name: str, speed: Callable[[int], Speed], n: int) -> Speed:
-    """The speed for a batch of n images; InputError, with the model's name, if it answers none or has no gradients."""
+    """The speed for a batch of n images. InputError, with the model's name, if it fails or lacks gradients."""
     try:
         return speed(n)
     except InputError as error:
@@ -78,7 +78,9 @@ def _first(name: str, speed: Callable[[int], Speed], n: int) -> Speed:
         ) from None
     except Exception as error:  # whatever a user's own network raises
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"model {name}: fails on the test images ({type(error).__name__}: {reason})") from None
+        raise InputError(
+            f"model {name}: fails on the test images ({type(error).__name__}: {reason})"
+        ) from None
 
 
 def _there(plan: Plan, name: str) -> bool:

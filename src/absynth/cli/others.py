@@ -12,7 +12,7 @@ _OWN_FILE = "the file is named by absynth's own --config"
 _OURS = {"--snakefile": _PLACE, "-s": _PLACE, "--directory": _PLACE, "-d": _PLACE, "--configfile": _OWN_FILE,
          "--configfiles": _OWN_FILE, "-C": _OWN_FILE}  # fmt: skip
 _DRY_RUN = {"-n", "--dry-run", "--dryrun"}
-_DRY_RUN = ("-n", "--dry-run", "--dryrun")
+_DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 _TELLING = ("--quiet", "-q", "--logger", "--log-handler-script")  # what a dry run tells
 # Options with which Snakemake runs no job of an evaluation, but says or prepares something.
 _PREPARING = {
@@ -85,7 +85,7 @@ def runs(others: Sequence[str]) -> bool:
 
 def check_plan(others: Sequence[str]) -> None:
     """Raise InputError for an option with which Snakemake's dry run does not list its jobs, as a plan takes them."""
-    refused = (_PREPARING | set(_TELLING)) - set(_DRY_RUN)
+    refused = (_PREPARING | set(_TELLING)) - _DRY_RUN
     for word in others:
         name = word.partition("=")[0]
         if name in refused:

@@ -14,6 +14,7 @@ from absynth.cli.data_argument import dataset_entry
 from absynth.cli.workflow_process import workflow_folder
 from absynth.errors import InputError
 from absynth.io.atomic import write_text
+from absynth.models.registry import EXPORTED, SCRIPTS
 from absynth.norms import NORMS
 from absynth.workflow.config import check, read_schema
 from absynth.workflow.config_files import read_config
@@ -28,7 +29,6 @@ _HEADER = """\
 # Presets of which each has the attacks of the one before, with more steps.
 _LADDER = ("quick", "standard", "strong")
 _IMAGES, _PRESET = 100, "standard"  # of a new run
-_PROGRAMS = (".pt", ".pt2")
 Config = dict[str, Any]
 
 
@@ -66,7 +66,10 @@ def _read_checked(path: Path) -> Config:
     """The config of a run, which may have been edited. Raises InputError for what its schema does not allow."""
     config = read_config(path)
     schemas = workflow_folder() / "workflow" / "schemas"
-    schema = {**read_schema(schemas, "config"), "required": []}  # what it lacks is in the workflow's own config
+    schema = {
+        **read_schema(schemas, "config"),
+        "required": [],
+    }  # what it lacks is in the workflow's own config
     filled = deepcopy(config)
     try:
         if "attacks" in filled:
@@ -121,7 +124,7 @@ def model_entry(options: argparse.Namespace) -> tuple[str, Config]:
     """
     entry: Config
     path, _, attribute = options.model.rpartition(":")
-    if Path(options.model).suffix in _PROGRAMS:
+    if Path(options.model).suffix in (*SCRIPTS, *EXPORTED):
         if options.weights:
             raise InputError(
                 f"{options.model} is a program, which has its weights; leave {options.weights} out"
@@ -136,7 +139,7 @@ def model_entry(options: argparse.Namespace) -> tuple[str, Config]:
     else:
         raise InputError(
             f"found {options.model!r} for a model, allowed are my_models.py:Net, package.module:Net, and programs "
-            f"({' of TorchScript, '.join(_PROGRAMS)} of torch.export)"
+            f"({', '.join(SCRIPTS)} of TorchScript, {', '.join(EXPORTED)} of torch.export)"
         )
     if options.weights:
         _check_file(options.weights)

@@ -54,9 +54,7 @@ def _verification(frame: pd.DataFrame, *_: object) -> Check:
         f"{int(frame['checked'].sum())} adversarials in {len(frame)} files were measured, and classified by their "
         f"model, again: {_count(int(wrong['disagreements'].sum()), 'disagreement')}.{rounded}"
     )
-    lines = (
-        f"{row['file']}{_row(row['first_row'])}: {row['reason']}" for row in wrong.to_dict("records")
-    )
+    lines = (f"{row['file']}{_row(row['first_row'])}: {row['reason']}" for row in wrong.to_dict("records"))
     return Check(TITLES["verification"], wrong.empty, text, _cut(lines, len(wrong)))
 
 
@@ -67,7 +65,8 @@ def _row(number: float | str) -> str:
 
 def _bounds(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
     if frame.empty:
-        return Check(TITLES["bound_violations"], True, "No adversarial is nearer to its image than the lower bound there.")
+        said = "No adversarial is nearer to its image than the lower bound there."
+        return Check(TITLES["bound_violations"], True, said)
     own = int((frame["attributed_to_inference"] == 1).sum())
     text = (
         f"{_count(len(frame), 'adversarial')} nearer to the image than its lower bound; {own} of them where "
