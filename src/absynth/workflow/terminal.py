@@ -24,6 +24,7 @@ _EXPECTED = (  # what Snakemake says of every run
     "Group jobs: inactive",
     "Conda environments: ignored",
     "Singularity containers: ignored",
+    "Assuming unrestricted shared filesystem usage",
 )
 
 
