@@ -80,6 +80,16 @@ def test_what_an_earlier_call_logged_is_no_reason(monkeypatch):
     assert reason_of(RESULTS, began) is None
 
 
+def test_of_several_failures_the_last_counts():
+    log(PROBE, "2026-11-27 18:00:01 ERROR was tried again, with success\n")
+    log(ATTACK, "2026-11-27 18:00:01 ERROR for good\n")
+    log(
+        SNAKEMAKES,
+        FAILED.format(rule="probe_model", log=PROBE) + FAILED.format(rule="run_attack", log=ATTACK),
+    )
+    assert reason_of(RESULTS, 0) == f"for good ({ATTACK})"
+
+
 def test_where_snakemake_is_quiet_the_newest_log_with_a_problem_counts():
     log(ATTACK, "2026-11-27 18:00:01 ERROR older\n", 1.9e9)
     log(PROBE, "2026-11-27 18:00:02 ERROR newer\n", 1.9e9 + 1)

@@ -12,7 +12,6 @@ _OWN_FILE = "the file is named by absynth's own --config"
 _OURS = {"--snakefile": _PLACE, "-s": _PLACE, "--directory": _PLACE, "-d": _PLACE, "--configfile": _OWN_FILE,
          "--configfiles": _OWN_FILE, "-C": _OWN_FILE}  # fmt: skip
 _DRY_RUN = {"-n", "--dry-run", "--dryrun"}
-_DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 _TELLING = ("--quiet", "-q", "--logger", "--log-handler-script")  # what a dry run tells
 # Options with which Snakemake runs no job of an evaluation, but says or prepares something.
 _PREPARING = {

@@ -33,7 +33,8 @@ def reason_of(results: Path, began: float) -> str | None:
         for found in _FAILED.finditer(text)
         if (named := _ITS_LOG.search(found[2])) and Path(named[1]).is_relative_to(results)
     ]
-    for path in [path for _, path in failed] or _newest_first((results / "logs").rglob("*.log"), began):
+    paths = [path for _, path in reversed(failed)]  # an earlier one may have been tried again, with success
+    for path in paths or _newest_first((results / "logs").rglob("*.log"), began):
         if reason := _last_problem(_text(path).splitlines(), began):
             return f"{reason} ({path})"
     return next((f"{rule} failed, and its log does not say why ({path})" for rule, path in failed), None)

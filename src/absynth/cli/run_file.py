@@ -66,10 +66,7 @@ def _read_checked(path: Path) -> Config:
     """The config of a run, which may have been edited. Raises InputError for what its schema does not allow."""
     config = read_config(path)
     schemas = workflow_folder() / "workflow" / "schemas"
-    schema = {
-        **read_schema(schemas, "config"),
-        "required": [],
-    }  # what it lacks is in the workflow's own config
+    schema = {**read_schema(schemas, "config"), "required": []}  # the workflow's own config has the rest
     filled = deepcopy(config)
     try:
         if "attacks" in filled:

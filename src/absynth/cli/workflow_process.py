@@ -16,9 +16,7 @@ from absynth.workflow.imports import Code
 from absynth.workflow.plan import Plan
 
 _VARIABLE = "ABSYNTH_WORKFLOW"
-_LOGGER = (
-    "absynth"  # this project's logger plugin: a line for each finished job, every problem, and little else
-)
+_LOGGER = "absynth"  # this project's plugin: a line for each finished job, every problem, and little else
 _NOTHING = "Nothing to be done"  # what Snakemake says of a run that is complete
 _RULE = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):")
 
