@@ -38,8 +38,7 @@ def main(
 
     captions, drawings: reStructuredText and SVG of each of `figures`; tables: CSV files by stem
     provenance: tables/provenance.json; benchmarks: the files in which Snakemake measured the costly jobs
-    sections: title and intro by key, left out if nothing is in them
-    figures: section, title and wildcards of the caption
+    sections: title and intro by key, left out if empty; figures: section, title and wildcards of the caption
     """
     about = read_json(provenance)
     write_runtime(benchmarks=benchmarks, table=runtime)

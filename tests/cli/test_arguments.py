@@ -4,10 +4,10 @@ import pytest
 
 from absynth.cli.arguments import config_entries, mapping
 from absynth.cli.main import main
-from absynth.cli.others import runs, split
+from absynth.cli.others import check_plan, runs, split
 from absynth.errors import InputError
 
-OWN = ("--data", "--images")
+OWN = ("--data", "--images", "-c")
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ OWN = ("--data", "--images")
             "--resources gpu=1 mem_mb=9 -p",
         ),
         ("my.py:Net --latency-wait=9 w.pt", "my.py:Net w.pt", "--latency-wait=9"),
+        ("my.py:Net -c4 -j4 w.pt", "my.py:Net -c 4 w.pt", "-j 4"),
+        ("my.py:Net -npk -qrules", "my.py:Net", "-n -p -k -q rules"),
         ("my.py:Net --mean -0.5", "my.py:Net --mean -0.5", ""),
     ],
 )
@@ -35,6 +37,8 @@ def test_what_absynth_does_not_know_goes_to_snakemake_with_its_values(line, ours
         ("--image", "--image: unknown to absynth and to Snakemake; did you mean --images?"),
         ("--snakefile", "the workflow is that of this project"),
         ("-d", "results go to the folder"),
+        ("-d/elsewhere", "results go to the folder"),
+        ("-n!", "-!: unknown to absynth and to Snakemake"),
         ("--configfile=a.yaml", "absynth's own --config"),
     ],
 )
@@ -48,6 +52,10 @@ def test_whether_jobs_run():
     assert runs(["--resources", "gpu=1"])
     assert not runs(["-n"])
     assert not runs(["--report=x.html"])
+
+
+def test_a_plan_takes_options_that_leave_the_list_of_jobs():
+    check_plan(["--dry-run", "--resources", "gpu=1", "-p", "--forceall"])
 
 
 def test_values_have_types():
@@ -81,6 +89,11 @@ def test_config_is_a_file_and_changes(tmp_path):
         ("evaluate my.module:Net --data nowhere", "--data: found 'nowhere'"),
         ("plan my_models.py --data digits", "for a model, allowed are my_models.py:Net"),
         ("plan my_models.py:Net --data digits", "my_models.py is no file"),
+        ("plan -q rules --config a=1", "-q: changes what Snakemake says"),
+        ("plan --config a=1 --quiet", "--quiet: changes what Snakemake says"),
+        ("plan --summary", "--summary: changes what Snakemake says"),
+        ("plan --dag", "--dag: changes what Snakemake says"),
+        ("plan --unlock", "--unlock: changes what Snakemake says"),
         ("show nothing", "nothing: no run here and none in results/; there is none"),
         ("compare a b", "a: no run here"),
         ("evaluate --config nowhere.yaml", "nowhere.yaml is no file"),

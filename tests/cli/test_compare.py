@@ -97,6 +97,18 @@ def test_the_command_writes_tables_and_figures(folder, capsys):
     assert "the models met different attacks" not in text
 
 
+def test_runs_of_one_name_are_compared_outside_of_them(folder, monkeypatch):
+    other = toy_run(folder / "other" / "a", {"net": [1.0] * 3}, [2, 3, 4])
+    (folder / "work").mkdir()
+    monkeypatch.chdir(folder / "work")
+    assert main(["compare", "../results/a", str(other)]) == 0
+    (out,) = (folder / "work" / "comparisons").iterdir()
+    assert (out / "pairs.csv").is_file()
+    assert out.name.startswith("results_a-")
+    assert not list(folder.glob("**/a/**/pairs.csv"))
+    assert {path.name for path in folder.iterdir()} == {"results", "other", "work"}
+
+
 def test_one_run_is_compared_within(folder, capsys):
     assert main(["compare", "a"]) == 0
     assert "net – wide" in capsys.readouterr().out
@@ -109,7 +121,34 @@ def test_other_options_of_attacks_are_pointed_out(folder, capsys):
     assert "In l2 the models met different attacks" in capsys.readouterr().out
 
 
-def test_what_cannot_be_compared_is_refused(folder):
+def test_options_count_as_each_model_met_them(folder):
+    def run(name, *models):
+        distances = dict.fromkeys(models, [1.0] * 3)
+        toy_run(
+            folder / "results" / name, distances, [2, 3, 4], attacks={"ddn": {"steps": 50, **entries[name]}}
+        )
+
+    entries = {
+        "own": {
+            "label": "DDN again",
+            "models": ["net"],
+            "norms": ["l2"],
+            "per_model": {"other": {"steps": 9}},
+        },
+        "less": {"per_model": {"net": {"steps": 5}}},
+        "same": {"steps": 5, "per_model": {"other": {"steps": 50}}},
+    }
+    for name in entries:
+        run(name, "net")
+    assert not differing_attacks(of("a", "own"), "l2")  # `per_model` is of another
+    assert differing_attacks(of("a", "less"), "l2")
+    assert not differing_attacks(of("less", "same"), "l2")
+    run("less", "net", "wide")
+    assert differing_attacks(of("less"), "l2")  # within one run
+
+
+def test_what_cannot_be_compared_is_refused(folder, capsys):
+    toy_run(folder / "results" / "e", {"net": [1.0], "wide": [1.0]}, [9], norms=["l2", "l0"])
     toy_run(folder / "results" / "c", {"net": [1.0]}, [9])
     toy_run(folder / "results" / "d", {"net": [1.0]}, [9])
     with pytest.raises(InputError, match="no image was attacked in all of a/net, a/wide, c/net"):
@@ -118,5 +157,8 @@ def test_what_cannot_be_compared_is_refused(folder):
         (["d"], "found 1 model"),
         (["a", "b", "--models", "cnn"], "--models: found cnn, the runs have net, wide"),
         (["a", "b", "--norms", "l0"], "--norms: found l0, the runs have l2"),
+        (["e", "--norms", "l2", "l0"], "--norms: found l0, in which none of e/net, e/wide was attacked"),
+        (["e", "--norms", "l0"], "--norms: found l0, in which none of e/net, e/wide was attacked"),
     ):
-        assert main(["compare", *words]) == 2, said
+        assert main(["compare", *words]) == 2
+        assert said in capsys.readouterr().err

@@ -1,10 +1,13 @@
 """What `--data` says, as a data set of a config."""
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
 
 from absynth.cli.data_argument import chosen_keys, dataset_entry
+from absynth.data.own_headers import npz_shapes
 from absynth.errors import InputError
 
 IMAGES, LABELS = (20, 8, 8), (20,)
@@ -90,3 +93,24 @@ def test_keys_and_arguments_are_handed_on(files):
 def test_what_cannot_be_is_refused(files, data, keys, arguments, said):
     with pytest.raises(InputError, match=said):
         dataset_entry(data, keys, arguments)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_are_told_without_being_read(files, save, monkeypatch):
+    save("big.npz", x=np.zeros(IMAGES), y=np.zeros(LABELS, int), scale=np.float32(0.5))
+    monkeypatch.delattr(np, "load")
+    assert npz_shapes("big.npz") == {"x": IMAGES, "y": LABELS, "scale": ()}
+    assert dataset_entry("big.npz", None, {})["test"] == {"images": "x", "labels": "y"}
+
+
+def test_archives_without_arrays_and_damaged_ones_are_refused(files):
+    whole = (files / "my.npz").read_bytes()
+    (files / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (files / "header.npz").write_bytes(whole.replace(b"\x93NUMPY", b"\x93NUMPX"))
+    for name in ("cut.npz", "header.npz"):
+        with pytest.raises(InputError, match=r"is not an \.npz file of plain arrays"):
+            dataset_entry(name, None, {})
+    with zipfile.ZipFile("text.npz", "w") as archive:
+        archive.writestr("notes.txt", "none")
+    with pytest.raises(InputError, match="holds no arrays"):
+        dataset_entry("text.npz", None, {})

@@ -1,5 +1,6 @@
 """Estimates of `absynth plan`, from measurements made up so that they are known on paper."""
 
+import re
 import time
 from pathlib import Path
 
@@ -9,10 +10,22 @@ from configs import ROOT, plan
 from torch import nn
 
 from absynth.cli.attack_costs import AttackCosts, Measurement, Range, effort, own_work, read_costs
-from absynth.cli.estimate import UNCERTAINTY, batch_sizes, duration, estimated, span
+from absynth.cli.estimate import (
+    _NOT_ESTIMATED,
+    _START,
+    _TORCH,
+    TARGETS,
+    UNCERTAINTY,
+    batch_sizes,
+    duration,
+    estimated,
+    span,
+)
+from absynth.cli.measuring import _first, _speed
 from absynth.cli.model_speed import Speed, measure
 from absynth.cli.plan import COSTS
 from absynth.cli.workflow_process import PlannedJob, jobs_of
+from absynth.errors import InputError
 
 ROW = Measurement(
     "ddn", "l2", ("cnn", "quick"), images=10, values=100, queries=60, gradients=50, seconds=5.0, model_seconds=3.0,
@@ -84,6 +97,14 @@ def test_jobs_are_counted_and_what_they_cost_is_added():
     assert found.total.low == pytest.approx(sum(part.low for part in found.seconds.values()))
 
 
+def test_the_rules_it_speaks_of_are_those_of_the_workflow():
+    files = [Path(ROOT, "Snakefile"), *Path(ROOT, "workflow", "rules").glob("*.smk")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    rules = set(re.findall(r"^ *(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
+    assert rules >= {*_TORCH, *_NOT_ESTIMATED, *TARGETS}
+    assert rules >= _START.keys() - {"plot", "light"}  # which are kinds of rules
+
+
 def test_batches_cover_the_images():
     assert batch_sizes(25, 10) == [10, 10, 5]
     assert batch_sizes(5, 10) == [5]
@@ -132,6 +153,36 @@ def test_a_models_speed_is_measured():
     assert found.forward == pytest.approx(0.01, rel=0.3)
     assert found.backward == pytest.approx(0.01, rel=0.5)
     assert measure(Slow(), torch.rand(5, 1, 4, 4), gradients=False).backward == 0
+
+
+class Rounded(Slow):
+    def forward(self, x):
+        return x.detach().flatten(1)[:, :3]
+
+
+class Constant(Slow):
+    def forward(self, x):
+        return torch.ones(len(x), 3, requires_grad=True)
+
+
+class Broken(Slow):
+    def forward(self, x):
+        raise KeyError("weight")
+
+
+@pytest.mark.parametrize("model", [Rounded(), Constant()])
+def test_a_model_without_gradients_is_told_in_one_line(model):
+    images = torch.rand(5, 1, 4, 4)
+    with pytest.raises(
+        InputError, match=r"^model net: its answer has no gradient .* --model-keys gradients=false"
+    ):
+        _first("net", _speed(model, images, gradients=True), 5)
+    assert _first("net", _speed(model, images, gradients=False), 5).backward == 0
+
+
+def test_a_model_that_fails_is_told_in_one_line():
+    with pytest.raises(InputError, match=r"^model net: fails on the test images \(KeyError: 'weight'\)$"):
+        _first("net", _speed(Broken(), torch.rand(5, 1, 4, 4), gradients=True), 5)
 
 
 @pytest.mark.parametrize("preset", ["quick", "standard"])

@@ -22,7 +22,7 @@ def options(line):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_models.py").write_text("class Net: ...\nclass Other: ...\n")
-    for name in ("w.pt", "v.pt", "whole-net.pt2"):
+    for name in ("w.pt", "v.pt", "whole-net.pt2", "net.pt", "net.pth", "net.ts"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -85,6 +85,33 @@ def test_what_was_edited_stays():
     assert settled(options(FIRST))[1] == config
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"models": None}, "config key models: found None"),
+        ({"models": {"only": True, "Net": 5}}, "config key models.Net: found 5"),
+        ({"n_samples": "5"}, "config key n_samples: found '5'"),
+        ({"norms": "l2"}, "config key norms: found 'l2'"),
+        ({"norms": ["l3"]}, "config key norms.0: found 'l3'"),
+        ({"epsilons": None}, "config key epsilons: found None"),
+        ({"attacks": 5}, "attacks"),
+        ({"attacks": [["quick"]]}, "attacks"),
+        ({"threads": 2}, "config key threads: found 2"),
+        ({"images": 2}, "config key images: unknown"),
+    ],
+)
+def test_an_edited_config_is_checked_before_it_is_added_to(edit, said):
+    path, config = made()
+    write(path, {**config, **edit})
+    before = path.read_text()
+    with pytest.raises(InputError) as raised:
+        settled(options(FIRST))
+    assert str(raised.value).startswith(f"{path}: ")
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert path.read_text() == before
+
+
 def test_a_second_model_joins_the_run_under_a_name_of_its_own():
     made()
     with pytest.raises(
@@ -107,6 +134,7 @@ def test_other_data_and_runs_made_otherwise_are_refused(folder):
 @pytest.mark.parametrize(
     ("line", "name", "entry"),
     [
+        *((f"net{suffix}", "net", {"program": f"net{suffix}"}) for suffix in (".pt", ".pth", ".ts")),
         ("whole-net.pt2", "whole_net", {"program": "whole-net.pt2"}),
         ("package.models:make", "make", {"class": "package.models:make"}),
         (

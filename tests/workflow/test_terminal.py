@@ -189,4 +189,5 @@ def test_a_dry_run_looks_as_snakemake_shows_it(monkeypatch, tmp_path):
 
 def test_what_is_said_of_every_run_is_known():
     assert expected("Select jobs to execute...")
+    assert expected("Assuming unrestricted shared filesystem usage.")
     assert not expected("Nothing to be done (all requested files are present and up to date).")

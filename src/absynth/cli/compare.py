@@ -8,6 +8,7 @@ distances of every image, and figures go to a folder.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,15 +44,27 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"{', '.join(runs)}: found {len(chosen)} model, two or more are needed")
     norms = _norms(runs, options.norms)
     epsilons = _epsilons(runs, options.epsilons)
-    parts = [part for part in (common(chosen, norm) for norm in norms) if part is not None]
+    found = {norm: common(chosen, norm) for norm in norms}
+    parts = [part for part in found.values() if part is not None]
+    left = [norm for norm in norms if found[norm] is None]
+    if left and (options.norms or not parts):
+        names = ", ".join(one.key for one in chosen)
+        raise InputError(f"--norms: found {left[0]}, in which none of {names} was attacked")
     rows = [row for part in parts for row in summaries(part, chosen, epsilons[part.norm])]
     tests = adjusted([row for part in parts for row in pairs(part, chosen, epsilons[part.norm])])
-    out = options.out or Path("comparisons", "-".join(runs))
+    out = options.out or default_folder(list(runs))
     _write(out, chosen, parts, {"models": rows, "pairs": tests}, epsilons)
     sys.stdout.write(_text(chosen, rows, tests))
     _warn(chosen, parts)
     sys.stdout.write(f"\ntables and figures: {out}\n")
     return 0
+
+
+def default_folder(names: Sequence[str]) -> Path:
+    """Where a comparison of these runs goes: a folder in comparisons/, whatever paths the runs are named by."""
+    return Path(
+        "comparisons", "-".join(re.sub(r"[^\w.-]+", "_", name).strip("._-") or "run" for name in names)
+    )
 
 
 def _opened(names: Sequence[str]) -> dict[str, Any]:

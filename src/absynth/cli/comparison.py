@@ -13,10 +13,12 @@ import pandas as pd
 
 from absynth.api.minima import Minima
 from absynth.api.run import Run
+from absynth.cli.summary import basis_of
 from absynth.errors import InputError
 from absynth.evaluation.accuracy_curve import accuracy_curve
 from absynth.evaluation.paired import compare_pair, holm
 
+_NOT_MET = ("per_model", "label", "norms", "models")  # keys of an attack's entry that change no step of it
 Distances = npt.NDArray[np.float64]
 Row = dict[str, Any]
 
@@ -132,7 +134,7 @@ def _bounds(one: Candidate, norm: str, found: Minima) -> tuple[Distances, str] |
     place = {index: i for i, index in enumerate(bounds.index.tolist())}
     if not set(found.index.tolist()) <= place.keys():
         return None
-    return bounds.lower[[place[index] for index in found.index.tolist()]], str(bounds.basis[0])
+    return bounds.lower[[place[index] for index in found.index.tolist()]], basis_of(bounds)
 
 
 def summaries(found: Common, chosen: Sequence[Candidate], epsilon: float) -> list[Row]:
@@ -212,5 +214,14 @@ def differing_attacks(chosen: Sequence[Candidate], norm: str) -> bool:
     for one in chosen:
         if norm in one.run.norms and one.run.attacks_on(one.model, norm):
             entries = one.run.config["attacks"]
-            met.append({name: entries[name] for name in one.run.attacks_on(one.model, norm)})
+            met.append(
+                {name: _options(entries[name], one.model) for name in one.run.attacks_on(one.model, norm)}
+            )
     return any(other != met[0] for other in met[1:])
+
+
+def _options(entry: Mapping[str, Any] | None, model: str) -> dict[str, Any]:
+    """What an attack's entry asks for on a model: without whom it is for, and what it is called."""
+    said = entry or {}
+    own = (said.get("per_model") or {}).get(model) or {}
+    return {key: value for key, value in {**said, **own}.items() if key not in _NOT_MET}

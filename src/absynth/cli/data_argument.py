@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from absynth.data.own_headers import npz_shapes
 from absynth.data.sources import DATASETS
 from absynth.errors import InputError
 from absynth.io.opening import opening
@@ -87,13 +88,11 @@ def _arrays(path: Path, keys: Sequence[str] | None) -> dict[str, Any]:
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the arrays of a file."""
     import h5py
-    import numpy as np
 
     try:
         with opening(path):
             if _SUFFIXES[path.suffix.lower()] == "npz":
-                with np.load(path, allow_pickle=False) as file:
-                    return {key: file[key].shape for key in file}
+                return npz_shapes(path)
             shapes: dict[str, tuple[int, ...]] = {}
             with h5py.File(path, "r") as file:
                 file.visititems(

@@ -15,7 +15,7 @@ from absynth.workflow.plan import Plan
 _START = {"run_attack": 2.4, "plot": 1.7, "light": 0.3}
 _TORCH = ("probe_model", "calibrate_model", "verify_records", "compute_lower_bounds", "compare_bounds", "train_vae",
           "train_classifier", "refine_vae", "build_prototypes", "generate_distal", "sample_prior",
-          "reconstruct_images", "import_vae", "import_classifier")  # fmt: skip
+          "reconstruct_images", "import_vaes", "import_classifier")  # fmt: skip
 _TORCH_START = 1.7
 UNCERTAINTY = 1.5  # factor, either way, by which attacks on another model may cost more or less than measured
 _PROBE_PASSES = 60  # of a batch of test images, about, with and without gradients

@@ -15,9 +15,13 @@ from tempfile import TemporaryDirectory
 from absynth.cli import workflow_process
 from absynth.cli.arguments import add_arguments as add_shared
 from absynth.cli.calls import Asked, asked
+from absynth.cli.reasons import locked, reason_of
 from absynth.cli.workflow_process import Call
 
-_ERROR = " ERROR "  # between the time and the message of a line in a log
+_UNLOCK = (
+    "the run is locked: another call is at work on it, or one was killed. If none is at work, call the same command "
+    "once with --unlock, and then as before"
+)
 HELP = "attack a model of your own; table, figures, report"
 
 
@@ -35,28 +39,19 @@ def run(options: argparse.Namespace) -> int:
         began = time.time()
         code = workflow_process.run(call)
     if code:
-        reason = reason_of(wanted.results, began) or "the workflow stopped, for the reason above"
-        sys.stderr.write(
-            f"absynth evaluate: {reason}; what is finished stays, and the same command goes on from here\n"
-        )
+        sys.stderr.write(f"absynth evaluate: {_stopped(wanted.results, began)}\n")
         return 1
     if call.runs:
         _show(wanted.results)
     return 0
 
 
-def reason_of(results: Path, began: float) -> str | None:
-    """Why a job failed, by the last error in the newest of the run's logs, and that log; None if none has any.
-
-    began: logs that were last written before, in seconds since 1970, say nothing
-    """
-    logs = [path for path in (results / "logs").rglob("*.log") if path.stat().st_mtime >= began]
-    for path in sorted(logs, key=lambda log: log.stat().st_mtime, reverse=True):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        errors = [line.partition(_ERROR)[2] for line in lines if _ERROR in line]
-        if errors:
-            return f"{errors[-1]} ({path})"
-    return None
+def _stopped(results: Path, began: float) -> str:
+    """Why the workflow stopped, and what to do, in one line."""
+    if locked(began):
+        return _UNLOCK
+    reason = reason_of(results, began) or "the workflow stopped, for the reason above"
+    return f"{reason}; what is finished stays, and the same command goes on from here"
 
 
 def _say_what(wanted: Asked, call: Call) -> None:

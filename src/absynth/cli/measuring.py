@@ -15,6 +15,7 @@ from absynth.data.format import DataFormat
 from absynth.data.places import DOWNLOADS
 from absynth.data.split_files import read_format, read_split
 from absynth.data.splits import format_of, load_dataset
+from absynth.errors import InputError
 from absynth.models.building import build
 from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
@@ -57,13 +58,29 @@ def measured(plan: Plan, results: Path) -> Measurements:
         spec = {**plan.model_spec(name), "calibration": None, "format": known}
         built = build(spec, results).to(device)
         speeds[name] = _speed(built, images.to(device), model.gradients)
-        one = speeds[name](min(_LARGEST, plan.config["n_samples"]))
+        one = _first(name, speeds[name], min(_LARGEST, plan.config["n_samples"]))
         n = min(_LARGEST, plan.config["n_samples"])
         notes.append(
             f"Measured here: {name} takes {1000 * one.forward / n:.2g} ms an image to answer and "
             f"{1000 * one.backward / n:.2g} ms more for a gradient, in batches of {n}, on {_PLACES[device.type]}."
         )
     return Measurements(speeds, images[0].numel(), n_test, device.type, notes)
+
+
+def _first(name: str, speed: Callable[[int], Speed], n: int) -> Speed:
+    """The speed for a batch of n images. InputError, with the model's name, if it fails or lacks gradients."""
+    try:
+        return speed(n)
+    except InputError as error:
+        raise InputError(
+            f"model {name}: {error}; if it has none, say so: gradients: false in its config entry, which is "
+            "--model-keys gradients=false on the command line"
+        ) from None
+    except Exception as error:  # whatever a user's own network raises
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"model {name}: fails on the test images ({type(error).__name__}: {reason})"
+        ) from None
 
 
 def _there(plan: Plan, name: str) -> bool:

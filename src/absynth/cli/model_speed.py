@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from absynth.errors import InputError
+
 _PATIENCE = 0.3  # seconds of measurement for each kind of pass
 _MOST = 50  # repetitions
 
@@ -24,6 +26,7 @@ def measure(model: nn.Module, images: Tensor, *, gradients: bool = True) -> Spee
 
     CPU seconds of this process, so that other work on the cores counts little; on a GPU seconds by the clock.
     gradients: whether the model has any; without, backward is 0
+    Raises InputError if it is said to have gradients and PyTorch finds none.
     """
     with torch.no_grad():
         forward = _median_seconds(lambda: model(images), images)
@@ -32,7 +35,10 @@ def measure(model: nn.Module, images: Tensor, *, gradients: bool = True) -> Spee
 
     def both() -> None:
         x = images.clone().requires_grad_()
-        torch.autograd.grad(model(x).logsumexp(dim=1).sum(), x)
+        score = model(x).logsumexp(dim=1).sum()
+        gradient = torch.autograd.grad(score, x, allow_unused=True) if score.requires_grad else (None,)
+        if gradient[0] is None:
+            raise InputError("its answer has no gradient with respect to the images")
 
     return Speed(forward, max(0.0, _median_seconds(both, images) - forward))
 

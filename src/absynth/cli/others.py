@@ -11,12 +11,12 @@ _PLACE = "the workflow is that of this project, and results go to the folder tha
 _OWN_FILE = "the file is named by absynth's own --config"
 _OURS = {"--snakefile": _PLACE, "-s": _PLACE, "--directory": _PLACE, "-d": _PLACE, "--configfile": _OWN_FILE,
          "--configfiles": _OWN_FILE, "-C": _OWN_FILE}  # fmt: skip
+_DRY_RUN = {"-n", "--dry-run", "--dryrun"}
+_TELLING = ("--quiet", "-q", "--logger", "--log-handler-script")  # what a dry run tells
 # Options with which Snakemake runs no job of an evaluation, but says or prepares something.
 _PREPARING = {
+    *_DRY_RUN,
     *(
-        "-n",
-        "--dry-run",
-        "--dryrun",
         "-h",
         "--help",
         "-v",
@@ -48,6 +48,7 @@ def split(words: Sequence[str], known: Iterable[str]) -> tuple[list[str], list[s
     """The words of a command line that are absynth's, and those that are Snakemake's: its options and their values.
 
     known: absynth's options
+    Short options that are joined, with their value (-c4) or with others (-np), come apart.
     Raises InputError for an option that neither knows, and for one of Snakemake's that absynth sets itself.
     """
     own = set(known)
@@ -61,7 +62,11 @@ def split(words: Sequence[str], known: Iterable[str]) -> tuple[list[str], list[s
             continue
         if name in _OURS:
             raise InputError(f"{name}: {_OURS[name]}; leave it out")
-        theirs = _snakemakes()
+        theirs = {} if word[:2] in own else _snakemakes()
+        if name not in theirs and word[:2] in {*own, *theirs, *_OURS} and not word.startswith("--"):
+            flag = word[:2] in theirs and theirs[word[:2]].nargs == 0
+            rest[:0] = [word[:2], f"-{word[2:]}" if flag else word[2:]]
+            continue
         if name not in theirs:
             raise InputError(f"{name}: unknown to absynth and to Snakemake{_meant(name, [*own, *theirs])}")
         others.append(word)
@@ -75,6 +80,15 @@ def split(words: Sequence[str], known: Iterable[str]) -> tuple[list[str], list[s
 def runs(others: Sequence[str]) -> bool:
     """Whether Snakemake runs jobs with these options, rather than say something."""
     return not _PREPARING & {word.partition("=")[0] for word in others}
+
+
+def check_plan(others: Sequence[str]) -> None:
+    """Raise InputError for an option with which Snakemake's dry run does not list its jobs, as a plan takes them."""
+    refused = (_PREPARING | set(_TELLING)) - _DRY_RUN
+    for word in others:
+        name = word.partition("=")[0]
+        if name in refused:
+            raise InputError(f"{name}: changes what Snakemake says, which a plan is made from; leave it out")
 
 
 def sets(others: Sequence[str], *names: str) -> bool:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from absynth.cli.arguments import add_arguments as add_shared
 from absynth.cli.calls import Asked, asked
-from absynth.cli.estimate import TARGETS
+from absynth.cli.others import check_plan
 from absynth.cli.workflow_process import PlannedJob, planned_jobs, workflow_folder
 
 HELP = "jobs and estimated hours of an evaluation, before anything runs"
@@ -30,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan; 0."""
+    check_plan(options.others)
     with TemporaryDirectory() as folder:
         wanted = asked(options, Path(folder))
         jobs = planned_jobs(wanted.call)
-    if all(job.rule in TARGETS for job in jobs):
+    if not jobs:  # as Snakemake says
         sys.stdout.write(f"nothing is left to do: the run is complete in {wanted.results}\n")
         return 0
     sys.stdout.write(_text(wanted, jobs))

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import yaml
 
 from absynth.cli.arguments import mapping
 from absynth.cli.data_argument import dataset_entry
+from absynth.cli.workflow_process import workflow_folder
 from absynth.errors import InputError
 from absynth.io.atomic import write_text
+from absynth.models.registry import EXPORTED, SCRIPTS
 from absynth.norms import NORMS
+from absynth.workflow.config import check, read_schema
 from absynth.workflow.config_files import read_config
+from absynth.workflow.presets import expand_presets
 from absynth.workflow.shards import IMAGES_PER_SHARD
 
 NAME = "config.yaml"
@@ -24,7 +29,6 @@ _HEADER = """\
 # Presets of which each has the attacks of the one before, with more steps.
 _LADDER = ("quick", "standard", "strong")
 _IMAGES, _PRESET = 100, "standard"  # of a new run
-_PROGRAMS = (".pt", ".pt2")
 Config = dict[str, Any]
 
 
@@ -48,7 +52,7 @@ def settled(options: argparse.Namespace) -> tuple[Path, Config]:
     name = options.name or _run_name(model, dataset)
     path = run_path(name)
     if path.is_file():
-        return path, added(read_config(path), options, {model: entry}, dataset)
+        return path, added(_read_checked(path), options, {model: entry}, dataset)
     if path.parent.is_dir():
         raise InputError(
             f"{path.parent}: a run without {NAME}, so not made by absynth evaluate; give yours another --name, or "
@@ -56,6 +60,21 @@ def settled(options: argparse.Namespace) -> tuple[Path, Config]:
         )
     config: Config = {"run": name, "dataset": dataset}
     return path, _completed(config, options, {model: entry})
+
+
+def _read_checked(path: Path) -> Config:
+    """The config of a run, which may have been edited. Raises InputError for what its schema does not allow."""
+    config = read_config(path)
+    schemas = workflow_folder() / "workflow" / "schemas"
+    schema = {**read_schema(schemas, "config"), "required": []}  # the workflow's own config has the rest
+    filled = deepcopy(config)
+    try:
+        if "attacks" in filled:
+            expand_presets(filled, schemas)
+        check(filled, schema)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return config
 
 
 def added(
@@ -102,7 +121,7 @@ def model_entry(options: argparse.Namespace) -> tuple[str, Config]:
     """
     entry: Config
     path, _, attribute = options.model.rpartition(":")
-    if Path(options.model).suffix in _PROGRAMS:
+    if Path(options.model).suffix in (*SCRIPTS, *EXPORTED):
         if options.weights:
             raise InputError(
                 f"{options.model} is a program, which has its weights; leave {options.weights} out"
@@ -117,7 +136,7 @@ def model_entry(options: argparse.Namespace) -> tuple[str, Config]:
     else:
         raise InputError(
             f"found {options.model!r} for a model, allowed are my_models.py:Net, package.module:Net, and programs "
-            f"({' of TorchScript, '.join(_PROGRAMS)} of torch.export)"
+            f"({', '.join(SCRIPTS)} of TorchScript, {', '.join(EXPORTED)} of torch.export)"
         )
     if options.weights:
         _check_file(options.weights)

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest  # type: ignore[attr-defined]  # scipy defines it at run time
+import pandas as pd
 
+from absynth.api.minima import Bounds
 from absynth.api.run import Run, open_run
+from absynth.cli.checked import checks_text
 from absynth.errors import InputError
+from absynth.evaluation.intervals import share_interval
+from absynth.evaluation.lower_bounds import one_basis
 from absynth.norms import NORMS
 
 _SHARES_OF_EPSILON = (0.25, 0.5, 1.0)
@@ -23,7 +27,7 @@ def summary(folder: str | Path) -> str:
     Raises InputError for a folder without a run.
     """
     run = open_run(folder)
-    parts = [minima_table(run), problems_text(run), places_text(Path(folder))]
+    parts = [minima_table(run), checks_text(run), places_text(Path(folder))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -72,8 +76,8 @@ def accuracy_text(distance: npt.NDArray[np.float64], epsilon: float) -> str:
 
 
 def _interval(distance: npt.NDArray[np.float64], epsilon: float) -> str:
-    interval = binomtest(int((distance > epsilon).sum()), len(distance)).proportion_ci()
-    return f" ({100 * interval.low:.0f} to {100 * interval.high:.0f}%)"
+    low, high = share_interval(int((distance > epsilon).sum()), len(distance))
+    return f" ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
 def _bound(run: Run, model: str, norm: str) -> str:
@@ -81,7 +85,12 @@ def _bound(run: Run, model: str, norm: str) -> str:
     if not (run.path / "bounds" / model / f"{norm}.csv").is_file():
         return "–"
     bounds = run.bounds(model, norm)
-    return f"{median_text(bounds.lower, norm)} ({bounds.basis[0]})"
+    return f"{median_text(bounds.lower, norm)} ({basis_of(bounds)})"
+
+
+def basis_of(bounds: Bounds) -> str:
+    """What all of a model's lower bounds in a norm rest on."""
+    return one_basis(pd.DataFrame({"basis": bounds.basis}))
 
 
 def _best(attack: npt.NDArray[np.object_]) -> str:
@@ -89,49 +98,6 @@ def _best(attack: npt.NDArray[np.object_]) -> str:
     names, counts = np.unique([name for name in attack if name], return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return ", ".join(f"{names[i]} {counts[i]}" for i in order[:3]) or "none"
-
-
-def problems(run: Run) -> list[str]:
-    """What the run's own checks found, one line each."""
-    tables = run.path / "tables"
-    found: list[str] = []
-    if (tables / "verification.csv").is_file():
-        rows = run.table("verification")
-        wrong = rows[rows["disagreements"] > 0]
-        found += [
-            f"verification: {row.file}: {row.disagreements} rows are not what they claim to be ({row.reason})"
-            for row in wrong.itertuples()
-        ]
-    if (tables / "audit.csv").is_file():
-        found += [f"audit: {message}" for message in run.table("audit")["message"]]
-    if (tables / "bound_violations.csv").is_file():
-        rows = run.table("bound_violations")
-        below = rows[rows["attributed_to_inference"] == 0]
-        if len(below):
-            found.append(
-                f"lower bounds: {len(below)} adversarials lie below theirs (tables/bound_violations.csv)"
-            )
-    if (tables / "models.csv").is_file():
-        rows = run.table("models")
-        found += [
-            f"probe of {name}: {said}"
-            for name, said in zip(rows["model"], rows["probe"], strict=True)
-            if said
-        ]
-    if run.finished:
-        lacking, odd = (run.provenance.get(key) for key in ("lacking_classes", "odd_intensities"))
-        found += [f"data: {line}" for line in ([lacking] if lacking else []) + list(odd or [])]
-    return found
-
-
-def problems_text(run: Run) -> str:
-    """`problems` as text, or that there are none."""
-    if not run.finished:
-        return ""
-    found = problems(run)
-    if not found:
-        return "Checks found nothing: adversarials asked again, attacks compared, the model probed."
-    return "\n".join(["Checks found:", *(f"- {line}" for line in found)])
 
 
 def places_text(folder: Path) -> str:

@@ -16,7 +16,8 @@ from absynth.workflow.imports import Code
 from absynth.workflow.plan import Plan
 
 _VARIABLE = "ABSYNTH_WORKFLOW"
-_QUIET = ("host", "rules", "reason")  # what Snakemake prints that helps nobody who has not seen it before
+_LOGGER = "absynth"  # this project's plugin: a line for each finished job, every problem, and little else
+_NOTHING = "Nothing to be done"  # what Snakemake says of a run that is complete
 _RULE = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):")
 
 
@@ -47,8 +48,8 @@ class Call:
         words += (
             ["--resources", f"gpu={gpus}"] if gpus and not sets(self.others, "--resources", "--res") else []
         )
-        if self.runs and not more and not sets(self.others, "--quiet", "-q", "--verbose"):
-            words += ["--quiet", *_QUIET]
+        if self.runs and not more and not sets(self.others, "--logger", "--verbose"):
+            words += ["--logger", _LOGGER]  # in a folder whose profile chooses none, too
         return [*words, *more, *self.others]
 
     def plan(self) -> Plan:
@@ -113,13 +114,19 @@ def run(call: Call) -> int:
 
 
 def planned_jobs(call: Call) -> list[PlannedJob]:
-    """The jobs that a run would do, from a dry run. Raises InputError with Snakemake's last words if that fails."""
+    """The jobs that a run would do, from a dry run; none only if Snakemake says that there are none.
+
+    Raises InputError with Snakemake's last words if that fails, and where it says neither.
+    """
     command = call.command("--dry-run", "--nocolor")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise InputError(f"the workflow refuses: {lines[-1] if lines else 'without a word'}")
-    return jobs_of(done.stdout + done.stderr)
+    jobs = jobs_of(done.stdout + done.stderr)
+    if not jobs and _NOTHING not in done.stdout + done.stderr:
+        raise InputError("the workflow's dry run lists no jobs, and does not say that nothing is to be done")
+    return jobs
 
 
 def jobs_of(text: str) -> list[PlannedJob]:

@@ -8,6 +8,7 @@ import math
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,17 +51,47 @@ def _of_npz(options: Mapping[str, Any]) -> tuple[int | None, tuple[int, int, int
     return n, (image[0], image[1], image[2])
 
 
+def npz_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays of an .npz file by their keys, without reading these.
+
+    Raises OSError if it cannot be opened, and ValueError if it is damaged or holds no arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            shapes = {}
+            for name in archive.namelist():
+                if name.endswith(".npy"):
+                    with archive.open(name) as stored:
+                        shapes[name.removesuffix(".npy")] = _shape(stored)
+            return shapes
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        SyntaxError,
+        LookupError,
+        TypeError,
+        EOFError,
+    ) as error:
+        raise ValueError(f"{path}: no arrays ({error})") from None
+
+
 def _array_shape(stored: Any) -> tuple[int, ...]:
+    """The shape of an array of images."""
+    shape = _shape(stored)
+    if not shape or math.prod(shape) < 0:
+        raise ValueError("no images")
+    return shape
+
+
+def _shape(stored: Any) -> tuple[int, ...]:
     """The shape of an array in NumPy's own format, by its header."""
     stream: BinaryIO = stored
     if stream.read(6) != _MAGIC:
         raise ValueError("no array")
     major = stream.read(2)[0]
     size = struct.unpack("<H", stream.read(2)) if major == 1 else struct.unpack("<I", stream.read(4))
-    shape = ast.literal_eval(stream.read(size[0]).decode("utf-8" if major > 2 else "latin-1"))["shape"]
-    if not shape or math.prod(shape) < 0:
-        raise ValueError("no images")
-    return tuple(shape)
+    return tuple(ast.literal_eval(stream.read(size[0]).decode("utf-8" if major > 2 else "latin-1"))["shape"])
 
 
 def _in_folder(folder: Path) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from absynth.data.format import DataFormat
 from absynth.errors import InputError
 from absynth.io.opening import BROUGHT, NotOpenedError, opening
+from absynth.models.registry import EXPORTED, SCRIPTS
 from absynth.models.weights import archived, check_zip
 
 _SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # what torch.load then does, whatever its caller asks for
@@ -60,8 +61,8 @@ def load_program(path: str | os.PathLike[str], known: DataFormat | None = None) 
     """
     path = Path(path)
     readers: dict[str, Callable[[Path], nn.Module]] = {
-        **dict.fromkeys((".pt", ".pth", ".ts"), _read_script),
-        ".pt2": lambda path: _read_exported(path, known),
+        **dict.fromkeys(SCRIPTS, _read_script),
+        **dict.fromkeys(EXPORTED, lambda path: _read_exported(path, known)),
     }
     if path.suffix == ".onnx":
         raise InputError(

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 
 from absynth.data.format import PAPER, DataFormat
 
+SCRIPTS, EXPORTED = (
+    (".pt", ".pth", ".ts"),
+    (".pt2",),
+)  # suffixes of programs, of TorchScript and of torch.export
+
 
 @dataclass(frozen=True)
 class ModelKind:

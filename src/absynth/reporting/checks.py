@@ -7,6 +7,14 @@ import pandas as pd
 
 from absynth.norms import NORMS
 
+# Titles of the checks, by the stems of the files under tables/ that they are read from, in the order shown.
+TITLES = {
+    "verification": "Verification",
+    "bound_violations": "Bounds",
+    "audit": "Audit of the attacks",
+    "attacks": "Attacks that failed",
+    "models": "Probe of the models",
+}
 _SHOWN = 20  # findings of one check
 
 Frames = Mapping[str, pd.DataFrame]
@@ -46,13 +54,19 @@ def _verification(frame: pd.DataFrame, *_: object) -> Check:
         f"{int(frame['checked'].sum())} adversarials in {len(frame)} files were measured, and classified by their "
         f"model, again: {_count(int(wrong['disagreements'].sum()), 'disagreement')}.{rounded}"
     )
-    lines = (f"{row['file']}, row {row['first_row']}: {row['reason']}" for row in wrong.to_dict("records"))
-    return Check("Verification", wrong.empty, text, _cut(lines, len(wrong)))
+    lines = (f"{row['file']}{_row(row['first_row'])}: {row['reason']}" for row in wrong.to_dict("records"))
+    return Check(TITLES["verification"], wrong.empty, text, _cut(lines, len(wrong)))
+
+
+def _row(number: float | str) -> str:
+    """Which row of a file, nothing where the file as a whole is meant."""
+    return "" if number == "" or pd.isna(number) else f", row {int(number)}"
 
 
 def _bounds(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
     if frame.empty:
-        return Check("Bounds", True, "No adversarial is nearer to its image than the lower bound there.")
+        said = "No adversarial is nearer to its image than the lower bound there."
+        return Check(TITLES["bound_violations"], True, said)
     own = int((frame["attributed_to_inference"] == 1).sum())
     text = (
         f"{_count(len(frame), 'adversarial')} nearer to the image than its lower bound; {own} of them where "
@@ -63,7 +77,7 @@ def _bounds(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
         f"{NORMS[row['norm']].format(row['lower'])}"
         for row in frame.to_dict("records")
     )
-    return Check("Bounds", False, text, _cut(lines, len(frame)))
+    return Check(TITLES["bound_violations"], False, text, _cut(lines, len(frame)))
 
 
 def _audit(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
@@ -72,7 +86,7 @@ def _audit(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
         f"Attacks were compared with each other for signs of too few steps or of masked gradients: {found}."
     )
     lines = (f"{_case(row, models)}: {row['message']}" for row in frame.to_dict("records"))
-    return Check("Audit of the attacks", frame.empty, text, _cut(lines, len(frame)))
+    return Check(TITLES["audit"], frame.empty, text, _cut(lines, len(frame)))
 
 
 def _failed(frame: pd.DataFrame, models: Labels, titles: Mapping[str, Labels]) -> Check:
@@ -84,7 +98,7 @@ def _failed(frame: pd.DataFrame, models: Labels, titles: Mapping[str, Labels]) -
         f"{_count(int(row['n']), 'image')}"
         for row in failed.to_dict("records")
     )
-    return Check("Attacks that failed", failed.empty, text, _cut(lines, len(failed)))
+    return Check(TITLES["attacks"], failed.empty, text, _cut(lines, len(failed)))
 
 
 def _probe(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
@@ -93,7 +107,7 @@ def _probe(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
     found = f"warnings about {_count(len(warned), 'model')}" if len(warned) else "no warnings"
     text = f"Each model was probed before it was attacked: {found}."
     lines = (f"{models.get(row['model'], row['model'])}: {row['probe']}" for row in warned.to_dict("records"))
-    return Check("Probe of the models", warned.empty, text, _cut(lines, len(warned)))
+    return Check(TITLES["models"], warned.empty, text, _cut(lines, len(warned)))
 
 
 def _case(row: Mapping[str, str], models: Labels) -> str:

@@ -28,7 +28,7 @@ def report_tables(
         "certificates": (
             "certificates",
             "Lower bounds of the smallest adversarial perturbations",
-            certificates_table,
+            listed_certificates,
         ),
         "distal": (
             "distal",
@@ -90,7 +90,7 @@ def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> 
     )
 
 
-def certificates_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> Table:
+def listed_certificates(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> Table:
     """tables/certificates.csv"""
     return flat_table(
         frame,

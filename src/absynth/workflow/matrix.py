@@ -175,6 +175,14 @@ class Matrix:
         """The norms of the run, in the order of its config."""
         return self.config["norms"]
 
+    @property
+    def attack_titles(self) -> dict[str, dict[str, str]]:
+        """The attacks' names in tables and figures, by norm and attack."""
+        return {
+            norm: {name: entry.norms[norm] for name, entry in self.attacks.items() if norm in entry.norms}
+            for norm in self.norms
+        }
+
     def planned(self, name: str) -> PlannedModel:
         """A model under attack, or the substitute."""
         return self.substitute if name == "substitute" else self.models[name]

@@ -305,14 +305,6 @@ class Plan(Matrix):
         return {name: model.label for name, model in self.models.items()}
 
     @property
-    def attack_titles(self) -> dict[str, dict[str, str]]:
-        """The attacks' names in tables and figures, by norm and attack."""
-        return {
-            norm: {name: entry.norms[norm] for name, entry in self.attacks.items() if norm in entry.norms}
-            for norm in self.norms
-        }
-
-    @property
     def audit_roles(self) -> dict[str, dict[str, Any]]:
         """What `absynth.evaluation.audit.Role` holds, by attack."""
         return {

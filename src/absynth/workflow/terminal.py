@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_STAMP = "%Y-%m-%d %H:%M:%S"
-_LINE = re.compile(r"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?P<level>[A-Z]+) (?P<message>.*)")
+STAMP = "%Y-%m-%d %H:%M:%S"
+LINE = re.compile(r"(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?P<level>[A-Z]+) (?P<message>.*)")
 _PROBLEMS = ("WARNING", "ERROR", "CRITICAL")
 _TAIL = 20_000  # bytes at the end of a log that are looked at
 _SHOWN_PROBLEMS, _LONGEST = 3, 160
@@ -24,6 +24,7 @@ _EXPECTED = (  # what Snakemake says of every run
     "Group jobs: inactive",
     "Conda environments: ignored",
     "Singularity containers: ignored",
+    "Assuming unrestricted shared filesystem usage",
 )
 
 
@@ -76,7 +77,7 @@ class RunView:
         """A job starts, or starts again."""
         log = Path(logs[0]) if logs else None
         self._begun = now if self._begun is None else self._begun
-        stamp = time.strftime(_STAMP)
+        stamp = time.strftime(STAMP)
         self.running[number] = Job(rule, tuple(map(str, wildcards.values())), log, now, stamp)
 
     def finish(self, number: int, now: float) -> list[str]:
@@ -177,7 +178,7 @@ def _log_lines(path: Path | None) -> Iterator[re.Match[str]]:
     except OSError:
         return
     for line in text.splitlines():
-        if match := _LINE.match(line):
+        if match := LINE.match(line):
             yield match
 
 

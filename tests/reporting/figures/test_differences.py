@@ -46,3 +46,10 @@ def test_one_infinite_distance_reaches_beyond_the_axis_which_all_rows_share():
 def test_a_model_that_was_not_attacked_says_so():
     figure = drawn(a={"l2": [1.0]}, b={"l0": [2.0]})
     assert [text.get_text() for text in panels(figure)[0].texts] == ["not attacked"]
+
+
+def test_models_that_no_attack_broke_are_not_said_to_be_spared():
+    figure = drawn(a={"l2": [INF] * 3}, b={"l2": [INF] * 3})
+    assert [text.get_text() for text in panels(figure)[0].texts] == ["both ∞ on all 3 images"]
+    figure = drawn(a={"l2": [INF]}, b={"l2": [INF]})
+    assert [text.get_text() for text in panels(figure)[0].texts] == ["both ∞ on 1 image"]

@@ -40,8 +40,8 @@ def differences_figure(distances: pd.DataFrame, *, models: Mapping[str, str], no
         by_model = {name: of_norm[of_norm["model"] == name]["distance"].to_numpy() for name in models}
         differences = [_difference(by_model[first], by_model[other]) for other in others]
         limit = _limit(differences)
-        for panel, difference in zip(column, differences, strict=False):
-            _draw(panel, difference, limit)
+        for panel, difference, other in zip(column, differences, others, strict=False):
+            _draw(panel, difference, limit, min(len(by_model[first]), len(by_model[other])))
         column[0].set_title(NORMS[norm].label)
         column[-1].set_xlabel(f"difference ({NORMS[norm].quantity})")
     for panel, other in zip(panels[:, 0], others, strict=False):
@@ -65,12 +65,17 @@ def _limit(differences: Sequence[Distances]) -> float:
     return 1.08 * max(finite, default=1.0) or 1.0
 
 
-def _draw(panel: Axes, difference: Distances, limit: float) -> None:
-    """A line for each image, from zero to the difference, and how many are larger and smaller."""
+def _nothing(n: int) -> str:
+    """Why no image has a difference: n were attacked in both models."""
+    return f"both ∞ on {'all ' if n > 1 else ''}{n} image{'s' if n > 1 else ''}" if n else "not attacked"
+
+
+def _draw(panel: Axes, difference: Distances, limit: float, n: int) -> None:
+    """A line for each of n images, from zero to the difference, and how many are larger and smaller."""
     panel.axvline(0, color="0.4", linewidth=0.6)
     panel.set(yticks=[], xlim=(-limit, limit))
     if not len(difference):
-        panel.text(0.5, 0.5, "not attacked", ha="center", transform=panel.transAxes, fontsize=6.5)
+        panel.text(0.5, 0.5, _nothing(n), ha="center", transform=panel.transAxes, fontsize=6.5)
         return
     width = max(0.3, min(2.0, 60 / len(difference)))
     for name, chosen in (("larger", difference > 0), ("smaller", difference < 0)):
