@@ -25,7 +25,7 @@ class Net(nn.Sequential):
 """
 ARGUMENTS = [
     *("my_models.py:Net", "w.pt", "--data", "my.npz", "--norms", "l2", "--cores", "2"),
-    *("--model-args", "classes=10"),
+    *("--model-args", "classes=10", "--config", "images_per_shard=4"),
 ]
 
 
