@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from absynth.cli import workflow_process
 from absynth.cli.arguments import add_arguments as add_shared
 from absynth.cli.calls import Asked, asked
+from absynth.cli.going_on import going_on
 from absynth.cli.workflow_process import Call
 
 _ERROR = " ERROR "  # between the time and the message of a line in a log
@@ -36,9 +37,7 @@ def run(options: argparse.Namespace) -> int:
         code = workflow_process.run(call)
     if code:
         reason = reason_of(wanted.results, began) or "the workflow stopped, for the reason above"
-        sys.stderr.write(
-            f"absynth evaluate: {reason}; what is finished stays, and the same command goes on from here\n"
-        )
+        sys.stderr.write(f"absynth evaluate: {reason}{going_on(reason)}\n")
         return 1
     if call.runs:
         _show(wanted.results)
