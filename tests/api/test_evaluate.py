@@ -120,10 +120,13 @@ def test_progress_is_a_bar_on_stderr(model, data, capsys):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"preset": "quik"}, r"^attacks: found 'quik', which is no preset .*; did you mean quick\?"),
+        ({"preset": "quik"}, r"^preset: found 'quik', which is no preset .*; did you mean quick\?"),
         ({"preset": {"ddn": {"stepz": 1}}}, r"^attacks\.ddn\.stepz: unknown; did you mean steps\?"),
         ({"preset": {"ddn": {}}, "norms": ["l0"]}, "no attack of it applies to this model in l0"),
-        ({"norms": ["l1"]}, "found 'l1', allowed are l2, linf, l0"),
+        ({"preset": {"preset": "quik", "ddn": {}}}, r"^preset: found 'quik', which is no preset"),
+        ({"norms": ["L0"]}, r"^norms: found 'L0'; did you mean 'l0'\? allowed are l2, linf, l0$"),
+        ({"norms": 2}, "^norms: found 2, expected a list of l2, linf, l0$"),
+        ({"epsilons": 0.3}, "^epsilons: found 0.3, expected a size for each norm, as {'linf': 0.3}$"),
         ({"norms": ["l2"], "epsilons": {"linf": 0.1}}, "^epsilons: found linf, allowed are .* l2$"),
         ({"epsilons": {"l2": -1}}, r"^epsilons\.l2: found -1, allowed is more than 0$"),
     ],

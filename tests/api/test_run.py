@@ -24,7 +24,13 @@ CONFIG = {
     "norms": ["l2", "l0"],
     "relay": {"attacks": ["beam"], "rounds": 1},
     "models": {"mine": {"class": "mine.Net", "weights": "w.pt", "label": "Mine"}, "cnn": None},
-    "attacks": {"ddn": {}, "fgm": None, "beam": {}, "relay1_beam": {"kind": "beam"}},
+    "attacks": {
+        "ddn": {},
+        "fgm": None,
+        "fmn": {"norms": ["linf"]},
+        "beam": {},
+        "relay1_beam": {"kind": "beam"},
+    },
 }
 
 

@@ -94,6 +94,16 @@ def test_config_is_a_file_and_changes(tmp_path):
         ("plan --summary", "--summary: changes what Snakemake says"),
         ("plan --dag", "--dag: changes what Snakemake says"),
         ("plan --unlock", "--unlock: changes what Snakemake says"),
+        ("evaluate my.module:Net --data digits --norms L2", "--norms: invalid choice: 'L2' (choose from "),
+        (
+            "evaluate my.module:Net --data digits --images few",
+            "--images: found 'few', a number of images, 1 or more",
+        ),
+        (
+            "evaluate my.module:Net --data d.npz --n-classes 1",
+            "--n-classes: found '1', a number of classes, 2 or more",
+        ),
+        ("compare", "the following arguments are required: RUN; see absynth compare --help"),
         ("show nothing", "nothing: no run here and none in results/; there is none"),
         ("compare a b", "a: no run here"),
         ("evaluate --config nowhere.yaml", "nowhere.yaml is no file"),
@@ -107,6 +117,15 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(line, said, tmp_path, monkey
     assert captured.err.startswith(f"absynth {line.split()[0]}: ")
     assert said in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["", "evalaute my.module:Net"])
+def test_a_command_that_there_is_not_ends_in_one_line_as_well(line, capsys):
+    assert main(line.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("absynth: ")
+    assert "COMMAND" in said
+    assert said.count("\n") == 1
 
 
 def test_a_package_without_the_workflow_says_so(tmp_path, monkeypatch, capsys):

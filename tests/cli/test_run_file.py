@@ -5,11 +5,12 @@ from configs import SCHEMAS
 
 from absynth.cli import run_file
 from absynth.cli.main import _parsers
-from absynth.cli.run_file import attacks, epsilon_sizes, settled, write
+from absynth.cli.run_file import attacks, epsilon_sizes, run_path, settled, write
 from absynth.cli.workflow_process import Call
 from absynth.errors import InputError
 from absynth.workflow.config_files import read_config
 from absynth.workflow.presets import read_preset
+from absynth.workflow.shards import shard_spans
 
 FIRST = "my_models.py:Net w.pt --data digits --images 20 --norms linf l2 --preset quick --name mine"
 
@@ -41,7 +42,6 @@ def test_a_first_call_makes_a_config_that_the_workflow_takes(folder):
         "run": "mine",
         "dataset": "digits",
         "n_samples": 20,
-        "images_per_shard": 20,
         "norms": ["l2", "linf"],
         "attacks": "quick",
         "threads": {"train": 1, "calibrate": 1, "attack": 1},
@@ -65,11 +65,20 @@ def test_a_second_call_adds_to_the_run():
     line += " --epsilons linf=8/255"
     same, config = settled(options(line))
     assert same == path
-    assert (config["n_samples"], config["images_per_shard"]) == (40, 20)  # the first shard stays what it is
+    assert config["n_samples"] == 40
     assert config["norms"] == ["l2", "linf", "l0"]
     assert config["attacks"] == "strong"
     assert config["epsilons"] == {"linf": 8 / 255}
     assert config["models"] == first["models"]
+
+
+def test_a_run_of_few_images_grows_in_shards_of_the_usual_size():
+    path, _ = made(FIRST.replace("--images 20", "--images 10"))
+    write(path, settled(options(FIRST.replace("--images 20", "--images 200")))[1])
+    assert shard_spans(Call(path, [], "1", []).plan().config) == [(0, 100), (100, 200)]
+    path, config = made()
+    write(path, {**config, "images_per_shard": 7})
+    assert settled(options(FIRST))[1]["images_per_shard"] == 7
 
 
 def test_fewer_images_and_weaker_presets_take_nothing_away():
@@ -112,23 +121,113 @@ def test_an_edited_config_is_checked_before_it_is_added_to(edit, said):
     assert path.read_text() == before
 
 
+def probed(name="Net", run="mine"):
+    """Leave what the probe of a model leaves that has passed."""
+    probe = run_path(run).parent / "models" / name / "probe.json"
+    probe.parent.mkdir(parents=True)
+    probe.touch()
+
+
+def prepared(run="mine"):
+    """Leave the test split."""
+    (run_path(run).parent / "data").mkdir()
+    (run_path(run).parent / "data" / "test.h5").touch()
+
+
 def test_a_second_model_joins_the_run_under_a_name_of_its_own():
     made()
+    probed()
     with pytest.raises(
-        InputError, match=r"run mine has a model Net with weights 'w.pt', found 'v.pt'; .*--as"
+        InputError,
+        match=r"run mine has a model Net with weights 'w.pt', found 'v.pt'; .*--as .* edit results/mine/config\.yaml",
     ):
         settled(options(FIRST.replace("w.pt", "v.pt")))
     _, config = settled(options(FIRST.replace("w.pt", "v.pt") + " --as retrained"))
     assert list(config["models"]) == ["only", "Net", "retrained"]
 
 
+@pytest.mark.parametrize(
+    ("slip", "told"),
+    [
+        (FIRST.replace(" w.pt", ""), "models.Net was {'class': 'my_models.py:Net'}, and is now"),
+        (FIRST + " --model-args widht=8", "was {'class': 'my_models.py:Net', 'weights': 'w.pt', 'arguments'"),
+        (FIRST + " --mean 0.5", "'preprocessing': {'mean': [0.5], 'std': [1.0]}}, and is now"),
+        (FIRST.replace(":Net", ":net"), "models.net was {'class': 'my_models.py:net'"),
+    ],
+    ids=["weights", "arguments", "normalisation", "class"],
+)
+def test_a_call_that_failed_at_once_is_put_right_by_the_next(slip, told, capsys):
+    right = settled(options(FIRST))[1]
+    made(slip)
+    assert settled(options(FIRST))[1] == right
+    said = capsys.readouterr().err
+    assert said.startswith("results/mine/config.yaml: models.")
+    assert told in said
+    assert said.count("\n") == 1
+
+
+def test_of_two_spellings_the_one_that_was_probed_stays():
+    made(FIRST.replace(":Net", ":net"))
+    probed("net")
+    assert list(settled(options(FIRST))[1]["models"]) == ["only", "net", "Net"]
+
+
 def test_other_data_and_runs_made_otherwise_are_refused(folder):
     made()
-    with pytest.raises(InputError, match=r"--data: run mine is on digits, found mnist; .*--name"):
+    prepared()
+    said = r"--data: run mine is on digits, found mnist; .*--name, or edit results/mine/config\.yaml"
+    with pytest.raises(InputError, match=said):
         settled(options(FIRST.replace("digits", "mnist")))
     (folder / "results" / "other").mkdir()
     with pytest.raises(InputError, match=r"a run without config\.yaml"):
         settled(options(FIRST.replace("mine", "other")))
+
+
+def test_data_that_were_not_read_may_be_replaced(capsys):
+    made(FIRST.replace("digits", "my_data.py:load") + " --data-args sied=3")
+    line = FIRST.replace("digits", "my_data.py:load")
+    assert settled(options(line))[1]["dataset"] == {"load": "my_data.py:load"}
+    assert "dataset was {'load': 'my_data.py:load', 'arguments': {'sied': 3}}" in capsys.readouterr().err
+    assert settled(options(FIRST))[1]["dataset"] == "digits"
+
+
+def test_a_run_that_is_there_needs_neither_model_nor_data():
+    _, first = made()
+    _, config = settled(options("--name mine --images 40"))
+    assert config == {**first, "n_samples": 40}
+    _, config = settled(options("my_models.py:Other v.pt --name mine"))
+    assert (config["dataset"], list(config["models"])) == ("digits", ["only", "Net", "Other"])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--name mien", "a model and --data are needed: .*; there is no run mien"),
+        ("my_models.py:Net --name mien", "a model and --data are needed"),
+        ("--name mine --mean 0.5", "--mean: says more of MODEL"),
+        ("--name mine --keys x y", "--keys: says more of --data"),
+        ("--name mine --n-classes 5", "--n-classes: states the classes of data of your own, .* is digits"),
+    ],
+)
+def test_what_neither_call_nor_run_names_is_asked_for(line, said):
+    made()
+    with pytest.raises(InputError, match=said):
+        settled(options(line))
+
+
+def test_classes_may_be_stated_until_a_model_was_probed(folder):
+    (folder / "pictures").mkdir()
+    made(FIRST.replace("digits", "pictures"))
+    prepared()
+    line = FIRST.replace("digits", "pictures") + " --n-classes 5"
+    expected = {"folder": "pictures", "test": ".", "n_classes": 5}
+    assert settled(options(line))[1]["dataset"] == expected
+    assert settled(options("--name mine --n-classes 5"))[1]["dataset"] == expected
+    with pytest.raises(InputError, match="--data: run mine is on"):
+        settled(options(line.replace("pictures", "mnist").replace(" --n-classes 5", "")))
+    probed()
+    with pytest.raises(InputError, match="--data: run mine is on"):
+        settled(options(line))
 
 
 @pytest.mark.parametrize(

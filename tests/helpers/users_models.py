@@ -179,7 +179,11 @@ WRONG_ANSWERS = {
     "classes": (lambda z: z.argmax(dim=1), r"returns \(2,\), expected logits \(2, 10\)"),
     "squeezed": (lambda z: z[:1].squeeze(), r"returns \(10,\), expected logits \(2, 10\)"),
     "map": (lambda z: z[:, :, None, None], r"returns \(2, 10, 1, 1\), expected logits \(2, 10\)"),
-    "11 classes": (lambda z: torch.cat([z, z[:, :1]], 1), r"returns \(2, 11\), expected logits \(2, 10\)"),
+    "11 classes": (
+        lambda z: torch.cat([z, z[:, :1]], 1),
+        r"returns \(2, 11\), expected logits \(2, 10\), since the data set has 10 classes; .* write n_classes: 11",
+    ),
+    "9 classes": (lambda z: z[:, :9], r"returns \(2, 9\), .* has 10 classes$"),
     "transposed": (lambda z: z.T, r"returns \(10, 2\), expected logits \(2, 10\)"),
     "integers": (lambda z: z.round().long(), "returns torch.int64, expected logits .* floating dtype"),
     "booleans": (lambda z: z > 0, "returns torch.bool, expected logits .* floating dtype"),

@@ -98,6 +98,19 @@ def test_unknown_inference_is_named(run):
         load_model(run, "abs", inference="slow")
 
 
+def test_an_unknown_inference_is_named_whatever_the_model(run):
+    with pytest.raises(InputError, match="unknown inference 'fsat'; there are reference and fast"):
+        load_model(run, "cnn", inference="fsat")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu:x", "cuda:1000", 1.5])
+def test_a_device_that_is_not_there_is_named(run, device):
+    with pytest.raises(
+        InputError, match=rf"^device: found {device!r}, which cannot be used here \(.+\); allowed"
+    ):
+        load_model(run, "cnn", device=device)
+
+
 def test_unknown_model_is_named_with_those_there_are(run):
     with pytest.raises(InputError, match=r"has no calibrated model 'madry'; it has abs, binary_abs, cnn$"):
         load_model(run, "madry")

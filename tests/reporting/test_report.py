@@ -62,9 +62,13 @@ def frames() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
+    return written(tmp_path_factory.mktemp("report"), {**LABELS, "mine": "My <i>model</i>"})
+
+
+def written(folder: Path, models: dict[str, str]) -> Path:
+    """The report of a run of these models, by their titles."""
     from absynth.reporting.figures.training import training_figure
 
-    folder = tmp_path_factory.mktemp("report")
     tables = {}
     for stem, frame in frames().items():
         tables[stem] = folder / f"{stem}.csv"
@@ -91,7 +95,7 @@ def page(tmp_path_factory) -> Path:
         runtime=folder / "runtime.csv",
         report=folder / "report.html",
         config={**shipped(), "run": "a<b>"},
-        models={**LABELS, "mine": "My <i>model</i>"},
+        models=models,
         attacks=TITLES,
         sections=SECTIONS,
         figures=FIGURES,
@@ -113,6 +117,12 @@ def test_text_from_the_config_is_escaped(page):
     assert "a<b>" not in text
     assert "a&lt;b&gt;" in text
     assert "<i>model" not in text
+
+
+def test_the_title_asks_for_the_models_of_the_run(page, tmp_path):
+    assert "<h1>How robust are 3 classifiers on mnist?</h1>" in page.read_text(encoding="utf-8")
+    alone = written(tmp_path, {"mine": "My <i>model</i>"}).read_text(encoding="utf-8")
+    assert "<h1>How robust is My &lt;i&gt;model&lt;/i&gt; on mnist?</h1>" in alone
 
 
 def test_page_states_versions_and_machine_of_the_run(page):

@@ -315,6 +315,9 @@ def test_a_function_that_a_users_module_only_imports_is_found(tmp_path, monkeypa
         "@decorated\ndef walk(): ...\n",
         "walk = make()\n",
         "from elsewhere import *\n",
+        "try:\n    from fast import walk\nexcept ImportError:\n    pass\n",
+        "if True:\n    for name in 'ab':\n        with open(name) as walk:\n            pass\n",
+        "def make():\n    global walk\n    walk = print\n",
         "def __getattr__(name): ...\n",
     ],
 )
@@ -345,6 +348,7 @@ def test_a_file_counts_with_what_lies_beside_it_wherever_it_is(tmp_path, monkeyp
             {"class": "absent:Net"},
             r"models\.mine\.class: no module absent beside the Snakefile, in .*, or installed",
         ),
+        ({"class": "net.py:net"}, r"net\.py has no class or function net; did you mean Net\?"),
         (
             {"class": "net:Nit"},
             r"models\.mine\.class: .*net\.py has no class or function Nit; did you mean Net\?",
@@ -357,7 +361,8 @@ def test_a_file_counts_with_what_lies_beside_it_wherever_it_is(tmp_path, monkeyp
     ],
 )
 def test_a_users_model_that_is_not_there_is_refused_at_the_start(tmp_path, monkeypatch, changes, message):
-    monkeypatch.chdir(write(tmp_path, {"net.py": "class Net: ...\n"}))
+    text = "class Net:\n    net = 1\n\n\ndef made():\n    net = Net()\n    return net\n"
+    monkeypatch.chdir(write(tmp_path, {"net.py": text}))
     entry = {"class": "net.py:Net", "weights": "net.pt", **changes}
     with pytest.raises(InputError, match=message):
         Code(plan(models={"mine": entry}), ROOT).check()

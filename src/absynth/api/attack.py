@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from absynth.api.subject import Array, Model, Subject, evaluating, subject
+from absynth.api.subject import Array, Model, Subject, check_norm, evaluating, subject
 from absynth.attacks.foreign.function import called_attack
 from absynth.attacks.outside import LIBRARIES, outside_kind
 from absynth.attacks.registry import ATTACKS
@@ -95,6 +95,7 @@ def attack(
     The numbers are those of a run with these options whose shard holds the images, with as many threads, on the same
     kind of device. Raises InputError, in one line, for anything that cannot be attacked so.
     """
+    check_norm(norm, "norm")
     with subject(model, x, y) as found, evaluating(options.get("substitute")):
         began = time.monotonic()
         name, step = _step(found, attack, norm, options)

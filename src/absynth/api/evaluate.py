@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from absynth.api.subject import Array, Model, Subject, subject
+from absynth.api.subject import Array, Model, Subject, check_norm, subject
 from absynth.attacks.run import Samples
 from absynth.attacks.sequence import Step, run_sequence
 from absynth.basis import PROVED
@@ -19,6 +19,7 @@ from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
 from absynth.models.base import predict_labels, with_inference
+from absynth.norms import NORMS
 from absynth.workflow.at_hand import MODEL, plan_at_hand, step_of
 from absynth.workflow.plan import Plan
 
@@ -57,10 +58,10 @@ def evaluate(
     The numbers are those of a run with one shard, as `absynth.attack` says. Raises InputError, in one line, for
     anything that cannot be evaluated so.
     """
-    norms = [norms] if isinstance(norms, str) else list(norms)
-    _check_epsilons(epsilons, norms)
+    norms = [norms] if isinstance(norms, str) else norms
+    _check_sizes(norms, epsilons)
     with subject(model, x, y) as found:
-        plan = plan_at_hand(preset, norms, found.entry, epsilons)
+        plan = _planned(preset, norms, found, epsilons)
         names = {norm: _names(plan, norm) for norm in norms}
         table = _first_columns(found)
         with tqdm(total=sum(map(len, names.values())), disable=not progress) as bar:
@@ -77,10 +78,26 @@ def evaluate(
     return table
 
 
-def _check_epsilons(epsilons: Mapping[str, float] | None, norms: Sequence[str]) -> None:
+def _check_sizes(norms: Sequence[str], epsilons: Mapping[str, float] | None) -> None:
+    """Refuse what is no list of norms, and what is no mapping from these to sizes."""
+    if not isinstance(norms, list | tuple):
+        raise InputError(f"norms: found {norms!r}, expected a list of {', '.join(NORMS)}")
+    for norm in norms:
+        check_norm(norm, "norms")
+    if not isinstance(epsilons, Mapping | None):
+        raise InputError(f"epsilons: found {epsilons!r}, expected a size for each norm, as {{'linf': 0.3}}")
     for norm in epsilons or {}:
         if norm not in norms:
             raise InputError(f"epsilons: found {norm}, allowed are the norms asked for, {', '.join(norms)}")
+
+
+def _planned(preset: Any, norms: Sequence[str], found: Subject, epsilons: Mapping[str, float] | None) -> Plan:
+    """The plan of the evaluation; what a config calls `attacks` is here the argument `preset`."""
+    try:
+        return plan_at_hand(preset, norms, found.entry, epsilons)
+    except InputError as error:
+        key, _, said = str(error).partition(": ")
+        raise InputError(f"preset: {said}" if key in ("attacks", "attacks.preset") else str(error)) from None
 
 
 def _names(plan: Plan, norm: str) -> list[str]:

@@ -107,8 +107,9 @@ class Run:
 
     @property
     def attacks(self) -> tuple[str, ...]:
-        """Names of the attacks, in the order of tables and figures; those of a relay by their rounds."""
-        return tuple(self._matrix.attacks)
+        """Names of the attacks that a model met in a norm, in the order of tables and figures; relays by rounds."""
+        met = {name for model in self.models for norm in self.norms for name in self.attacks_on(model, norm)}
+        return tuple(name for name in self._matrix.attacks if name in met)
 
     @property
     def labels(self) -> Mapping[str, str]:

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from absynth.data.format import DataFormat
 from absynth.errors import InputError
+from absynth.io.spelling import nearest
 from absynth.models.abs.model import ABS
 from absynth.models.base import input_threshold
 from absynth.models.checks import check_images
 from absynth.models.custom import Custom
 from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.models.prototypes import PrototypeABS
+from absynth.norms import NORMS
 from absynth.workflow.devices import full_precision
 
 Model = nn.Module | Callable[[Tensor], Tensor]
@@ -52,6 +54,14 @@ class _Function(nn.Module):
         return self.function(x)
 
 
+def check_norm(norm: Any, key: str) -> None:
+    """Raise InputError, naming the argument `key`, unless this is the name of a norm."""
+    if not isinstance(norm, str) or norm not in NORMS:
+        close = nearest(str(norm), NORMS)
+        meant = f"did you mean {close!r}? " if close else ""
+        raise InputError(f"{key}: found {norm!r}; {meant}allowed are {', '.join(NORMS)}")
+
+
 @contextmanager
 def subject(model: Model, x: Array, y: Array) -> Iterator[Subject]:
     """Make a model, images and labels ready; within, the model is in evaluation mode and its parameters are frozen.
@@ -60,6 +70,10 @@ def subject(model: Model, x: Array, y: Array) -> Iterator[Subject]:
     Raises InputError for images that are not (n, C, H, W) floats in [0, 1], labels that are not (n,) classes of the
     model, and a model that fails on an image or does not answer with logits.
     """
+    if isinstance(model, type):
+        raise InputError(
+            f"model: found the class {model.__name__}, expected an instance, {model.__name__}(…)"
+        )
     if not callable(model):
         raise InputError(
             f"model: found {type(model).__name__}, expected a torch.nn.Module or a function giving logits"
@@ -99,7 +113,7 @@ def _labels(y: Array, n: int) -> Tensor:
 def _guarded(module: nn.Module, name: str, image: Tensor, labels: Tensor) -> tuple[nn.Module, dict[str, Any]]:
     """The module as attacks ask it, and what a config would say of it, from its answer to one image (1, C, H, W)."""
     known = _known_kind(module)
-    own = type(module).__module__.partition(".")[0] == "absynth"
+    own = type(module).__module__.partition(".")[0] == "absynth" and not isinstance(module, _Function)
     asked = module if own else Custom(name, module)
     with torch.enable_grad():
         logits = asked(image.clone().requires_grad_())

@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--data-args", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the function"
     )
+    data.add_argument("--n-classes", type=_classes, metavar="K",
+                      help="classes of data of your own, where the largest label does not tell")  # fmt: skip
     data.add_argument("--images", type=_count, metavar="N",
                       help="attack the first N test images; 100 for a new run")  # fmt: skip
     asked = parser.add_argument_group("evaluation")
@@ -92,11 +94,15 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _count(text: str) -> int:
+def _count(text: str, least: int = 1, what: str = "images") -> int:
     try:
         number = int(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, a number of images, 1 or more, is allowed")
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"found {text!r}, a number of {what}, {least} or more, is allowed")
     return number
+
+
+def _classes(text: str) -> int:
+    return _count(text, 2, "classes")

@@ -10,9 +10,9 @@ from absynth.cli.workflow_process import Call
 from absynth.errors import InputError
 from absynth.workflow.plan import Plan
 
-_OF_MODELS = {"data": "--data", "keys": "--keys", "data_args": "--data-args", "images": "--images",
-              "norms": "--norms", "epsilons": "--epsilons", "preset": "--preset", "model_args": "--model-args",
-              "model_keys": "--model-keys", "mean": "--mean", "std": "--std",
+_OF_MODELS = {"data": "--data", "keys": "--keys", "data_args": "--data-args", "n_classes": "--n-classes",
+              "images": "--images", "norms": "--norms", "epsilons": "--epsilons", "preset": "--preset",
+              "model_args": "--model-args", "model_keys": "--model-keys", "mean": "--mean", "std": "--std",
               "model_name": "--as", "name": "--name"}  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """What `--data` says, as the config's entry `dataset`."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from absynth.data.own_headers import npz_shapes
 from absynth.data.sources import DATASETS
 from absynth.errors import InputError
 from absynth.io.opening import opening
+from absynth.io.spelling import nearest
 
 _SUFFIXES = {".npz": "npz", ".h5": "hdf5", ".hdf5": "hdf5"}
 _TEST_FOLDERS = ("test", "val", "validation")  # of images, beside those for training
@@ -113,8 +113,8 @@ def _folder(path: Path) -> dict[str, Any]:
 
 
 def _meant(data: str) -> str:
-    close = difflib.get_close_matches(data, DATASETS, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    meant = nearest(data, DATASETS)
+    return f" (did you mean {meant}?)" if meant else ""
 
 
 _ALLOWED = f"{', '.join(DATASETS)}, .npz, .h5 and .hdf5 files, folders, and my_data.py:function"

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from absynth.cli import workflow_process
 from absynth.cli.arguments import add_arguments as add_shared
 from absynth.cli.calls import Asked, asked
+from absynth.cli.going_on import going_on
 from absynth.cli.reasons import locked, reason_of
 from absynth.cli.workflow_process import Call
 
@@ -51,7 +52,7 @@ def _stopped(results: Path, began: float) -> str:
     if locked(began):
         return _UNLOCK
     reason = reason_of(results, began) or "the workflow stopped, for the reason above"
-    return f"{reason}; what is finished stays, and the same command goes on from here"
+    return f"{reason}{going_on(reason)}"
 
 
 def _say_what(wanted: Asked, call: Call) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from absynth import __version__
 from absynth.cli import compare, evaluate, plan, show
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(command, words)
     except InputError as error:
-        sys.stderr.write(f"absynth {command}: {error}\n")
+        sys.stderr.write(f"{f'absynth {command}'.strip()}: {error}\n")
         return BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write(f"\nabsynth {command}: interrupted; the same command goes on from here\n")
@@ -49,16 +50,23 @@ def _run(command: str, words: Sequence[str]) -> int:
     return _COMMANDS[options.command].run(options)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are bad input like any other: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The parser of the whole command line, and those of the commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="absynth",
         description="How robust is an image classifier? `absynth COMMAND --help` explains each command.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"absynth {__version__}")
     added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    parsers = {}
+    parsers: dict[str, argparse.ArgumentParser] = {}
     for name, command in _COMMANDS.items():
         parsers[name] = added.add_parser(
             name, help=command.HELP, description=command.__doc__, allow_abbrev=False,

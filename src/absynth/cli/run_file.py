@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from absynth.cli.additions import dataset_of_run, models_of_run
 from absynth.cli.arguments import mapping
 from absynth.cli.data_argument import dataset_entry
 from absynth.cli.workflow_process import workflow_folder
@@ -19,7 +20,6 @@ from absynth.norms import NORMS
 from absynth.workflow.config import check, read_schema
 from absynth.workflow.config_files import read_config
 from absynth.workflow.presets import expand_presets
-from absynth.workflow.shards import IMAGES_PER_SHARD
 
 NAME = "config.yaml"
 _HEADER = """\
@@ -29,6 +29,9 @@ _HEADER = """\
 # Presets of which each has the attacks of the one before, with more steps.
 _LADDER = ("quick", "standard", "strong")
 _IMAGES, _PRESET = 100, "standard"  # of a new run
+_OF_A_MODEL = {"model_name": "--as", "model_args": "--model-args", "model_keys": "--model-keys", "mean": "--mean",
+               "std": "--std"}  # fmt: skip
+_OF_DATA = {"keys": "--keys", "data_args": "--data-args"}
 Config = dict[str, Any]
 
 
@@ -40,26 +43,31 @@ def run_path(name: str) -> Path:
 def settled(options: argparse.Namespace) -> tuple[Path, Config]:
     """Where the config of the run that `options` ask for is to be, and the config: a new one, or one added to.
 
-    options: those of `absynth.cli.arguments`
+    options: those of `absynth.cli.arguments`; a run that is there needs neither model nor data
     Raises InputError for what is missing or contradicts the run that is there.
     """
-    if not options.model or not options.data:
+    there = bool(options.name) and run_path(options.name).is_file()
+    if not there and not (options.model and options.data):
+        lacks = f"; there is no run {options.name} to go on with" if options.name else ""
         raise InputError(
             "a model and --data are needed: absynth evaluate my_models.py:Net weights.pt --data my.npz"
+            + lacks
         )
-    model, entry = model_entry(options)
-    dataset = dataset_entry(options.data, options.keys, mapping(options.data_args, "--data-args"))
-    name = options.name or _run_name(model, dataset)
+    _check_whose(options)
+    models = dict([model_entry(options)]) if options.model else {}
+    dataset = None
+    if options.data:
+        dataset = dataset_entry(options.data, options.keys, mapping(options.data_args, "--data-args"))
+    name = options.name or _run_name(next(iter(models)), dataset or "")
     path = run_path(name)
     if path.is_file():
-        return path, added(_read_checked(path), options, {model: entry}, dataset)
+        return path, added(path, _read_checked(path), options, models, dataset)
     if path.parent.is_dir():
         raise InputError(
             f"{path.parent}: a run without {NAME}, so not made by absynth evaluate; give yours another --name, or "
             "go on with that one by absynth evaluate --config FILE, the config that it was made from"
         )
-    config: Config = {"run": name, "dataset": dataset}
-    return path, _completed(config, options, {model: entry})
+    return path, added(path, {"run": name}, options, models, dataset)
 
 
 def _read_checked(path: Path) -> Config:
@@ -78,34 +86,28 @@ def _read_checked(path: Path) -> Config:
 
 
 def added(
-    config: Config, options: argparse.Namespace, models: Mapping[str, Config], dataset: str | Config
+    path: Path,
+    config: Config,
+    options: argparse.Namespace,
+    models: Mapping[str, Config],
+    dataset: str | Config | None,
 ) -> Config:
-    """The config of a run with what `options` ask for besides: models, more images, norms, attacks.
+    """The config of a run, in the file `path`, with what `options` ask for besides: models, images, norms, attacks.
 
-    Raises InputError for another data set, and for another model under the name of one that is there.
+    models, dataset: those that the call names, if any
+    Raises InputError as `absynth.cli.additions`, for what contradicts the run.
     """
-    run = config.get("run")
-    if not _same(dataset, config.get("dataset")):
-        raise InputError(
-            f"--data: run {run} is on {config.get('dataset')}, found {dataset}; give the new one another --name"
-        )
-    for name, entry in models.items():
-        known = config.get("models", {}).get(name)
-        if known and not entry.items() <= known.items():
-            other = next(key for key in entry if entry[key] != known.get(key))
-            raise InputError(
-                f"run {run} has a model {name} with {other} {known.get(other)!r}, found {entry[other]!r}; name the "
-                "new one by --as to add it to the run, or the new run by --name"
-            )
-        models = {**models, name: known or entry}
-    return _completed(config, options, models)
+    config = {**config, "dataset": dataset_of_run(config, dataset, options.n_classes, path)}
+    return _completed(config, options, models_of_run(config, models, path))
 
 
-def _same(dataset: str | Config, known: Any) -> bool:
-    """Whether a data set is the known one, which may say more of it."""
-    if isinstance(dataset, Mapping) and isinstance(known, Mapping):
-        return dataset.items() <= known.items()
-    return dataset == known
+def _check_whose(options: argparse.Namespace) -> None:
+    """Refuse arguments that say more of a model, or of data, without naming it."""
+    for named, arguments in (("model", _OF_A_MODEL), ("data", _OF_DATA)):
+        given = [shown for key, shown in arguments.items() if getattr(options, key)]
+        if given and not getattr(options, named):
+            option = "--data" if named == "data" else "MODEL"
+            raise InputError(f"{given[0]}: says more of {option}, which is missing; name that as well")
 
 
 def write(path: Path, config: Config) -> None:
@@ -169,11 +171,10 @@ def _completed(config: Config, options: argparse.Namespace, models: Mapping[str,
     epsilons = epsilon_sizes(mapping(options.epsilons, "--epsilons"))
     changed = {
         "n_samples": images,
-        "images_per_shard": config.get("images_per_shard", min(images, IMAGES_PER_SHARD)),
         "norms": [norm for norm in NORMS if norm in norms],
         "attacks": attacks(config.get("attacks", []), options.preset),
         "threads": config.get("threads", {"train": 1, "calibrate": 1, "attack": 1}),
-        "models": {"only": True, **config.get("models", {}), **models},
+        "models": {"only": True, **models},
     }
     if epsilons or "epsilons" in config:
         changed["epsilons"] = {**config.get("epsilons", {}), **epsilons}

@@ -11,6 +11,7 @@ import torch
 import torch._functorch.config
 from torch import Tensor, nn
 
+INFERENCES = ("reference", "fast")  # of a model that is `Switchable`
 # Neighbours (q, c, h, w) and the position of the query that each belongs to (q,), to logits (q, C).
 NeighbourLogits = Callable[[Tensor, Tensor], Tensor]
 

@@ -125,8 +125,9 @@ class Custom(nn.Module):
             )
         shape = tuple(answer.shape)
         if len(shape) != 2 or shape[0] != len(x) or shape[1] < 2 or shape[1] != (known or shape[1]):
-            hint = "" if known is None else f", since the data set has {known} classes"
-            raise InputError(f"{self.name} returns {shape}, {expected}{hint}")
+            raise InputError(
+                f"{self.name} returns {shape}, {expected}{_of_classes(shape, len(x), self.format)}"
+            )
         if not answer.is_floating_point():
             raise InputError(
                 f"{self.name} returns {answer.dtype}, {expected} in a floating dtype, not classes or counts"
@@ -150,6 +151,19 @@ class Custom(nn.Module):
             return
         rows = (~values.detach().isfinite()).flatten(1).any(dim=1).nonzero().squeeze(1).tolist()
         raise NonFiniteError(self.name, what, rows, f"{len(rows)} of {len(values)} images")
+
+
+def _of_classes(shape: tuple[int, ...], n: int, known: DataFormat | None) -> str:
+    """Why logits of n images, of this shape, should have another, and what helps if there are more than classes."""
+    if known is None:
+        return ""
+    cure = ""
+    if len(shape) == 2 and shape[0] == n and shape[1] > known.n_classes:
+        cure = (
+            f"; if its images lack the last classes, write n_classes: {shape[1]} into the data set's description "
+            f"(absynth evaluate --n-classes {shape[1]})"
+        )
+    return f", since the data set has {known.n_classes} classes{cure}"
 
 
 def _copy(x: Tensor, dtype: torch.dtype) -> Tensor:

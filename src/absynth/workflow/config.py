@@ -1,6 +1,5 @@
 """Check a config against its schema, fill in defaults, and report in one line what is wrong."""
 
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from absynth.errors import InputError
+from absynth.io.spelling import nearest
 from absynth.workflow.yaml_nodes import number_in_text
 
 # Keys that were renamed, without the `per_model.{model}` that an attack's option may stand in.
@@ -190,6 +190,6 @@ _REASONS = {
 
 
 def _suggest(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
+    close = nearest(name, known)
+    meant = f"did you mean {close}? " if close else ""
     return f"{meant}allowed are {', '.join(known)}"

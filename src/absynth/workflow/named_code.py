@@ -1,7 +1,6 @@
 """Code of a user's own that a config names: whether its file has it, and how it can be called, without running it."""
 
 import ast
-import difflib
 import inspect
 from collections.abc import Mapping
 from functools import cache
@@ -11,6 +10,9 @@ from typing import Any
 from absynth.attacks.outside import FUNCTION_PARAMETERS
 from absynth.errors import InputError
 from absynth.io.modules import split_named
+from absynth.io.spelling import nearest
+
+_WITH_NAMES_OF_THEIR_OWN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 @cache
@@ -37,10 +39,10 @@ def check_named(named: str, key: str, file: Path | None, *, called: Mapping[str,
     tree = parsed(file)
     names = _names(tree)
     if name not in names and not names & {"*", "__getattr__"}:
-        close = difflib.get_close_matches(name, names, n=1)
+        meant = nearest(name, names)
         raise InputError(
             f"config key {key}: {file} has no {'function' if called else 'class or function'} {name}"
-            f"{f'; did you mean {close[0]}?' if close else ''}"
+            f"{f'; did you mean {meant}?' if meant else ''}"
         )
     defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     if called and defined and not defined[-1].decorator_list:
@@ -82,13 +84,20 @@ def _parameters(given: ast.arguments) -> list[inspect.Parameter]:
 
 
 def _names(tree: ast.Module) -> set[str]:
-    """What a module defines, imports or assigns anywhere outside of functions and classes, and names it may hide."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.alias):
+    """What a module defines, imports or assigns, under conditions and in loops as well, and names it may hide.
+
+    What is inside functions and classes is not the module's, but for what a function declares global.
+    """
+    names = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _WITH_NAMES_OF_THEIR_OWN):
+            names |= {node.name} if hasattr(node, "name") else set()
+            continue
+        if isinstance(node, ast.alias):
             names.add((node.asname or node.name).split(".")[0])
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
+        waiting += ast.iter_child_nodes(node)
     return names

@@ -5,7 +5,6 @@ what config/config.yaml attacks with. `python -m absynth.workflow.presets NAME` 
 """
 
 import argparse
-import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from absynth.attacks.registry import ATTACKS
 from absynth.errors import InputError
+from absynth.io.spelling import nearest
 from absynth.workflow.config_files import lay_over, read_config
 
 PAPER_PRESET = "paper"
@@ -108,8 +108,8 @@ def _shown(value: Any) -> str:
 
 
 def _meant(name: Any, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(name)[:80], known, n=1)
-    return f"did you mean {close[0]}? " if close else ""
+    meant = nearest(str(name), known)
+    return f"did you mean {meant}? " if meant else ""
 
 
 def _folder(schemas: str | Path) -> Path:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from absynth.attacks.target import Target
-from absynth.models.abs.model import ABS, INFERENCES
+from absynth.models.abs.model import ABS
 from absynth.models.abs.vae import VAE
-from absynth.models.base import predict_labels
+from absynth.models.base import INFERENCES, predict_labels
 
 MODES = [torch.no_grad, torch.inference_mode, torch.enable_grad]
 

@@ -18,12 +18,11 @@ from absynth.models.abs.prior import Prototypes
 from absynth.models.abs.reference import Reference
 from absynth.models.abs.session import WarmStartSession
 from absynth.models.abs.vae import LATENT, VAE
+from absynth.models.base import INFERENCES
 from absynth.models.binarize import THRESHOLD, binarize
 from absynth.models.building import ModelFiles
 from absynth.models.checks import check_images, check_latents
 from absynth.models.weights import load_weights
-
-INFERENCES = ("reference", "fast")
 
 
 class ABS(nn.Module):
