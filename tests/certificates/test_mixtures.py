@@ -18,8 +18,9 @@ from absynth.certificates import mixtures, proved
 from absynth.certificates.lower_bounds import lower_bounds
 from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.settings import SearchSettings
+from absynth.certificates.whole_pixels import PixelProgram
 from absynth.models.prototypes import PrototypeABS
-from absynth.norms import NORMS
+from absynth.norms import NORMS, distance
 
 D, CLASSES = 3, 3
 pixels = st.sampled_from((0.0, 0.25, 0.5, 1.0)) | st.floats(0, 1, width=32)
@@ -140,13 +141,18 @@ def test_an_image_shared_by_two_classes_leaves_nothing():
         assert mixed_bound(model, torch.tensor([0.5, 0.3, 0.1]), norm)[0] == 0
 
 
-@pytest.fixture(scope="module")
-def model() -> PrototypeABS:
-    """Six noisy copies of one picture a class."""
+def copies(number: int, noise: float, offset: float) -> PrototypeABS:
+    """So many noisy copies of one picture a class, with offsets of up to that."""
     generator = torch.Generator().manual_seed(3)
     pictures = 0.5 + 0.3 * (torch.rand(10, 1, 784, generator=generator) - 0.5)
-    images = (pictures + 0.1 * torch.randn(10, 6, 784, generator=generator)).clamp(0, 1).flatten(0, 1)
-    return PrototypeABS(images, 3 * torch.rand(60, generator=generator), torch.full((10,), 6)).eval()
+    images = (pictures + noise * torch.randn(10, number, 784, generator=generator)).clamp(0, 1).flatten(0, 1)
+    offsets = offset * torch.rand(10 * number, generator=generator)
+    return PrototypeABS(images, offsets, torch.full((10,), number)).eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> PrototypeABS:
+    return copies(6, 0.1, 3)
 
 
 @pytest.mark.parametrize(("norm", "gap"), [("l2", 1.001), ("linf", 1.001), ("l0", 1)])
@@ -165,3 +171,26 @@ def test_the_attack_ends_at_the_bound(norm, gap, model):
     assert (bound > single).any()
     assert (target.best_distance >= bound).all()
     assert (target.best_distance <= gap * bound).all()
+
+
+@pytest.mark.parametrize(
+    ("number", "noise", "offset"), [(12, 0.2, 1), (6, 0.1, 3)], ids=["capped", "unsolved"]
+)
+def test_in_l0_pixels_also_change_all_the_way(number, noise, offset, monkeypatch):
+    """Where more than five own images must be beaten, or HiGHS finds nothing, no values that suffice are known."""
+    if number == 6:
+        monkeypatch.setattr(PixelProgram, "fewest", lambda self: None)
+    model = copies(number, noise, offset)
+    x = model.images.view(10, number, 784).mean(dim=1)[1].view(1, 1, 28, 28)
+    y, rows = torch.tensor([1]), torch.tensor([0])
+    method = lower_bounds(model, SearchSettings(mixtures=5))
+    delta = method.minimisers(x, y, "l0")
+    in_part = (x.flatten(1) + delta).clamp(0, 1).view_as(x)
+    whole = method.perturbations(x, "l0").apply(rows, delta).view_as(x)
+    assert model(in_part).argmax() == 1
+    assert model(whole).argmax() != 1
+    target = Target(model, x, y, "l0")
+    certificate_attack("l0", class_pairs=0, steps=1, mixtures=5)(
+        target, SampleRandom(0, "test", [0], x.device)
+    )
+    assert target.best_distance <= distance(x, whole, "l0")
