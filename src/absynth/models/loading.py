@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from absynth.errors import InputError
+from absynth.io.log import LOGGER
 from absynth.models.base import with_inference
 from absynth.models.building import build
 from absynth.models.calibration_file import read_calibration
@@ -23,6 +24,7 @@ def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: st
 
     inference: for ABS and Binary ABS, "fast" (if left out) or "reference"
     A user's own model is built from what the run keeps of it, whose code is executed: only of runs that you trust.
+    Where a run keeps nothing of it, whatever is found here under its name is used, and the log says so.
     Raises InputError if the run has no such calibrated model, or a file is missing or damaged.
     """
     path = Path(run) / "models" / name / "calibration.json"
@@ -39,7 +41,12 @@ def _build(spec: Mapping[str, Any], folder: Path, run: Path) -> nn.Module:
         return build(spec, run)
     kept = (folder / MANIFEST).is_file()
     try:
-        return build(kept_spec(folder, spec) if kept else spec, run)
+        model = build(kept_spec(folder, spec) if kept else spec, run)
     except InputError as error:
         reason = lacking(folder) if kept else f"{folder} keeps no copy of it; {_NO_COPY}"
         raise InputError(f"{error}; {reason}" if reason else str(error)) from error
+    if not kept:
+        LOGGER.warning(
+            "%s keeps no copy of the model, which is built from what is found here; %s", folder, _NO_COPY
+        )
+    return model
