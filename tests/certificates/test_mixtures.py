@@ -194,3 +194,38 @@ def test_in_l0_pixels_also_change_all_the_way(number, noise, offset, monkeypatch
         target, SampleRandom(0, "test", [0], x.device)
     )
     assert target.best_distance <= distance(x, whole, "l0")
+
+
+def two_inequalities(last_offset: float) -> SimpleNamespace:
+    """Every pixel gains 2 of the 5 that the first own image asks for; the second is easy."""
+    own, margins = (
+        torch.stack([torch.zeros(8), 0.5 * torch.ones(8)]).double(),
+        torch.tensor([5.0, 0.1]).double(),
+    )
+    return SimpleNamespace(
+        x=torch.zeros(8).double(),
+        own=own,
+        offsets=torch.tensor([0.0, last_offset]).double(),
+        rival=lambda position: (torch.ones(8).double(), torch.tensor(-100.0).double()),
+        margin=lambda position, places: margins[places],
+        nearest=lambda point: 0,
+    )
+
+
+def test_no_program_of_whole_pixels_is_solved_twice(monkeypatch):
+    """The bound is raised by a pixel at a time, and the program stays the same."""
+    solved = []
+    fewest = PixelProgram.fewest
+    monkeypatch.setattr(PixelProgram, "fewest", lambda self: solved.append(self) or fewest(self))
+    start = mixtures.Candidate(1.0, 0, [0, 1], torch.tensor([1.0, 0.0]).double())
+    search = mixtures.Mixtures("l0", two_inequalities(0.0), most=2)
+    found, _ = search.smallest(iter([(0.0, lambda: [start])]))
+    assert (found.bound, found.delta.count_nonzero(), len(solved)) == (3, 3, 1)
+
+
+def test_each_own_image_has_a_weight_with_whole_pixels_too():
+    start = mixtures.Candidate(1.0, 0, [0], torch.ones(1).double())
+    found = mixtures.Mixtures("l0", two_inequalities(-1000.0), most=2)._whole(start)
+    assert found.active == [0, 1]
+    assert found.weights.tolist() == [1, 0]
+    assert found.whole == 1
