@@ -64,8 +64,8 @@ def preprocessed(name: str, preprocessing: nn.Module, network: nn.Module) -> Pre
     """
     if input_threshold(preprocessing) is not None:
         raise InputError(
-            f"{name}: its preprocessing has an input_threshold; let the network itself take pixels, binarise them and "
-            "have that attribute, and leave preprocessing out"
+            f"{name}: its preprocessing has an input_threshold; let the network itself take pixels, binarise them "
+            "and have that attribute, and leave preprocessing out"
         )
     if input_threshold(network) is not None:
         raise InputError(
