@@ -8,9 +8,10 @@ import yaml
 from configs import plan
 from linear_models import N, draws, images, smallest, target_of, two_class
 
-from absynth.attacks.autoattack import apgd_ce, apgd_t, fab_t, square_at_epsilon
+from absynth.attacks.autoattack import _inside, apgd_ce, apgd_t, fab_t, square_at_epsilon
 from absynth.attacks.registry import ATTACKS
 from absynth.attacks.run import AttackSettings, Samples, attack_images
+from absynth.attacks.ties import STRETCHES
 from absynth.errors import InputError
 from absynth.models.building import resolve
 from absynth.norms import distance
@@ -47,6 +48,13 @@ def test_images_are_broken_where_they_can_be(attack, options, norm):
     else:
         attack(norm, epsilon={norm: 6 * epsilon}, **options)(target, draws())
         assert (target.best_distance <= 6 * epsilon).any()
+
+
+@pytest.mark.parametrize("epsilon", [0.001, 0.05, 0.3, 1.58, 20.0])
+def test_a_tie_that_is_nudged_stays_within_epsilon(epsilon):
+    least = _inside(target_of(two_class(), "l2"), epsilon)
+    assert (least * STRETCHES[0] < epsilon * (1 - 1e-8)).all()
+    assert (least > 0.998 * epsilon).all()
 
 
 @pytest.mark.parametrize(("attack", "options", "norm"), CASES, ids=attack_name)

@@ -183,3 +183,39 @@ def test_ties_that_no_nudge_ends_are_kept(clean):
     assert torch.equal(confirmation.adversarial, candidates)
     assert confirmation.prediction.tolist() == [0] * 4
     assert torch.equal(confirmation.distance, distance(x, candidates, "l2"))
+
+
+def test_what_takes_the_place_of_a_candidate_is_nudged_too():
+    """The candidate's own line does not lead past the boundary, and the former best lies on it."""
+    x, y = torch.full((1, 1, 28, 28), 0.2), torch.ones(1, dtype=torch.int64)
+    former, candidate = x.clone(), x.clone()
+    former[:, :, :14] = 0.7
+    candidate[:, :, 14:] = 0.7
+
+    class Darkness(Brightness):
+        def forward(self, x):
+            value = super().forward(x)[:, 1:]
+            return torch.cat([value, torch.zeros_like(value), value.clamp(max=0) * 0 - 1], dim=1)
+
+    reference = Darkness(former[0, 0, :14].mean().item())
+    confirmation = confirm(reference, x, y, candidate, "linf", former[None])
+    assert confirmation.prediction.tolist() == [0]
+    assert (reference(confirmation.adversarial)[0, 0] > ROUNDING).item()
+    assert 0.5 < confirmation.distance.item() < 0.5 * (1 + 2**-14)
+
+
+def test_what_the_push_finds_is_nudged_too():
+    """Logits that jump to a tie at the boundary, and grow from there."""
+
+    class Jumps(torch.nn.Module):
+        def forward(self, x):
+            bright = x[:, 0, :14].mean(dim=(1, 2)) - 0.7
+            value = torch.where(bright < 0, -1, (bright - 3e-4).clamp(min=0))
+            return torch.stack([value, torch.zeros_like(value), torch.full_like(value, -1)], dim=1)
+
+    x, y = torch.full((1, 1, 28, 28), 0.2), torch.ones(1, dtype=torch.int64)
+    candidates = x.clone()
+    candidates[:, :, :14] = 0.67
+    confirmation = confirm(Jumps(), x, y, candidates, "linf")
+    assert confirmation.prediction.tolist() == [0]
+    assert (Jumps()(confirmation.adversarial)[0, 0] > ROUNDING).item()

@@ -23,8 +23,11 @@ from absynth.models.calibration_file import read_calibration
 NORMS = ("l2", "linf", "l0")
 
 
-def steps(count: int, d: int, seed: int, channels: int = 1) -> Step:
-    """Random steps, most of them to a boundary on the way to the clean image; some radii bind, some do not."""
+def steps(count: int, d: int, seed: int, channels: int = 1, levels: int | None = None) -> Step:
+    """Random steps, most of them to a boundary on the way to the clean image; some radii bind, some do not.
+
+    levels: of pixels and of the normal's components, None for any
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(*shape: int) -> torch.Tensor:
@@ -33,6 +36,8 @@ def steps(count: int, d: int, seed: int, channels: int = 1) -> Step:
     x = uniform(count, d).round(decimals=1)
     q = torch.where(uniform(count, d) < 0.7, uniform(count, d), x)
     normal = torch.randn(count, d, generator=generator, dtype=torch.float64)
+    if levels:
+        x, q, normal = ((part * levels).round() / levels for part in (x, q, normal))
     share = 1.2 * uniform(count, 1) - 0.1
     value = (normal * torch.lerp(q, x, share)).sum(dim=1)
     return Step(x, q, normal, value, 0.1 + uniform(count) * (x - q).norm(dim=1), channels)
@@ -187,9 +192,10 @@ def test_step_towards_a_plane_is_cut_off_by_the_box_and_ends_on_the_sphere():
     torch.testing.assert_close(z, torch.tensor([[0.62, 1.0, 0.5]], dtype=torch.float64))
 
 
+@pytest.mark.parametrize(("d", "levels"), [(12, None), (80, 2)], ids=["few pixels", "ties"])
 @pytest.mark.parametrize("norm", NORMS)
-def test_no_step_depends_on_its_companions(norm):
-    step = steps(20, 12, seed=6)
+def test_no_step_depends_on_its_companions(norm, d, levels):
+    step = steps(20, d, seed=6, levels=levels)
     together = take_step(step, norm)
     for i in range(20):
         torch.testing.assert_close(take_step(step[i : i + 1], norm)[0], together[i], rtol=0, atol=1e-12)

@@ -18,8 +18,9 @@ from absynth.certificates import mixtures, proved
 from absynth.certificates.lower_bounds import lower_bounds
 from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.settings import SearchSettings
+from absynth.certificates.whole_pixels import PixelProgram
 from absynth.models.prototypes import PrototypeABS
-from absynth.norms import NORMS
+from absynth.norms import NORMS, distance
 
 D, CLASSES = 3, 3
 pixels = st.sampled_from((0.0, 0.25, 0.5, 1.0)) | st.floats(0, 1, width=32)
@@ -140,13 +141,18 @@ def test_an_image_shared_by_two_classes_leaves_nothing():
         assert mixed_bound(model, torch.tensor([0.5, 0.3, 0.1]), norm)[0] == 0
 
 
-@pytest.fixture(scope="module")
-def model() -> PrototypeABS:
-    """Six noisy copies of one picture a class."""
+def copies(number: int, noise: float, offset: float) -> PrototypeABS:
+    """So many noisy copies of one picture a class, with offsets of up to that."""
     generator = torch.Generator().manual_seed(3)
     pictures = 0.5 + 0.3 * (torch.rand(10, 1, 784, generator=generator) - 0.5)
-    images = (pictures + 0.1 * torch.randn(10, 6, 784, generator=generator)).clamp(0, 1).flatten(0, 1)
-    return PrototypeABS(images, 3 * torch.rand(60, generator=generator), torch.full((10,), 6)).eval()
+    images = (pictures + noise * torch.randn(10, number, 784, generator=generator)).clamp(0, 1).flatten(0, 1)
+    offsets = offset * torch.rand(10 * number, generator=generator)
+    return PrototypeABS(images, offsets, torch.full((10,), number)).eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> PrototypeABS:
+    return copies(6, 0.1, 3)
 
 
 @pytest.mark.parametrize(("norm", "gap"), [("l2", 1.001), ("linf", 1.001), ("l0", 1)])
@@ -165,3 +171,61 @@ def test_the_attack_ends_at_the_bound(norm, gap, model):
     assert (bound > single).any()
     assert (target.best_distance >= bound).all()
     assert (target.best_distance <= gap * bound).all()
+
+
+@pytest.mark.parametrize(
+    ("number", "noise", "offset"), [(12, 0.2, 1), (6, 0.1, 3)], ids=["capped", "unsolved"]
+)
+def test_in_l0_pixels_also_change_all_the_way(number, noise, offset, monkeypatch):
+    """Where more than five own images must be beaten, or HiGHS finds nothing, no values that suffice are known."""
+    if number == 6:
+        monkeypatch.setattr(PixelProgram, "fewest", lambda self: None)
+    model = copies(number, noise, offset)
+    x = model.images.view(10, number, 784).mean(dim=1)[1].view(1, 1, 28, 28)
+    y, rows = torch.tensor([1]), torch.tensor([0])
+    method = lower_bounds(model, SearchSettings(mixtures=5))
+    delta = method.minimisers(x, y, "l0")
+    in_part = (x.flatten(1) + delta).clamp(0, 1).view_as(x)
+    whole = method.perturbations(x, "l0").apply(rows, delta).view_as(x)
+    assert model(in_part).argmax() == 1
+    assert model(whole).argmax() != 1
+    target = Target(model, x, y, "l0")
+    certificate_attack("l0", class_pairs=0, steps=1, mixtures=5)(
+        target, SampleRandom(0, "test", [0], x.device)
+    )
+    assert target.best_distance <= distance(x, whole, "l0")
+
+
+def two_inequalities(last_offset: float) -> SimpleNamespace:
+    """Every pixel gains 2 of the 5 that the first own image asks for; the second is easy."""
+    own, margins = (
+        torch.stack([torch.zeros(8), 0.5 * torch.ones(8)]).double(),
+        torch.tensor([5.0, 0.1]).double(),
+    )
+    return SimpleNamespace(
+        x=torch.zeros(8).double(),
+        own=own,
+        offsets=torch.tensor([0.0, last_offset]).double(),
+        rival=lambda position: (torch.ones(8).double(), torch.tensor(-100.0).double()),
+        margin=lambda position, places: margins[places],
+        nearest=lambda point: 0,
+    )
+
+
+def test_no_program_of_whole_pixels_is_solved_twice(monkeypatch):
+    """The bound is raised by a pixel at a time, and the program stays the same."""
+    solved = []
+    fewest = PixelProgram.fewest
+    monkeypatch.setattr(PixelProgram, "fewest", lambda self: solved.append(self) or fewest(self))
+    start = mixtures.Candidate(1.0, 0, [0, 1], torch.tensor([1.0, 0.0]).double())
+    search = mixtures.Mixtures("l0", two_inequalities(0.0), most=2)
+    found, _ = search.smallest(iter([(0.0, lambda: [start])]))
+    assert (found.bound, found.delta.count_nonzero(), len(solved)) == (3, 3, 1)
+
+
+def test_each_own_image_has_a_weight_with_whole_pixels_too():
+    start = mixtures.Candidate(1.0, 0, [0], torch.ones(1).double())
+    found = mixtures.Mixtures("l0", two_inequalities(-1000.0), most=2)._whole(start)
+    assert found.active == [0, 1]
+    assert found.weights.tolist() == [1, 0]
+    assert found.whole == 1

@@ -209,3 +209,19 @@ def test_a_run_without_a_copy_says_how_to_get_one(run):
         InputError, match=r"keeps no copy of it; run the workflow again, which makes kept\.json"
     ):
         absynth.load_model(run[0], "mine")
+
+
+def test_a_model_of_which_no_copy_is_kept_is_built_with_a_warning(tmp_path, caplog):
+    folder, _ = kept_run(tmp_path, named="torch.nn.Linear")
+    model = folder / "models" / "mine"
+    content = json.loads((model / "calibration.json").read_text())
+    torch.save(nn.Linear(4, 3).state_dict(), tmp_path / "own.pt")
+    own = {"arguments": {"in_features": 4, "out_features": 3}, "weights": str(tmp_path / "own.pt")}
+    content["model"]["options"] |= own
+    (model / "calibration.json").write_text(json.dumps(content))
+    (model / "kept.json").unlink()
+    with caplog.at_level(logging.WARNING, logger="absynth"):
+        absynth.load_model(folder, "mine")
+    assert (
+        "keeps no copy of the model, which is built from what is found here; run the workflow" in caplog.text
+    )

@@ -201,6 +201,15 @@ def test_a_network_that_binarises_takes_no_preprocessing(own):
         built(f"{own}/binary_nets.py:binary", preprocessing={"mean": 0, "std": 1})
 
 
+def test_preprocessing_that_binarises_is_refused(own):
+    (own / "binary_fronts.py").write_text(
+        "from torch import nn\n\nclass Binarise(nn.Module):\n    input_threshold = 0.5\n\n"
+        "    def forward(self, x):\n        return (x >= 0.5).float()\n"
+    )
+    with pytest.raises(InputError, match="its preprocessing has an input_threshold; let the network itself"):
+        built(f"{own}/own_nets.py:seeded", preprocessing=f"{own}/binary_fronts.py:Binarise")
+
+
 def test_a_class_without_parameters_needs_no_weights(own):
     (own / "plain_nets.py").write_text(
         "from torch import nn\n\nclass Mean(nn.Module):\n    def forward(self, x):\n"

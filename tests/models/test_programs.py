@@ -76,12 +76,24 @@ def test_a_script_saved_in_training_is_evaluated(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("batch", "found"), [({}, "exactly 7 images"), ({0: torch.export.Dim("n", max=50)}, "at most 50 images")]
+    ("batch", "found"),
+    [
+        ({}, "exactly 7 images"),
+        ({0: torch.export.Dim("n", max=50)}, "at most 50 images"),
+        ({0: torch.export.Dim("n", min=3)}, "at least 3 images"),
+        ({0: torch.export.Dim("n", min=3, max=50)}, "at most 50 images"),
+    ],
 )
 def test_an_exported_program_that_does_not_take_any_number_of_images_is_refused(tmp_path, batch, found):
     path = saved(tmp_path, "export", network(), batch=batch)
     with pytest.raises(InputError, match=rf"export\.pt2: takes {found} at a time; export it for any number"):
         load_program(path, FORMAT)
+
+
+def test_an_exported_program_of_two_images_or_more_answers_one(tmp_path):
+    """torch.export does not check a least number of two."""
+    model = built(saved(tmp_path, "export", network(), batch={0: torch.export.Dim("n", min=2)}))
+    torch.testing.assert_close(model(images(1)), network()(images(1)))
 
 
 @pytest.mark.filterwarnings("ignore:.*training mode")

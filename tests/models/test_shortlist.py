@@ -1,5 +1,7 @@
 """Answers from short lists against all energies: sessions answer to the bit as their model does."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -173,3 +175,18 @@ def test_sessions_check_images():
             ask(torch.zeros(1, 30), torch.zeros(1, dtype=torch.int64))
         with pytest.raises(InputError, match="NaN"):
             ask(torch.full((1, 2, 3, 5), torch.nan), torch.zeros(1, dtype=torch.int64))
+
+
+def test_another_state_is_answered_as_a_model_made_with_it():
+    """What is known of the images is computed anew, in a copy of the model too."""
+    first, other = (prototypes(4, torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    assert first.metric
+    copied = copy.deepcopy(first)
+    before = first.squares.clone()
+    for model in (copied, first):
+        assert torch.equal(model.squares, before)
+        model.load_state_dict(other.state_dict())
+        assert torch.equal(model.squares, other.squares)
+        assert torch.equal(model.metric.spread, other.metric.spread)
+    x = drawn(5, 784, 4, torch.Generator().manual_seed(3))
+    assert torch.equal(first.nearest(x), other.nearest(x))

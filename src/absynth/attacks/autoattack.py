@@ -19,10 +19,11 @@ from absynth.attacks.linearised import likeliest_rivals, representable
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.square import Square, draw_pattern, search_squares
 from absynth.attacks.target import Target
+from absynth.attacks.ties import STRETCHES
 from absynth.errors import InputError
 
 # How much less than ε attacks are given, so that the rounding of a stored image does not lead beyond ε; a thousandth
-# of a small ε.
+# of a small ε. Before that ε is divided by the first stretch of a nudge past the boundary (absynth.attacks.ties).
 _INSIDE = 1e-6
 _FAB = {"alpha_max": 0.1, "eta": 1.05, "beta": 0.9}  # AutoAttack's
 _SHARE = 0.8  # p of Square in AutoAttack
@@ -46,9 +47,8 @@ class AtEpsilon:
 def _inside(target: Target, epsilon: float) -> Tensor:
     """A little less than ε for each active image (m,) float64."""
     rows = target.rows
-    return torch.full(
-        (len(rows),), epsilon - min(_INSIDE, epsilon / 1000), dtype=torch.float64, device=rows.device
-    )
+    less = epsilon / STRETCHES[0] - min(_INSIDE, epsilon / 1000)
+    return torch.full((len(rows),), less, dtype=torch.float64, device=rows.device)
 
 
 def _at(norm: str, epsilon: Mapping[str, float], attack: Within) -> Attack:

@@ -9,6 +9,7 @@ decision boundary, at a point that is locally closest to x.
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from absynth.attacks.api import for_norm
 from absynth.attacks.line_search import bisect_to_clean
@@ -49,12 +50,25 @@ class CertificateAttack:
         delta = method.minimisers(x, y, target.norm)
         if delta is None:
             return
-        whole = target.norm == "l0"  # there pixels change as far as is best already
-        further = delta.new_full((len(x), 1), 0 if whole else _FURTHER)
-        for _ in range(1 if whole else self.steps):
+        if target.norm == "l0":
+            self._change_pixels(target, method, delta)
+            return
+        further = delta.new_full((len(x), 1), _FURTHER)
+        for _ in range(self.steps):
             images = (x.flatten(1) + (1 + further) * delta).clamp(0, 1)
             misclassified = target.adversarial(images.view_as(x))[:, None]
             further = torch.where(misclassified, _LESS * further, _MORE * further)
+
+    def _change_pixels(self, target: Target, method: LowerBounds, delta: Tensor) -> None:
+        """In l0: change pixels as the bound's minimiser does, and where that is not enough, all the way."""
+        x, _ = target.active
+        images = (x.flatten(1) + delta).clamp(0, 1)
+        missed = ~target.adversarial(images.view_as(x))
+        if missed.any():
+            rows = missed.nonzero().squeeze(1)
+            images = method.perturbations(x, target.norm).apply(rows, delta[rows])
+            with target.only(rows):
+                target.adversarial(images.view(len(rows), *x.shape[1:]))
 
     def _pursue(self, target: Target, method: LowerBounds, pair: ClassPair) -> None:
         """Follow one rival of each active image."""

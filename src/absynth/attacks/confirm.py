@@ -36,7 +36,7 @@ def confirm(
     A candidate that fools only the inference it was found with lies close to the boundary. It is pushed on
     along the line from the clean image until the reference agrees, then back by bisection. Where no push helps,
     the closest of `history` (k, n, c, h, w) that the reference misclassifies takes its place. Candidates that
-    fool the reference by no more than rounding are nudged past its boundary (`nudge`).
+    fool the reference by no more than rounding, and what takes their place, are nudged past its boundary (`nudge`).
 
     If the reference binarises its input, what is recorded is post-processed (`closest_equivalent`): the push must go
     on from the images as they were asked for, since it flips no pixel between clean and threshold, and so no nudge
@@ -47,6 +47,7 @@ def confirm(
     adversarial = candidates.clone()
     tried = (candidates != x).flatten(1).any(dim=1)
     pending = (tried & ~misclassified(prediction, y)).nonzero().squeeze(1)
+    replaced = pending
     if len(pending):
         pushed, pushed_prediction = _push(reference, x[pending], y[pending], candidates[pending])
         adversarial[pending], prediction[pending] = pushed, pushed_prediction
@@ -55,9 +56,13 @@ def confirm(
         shorter = closest_equivalent(x, history, threshold)
         confirmed = _first_confirmed(reference, x[pending], y[pending], shorter[:, pending], norm)
         adversarial[pending], prediction[pending] = confirmed
+    replaced = replaced[misclassified(prediction[replaced], y[replaced])]
+    if len(replaced) and threshold is None:
+        again, tied[replaced] = predict_with_ties(reference, adversarial[replaced], y[replaced])
+        tied[replaced] |= ~misclassified(again, y[replaced])  # in this batch
     ties = (tied & tried).nonzero().squeeze(1)
     if len(ties) and threshold is None:
-        nudged, clear = nudge(reference, x[ties], y[ties], candidates[ties])
+        nudged, clear = nudge(reference, x[ties], y[ties], adversarial[ties])
         adversarial[ties] = nudged
         prediction[ties] = torch.where(misclassified(clear, y[ties]), clear, prediction[ties])
     failed = ~tried | ~misclassified(prediction, y)

@@ -1,6 +1,6 @@
 """Minimum-norm attacks by gradient steps within a radius that follows the boundary: DDN and FMN.
 
-The steps are those of Foolbox 3.3.4 to the bit, without its wrappers of every tensor.
+The steps are those of Foolbox 3.3.4 to the bit, but for L0's projection, without its wrappers of every tensor.
 """
 
 import math
@@ -210,9 +210,9 @@ class L0FMN(FMN):
 
 
 def keep_largest(delta: Tensor, count: Tensor) -> Tensor:
-    """Perturbations (m, c, h, w) of all but their `count` (m,) pixels of largest change set to 0."""
+    """Perturbations (m, c, h, w) with 0 but in their `count` (m,) pixels of largest change, of equals the first."""
     pixels = delta.abs().amax(dim=1)  # (m, h, w)
-    order = pixels.flatten(1).argsort(dim=1, descending=True)
+    order = pixels.flatten(1).argsort(dim=1, descending=True, stable=True)
     places = torch.arange(order.shape[1], device=order.device).expand_as(order)
     place = torch.empty_like(order).scatter_(1, order, places)  # 0 the largest, (m, h · w)
     return delta * (place < count[:, None]).view_as(pixels)[:, None]

@@ -47,7 +47,7 @@ class _Problem:
         return values if self.channels == 1 else by_channel(values, self.channels).sum(dim=-2)
 
     def ranked(self, time: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """For multipliers (m,), the `count` pixels that gain most by leaving x, best first.
+        """For multipliers (m,), the `count` pixels that gain most by leaving x, best first, of equals the first.
 
         Returns them (m, count), and for their first 0 to `count` the dual value and normal · z − value (m, 1 + count)
         """
@@ -55,7 +55,7 @@ class _Problem:
         z = (self.q - twice / 2).clamp(0, 1)
         stays = self.x - self.q
         gain = self.per_pixel(stays.square() - (z - self.q).square() + twice * (self.x - z))
-        best, order = gain.topk(count, dim=1)
+        best, order = (part[:, :count] for part in gain.sort(dim=1, descending=True, stable=True))
         moves = self.per_pixel(self.normal * (z - self.x)).gather(1, order)
         short = (self.normal * self.x).sum(dim=1) - self.value
         dual = stays.square().sum(dim=1) + 2 * time * short
@@ -109,7 +109,7 @@ def _heaviest(problem: _Problem) -> Tensor:
     short = (problem.normal * problem.x).sum(dim=1) - problem.value
     sign = torch.where(short < 0, -1.0, 1.0)[:, None] * problem.normal
     effect = problem.per_pixel(torch.where(sign > 0, sign * problem.x, -sign * (1 - problem.x)))
-    best, order = effect.sort(dim=1, descending=True)
+    best, order = effect.sort(dim=1, descending=True, stable=True)
     needed = best.cumsum(dim=1) - best < short.abs()[:, None]  # what those before it do is not enough
     return torch.zeros_like(needed).scatter_(1, order, needed)
 

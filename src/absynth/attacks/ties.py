@@ -9,7 +9,7 @@ from absynth.models.base import misclassified, predicted_classes
 # A margin no larger than this share of the range of logits is a tie: in another batch, or in float64, rounding may
 # decide it otherwise.
 ROUNDING = 1e-6
-_STRETCHES = tuple(1 + 2.0**-power for power in (18, 16, 14, 12, 10))
+STRETCHES = tuple(1 + 2.0**-power for power in (18, 16, 14, 12, 10))  # of a nudge, in the order tried
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def nudge(model: nn.Module, x: Tensor, y: Tensor, ties: Tensor) -> tuple[Tensor,
     """
     nudged, prediction = ties.clone(), y.clone()
     rows = torch.arange(len(y), device=y.device)
-    for stretch in _STRETCHES:
+    for stretch in STRETCHES:
         if not len(rows):
             break
         images = (x[rows] + stretch * (ties[rows] - x[rows])).clamp(0, 1)

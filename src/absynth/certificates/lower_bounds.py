@@ -46,7 +46,7 @@ class LowerBounds(Protocol):
     def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
         """Perturbations (n, d) that come about as near as the bound to changing the decision; None if not known.
 
-        In l0 pixels that change at all are meant to change all the way.
+        In l0, where that is not enough, pixels that change at all are meant to change all the way.
         """
         ...
 

@@ -47,7 +47,8 @@ class Candidate:
     """A rival with a lower bound of what it needs, against the mixture by `weights` of own images at places `active`.
 
     delta (d,): a perturbation that about suffices against those, of that size; None if not known yet
-    whole: in l0, whether delta changes pixels by what they need, and not some in part of what is needed
+    whole: in l0, against how many of `active`, the first ones, delta changes pixels by what they need; 0 if it
+        changes some in part of what is needed
     final: whether that is all it needs, or cannot be said better
     """
 
@@ -56,7 +57,7 @@ class Candidate:
     active: list[int] = field(compare=False)
     weights: Tensor = field(compare=False)
     delta: Tensor | None = field(default=None, compare=False)
-    whole: bool = field(default=False, compare=False)
+    whole: int = field(default=0, compare=False)
     final: bool = field(default=False, compare=False)
 
 
@@ -113,13 +114,17 @@ class Mixtures:
         The same with one more own image, or with a bound larger by one pixel, or final.
         """
         program = PixelProgram(*self._inequalities(candidate.rival, candidate.active), self.energies.x)
-        delta = program.fewest()
-        if delta is None:
-            return replace(candidate, final=True)
-        found = replace(candidate, delta=delta, whole=True)
-        place = self._missed(found, self.energies.x + delta)
-        if place is not None and place not in found.active and len(found.active) < self.most:
-            return replace(found, active=[*found.active, place])
+        active, delta = candidate.active, candidate.delta
+        found = candidate
+        if delta is None or candidate.whole < len(active):
+            delta = program.fewest()
+            if delta is None:
+                return replace(candidate, final=True)
+            found = replace(candidate, delta=delta, whole=len(active))
+            place = self._missed(found, self.energies.x + delta)
+            if place is not None and place not in active and len(active) < self.most:
+                weights = torch.cat([found.weights, found.weights.new_zeros(1)])
+                return replace(found, active=[*active, place], weights=weights)
         if delta.count_nonzero() > found.bound and program.needs_more(int(found.bound)):
             return replace(found, bound=found.bound + 1)
         return replace(found, final=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from absynth.certificates.mixing import mixture
 from absynth.certificates.rounding import relative
+from absynth.io.silence import silent
 
 Array = np.ndarray
 _SEARCHED = 2000  # branches of HiGHS at most, per program
@@ -40,16 +41,17 @@ class PixelProgram:
             return torch.zeros_like(self.x) if (self.margin <= 0).all() else None
         used = np.unique(pixel)
         shares = np.searchsorted(used, pixel)[None] == np.arange(len(used))[:, None]  # of each used pixel
-        found = milp(
-            np.concatenate([np.zeros(len(pixel)), np.ones(len(used))]),
-            constraints=[
-                LinearConstraint(np.hstack([gain, np.zeros((len(gain), len(used)))]), self._scaled()),
-                LinearConstraint(np.hstack([-shares.astype(float), np.eye(len(used))]), 0),
-            ],
-            integrality=np.concatenate([np.zeros(len(pixel)), np.ones(len(used))]),
-            bounds=Bounds(0, 1),
-            options={"node_limit": _SEARCHED},
-        )
+        with silent():
+            found = milp(
+                np.concatenate([np.zeros(len(pixel)), np.ones(len(used))]),
+                constraints=[
+                    LinearConstraint(np.hstack([gain, np.zeros((len(gain), len(used)))]), self._scaled()),
+                    LinearConstraint(np.hstack([-shares.astype(float), np.eye(len(used))]), 0),
+                ],
+                integrality=np.concatenate([np.zeros(len(pixel)), np.ones(len(used))]),
+                bounds=Bounds(0, 1),
+                options={"node_limit": _SEARCHED},
+            )
         if found.x is None:
             return None
         changed = found.x[len(pixel) :] > 0.5

@@ -21,7 +21,8 @@ class LeastEnergy(nn.Module):
 
     The minimum is exact: all energies come from one matrix product a class, whose rounding is bounded, and those that
     may be the least are computed again from differences. The least of these, as rounded, is taken, the first of
-    equals, so that no answer depends on the queries that are asked for together. The gradient 2 (u - x) is exact.
+    equals, so that on the CPU no answer depends on the queries that are asked for together. The gradient 2 (u - x) is
+    exact.
 
     images (N, d), sorted by class; offsets o ≥ 0 (N,); counts: images of each class, at least one
     precise: the dtype in which energies are computed from differences; None for that of images and query
@@ -48,10 +49,18 @@ class LeastEnergy(nn.Module):
         self._metric: Metric | None = None
         self.register_buffer("images", images, persistent=persistent)
         self.register_buffer("offsets", offsets, persistent=persistent)
+        self.register_buffer("squares", self._squared(), persistent=False)  # ‖u‖² + o
+        self.register_load_state_dict_post_hook(_derive)
+
+    def _squared(self) -> Tensor:
         # In parts, since a float64 copy of all images takes a second to allocate.
-        squares = torch.cat([part.double().square().sum(dim=1) for part in images.split(_ROWS)])
-        squares += offsets.double()
-        self.register_buffer("squares", squares.to(images.dtype), persistent=False)  # ‖u‖² + o
+        squares = torch.cat([part.double().square().sum(dim=1) for part in self.images.split(_ROWS)])
+        squares += self.offsets.double()
+        return squares.to(self.images.dtype)
+
+    def derive(self) -> None:
+        """Compute anew what depends on images and offsets, once others are loaded."""
+        self.squares, self._metric = self._squared(), None
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.shape)
@@ -86,3 +95,8 @@ class LeastEnergy(nn.Module):
     def start_session(self, images: Tensor, labels: Tensor) -> ShortlistSession:
         """A session that answers queries near images (n, *shape) from few images of each class, and as exactly."""
         return ShortlistSession(self, len(images))
+
+
+def _derive(model: LeastEnergy, _: object) -> None:
+    """After a state is loaded; no closure, so that a copy of a model derives its own."""
+    model.derive()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from absynth.errors import InputError
+from absynth.io.log import LOGGER
 from absynth.models.base import INFERENCES, with_inference
 from absynth.models.building import build
 from absynth.models.calibration_file import read_calibration
@@ -24,6 +25,7 @@ def load_model(run: str | Path, name: str, *, device: str = "cpu", inference: st
 
     inference: for ABS and Binary ABS, "fast" (if left out) or "reference"
     A user's own model is built from what the run keeps of it, whose code is executed: only of runs that you trust.
+    Where a run keeps nothing of it, whatever is found here under its name is used, and the log says so.
     Raises InputError if the run has no such calibrated model, if a file is missing or damaged, and for a device that
     is not there.
     """
@@ -56,7 +58,12 @@ def _build(spec: Mapping[str, Any], folder: Path, run: Path) -> nn.Module:
         return build(spec, run)
     kept = (folder / MANIFEST).is_file()
     try:
-        return build(kept_spec(folder, spec) if kept else spec, run)
+        model = build(kept_spec(folder, spec) if kept else spec, run)
     except InputError as error:
         reason = lacking(folder) if kept else f"{folder} keeps no copy of it; {_NO_COPY}"
         raise InputError(f"{error}; {reason}" if reason else str(error)) from error
+    if not kept:
+        LOGGER.warning(
+            "%s keeps no copy of the model, which is built from what is found here; %s", folder, _NO_COPY
+        )
+    return model

@@ -26,11 +26,20 @@ def products(x: Tensor, images: Tensor) -> Tensor:
     """Scalar products (n, N) of x (n, d) and images (N, d) of one dtype, each within a known error.
 
     That is at most `rounding` times the product of the absolute values, whatever the order of summation (Higham 2002,
-    section 3.1). Where torch was told to multiply less precisely, float64 is used.
+    section 3.1). Where torch was told to multiply less precisely, float64 is used; autocast has no effect.
     """
-    if torch.get_float32_matmul_precision() == "highest":
-        return x @ images.T
-    return (x.double() @ images.T.double()).to(x.dtype)
+    with torch.autocast(x.device.type, enabled=False):
+        if _multiplies_exactly():
+            return x @ images.T
+        return (x.double() @ images.T.double()).to(x.dtype)
+
+
+def _multiplies_exactly() -> bool:
+    """Whether float32 is multiplied as such; torch does not say where single backends are set otherwise."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:
+        return False
 
 
 def rounding(images: Tensor) -> float:

@@ -58,10 +58,15 @@ def normalisation(
 
 
 def preprocessed(name: str, preprocessing: nn.Module, network: nn.Module) -> Preprocessed:
-    """A network behind its preprocessing. Raises InputError, naming the model, for a network that binarises.
+    """A network behind its preprocessing. Raises InputError, naming the model, where either binarises.
 
-    Where it does so is stated in its own input, and attacks need it in pixels.
+    Where it does so is stated in its own input, and attacks need it of the model as a whole.
     """
+    if input_threshold(preprocessing) is not None:
+        raise InputError(
+            f"{name}: its preprocessing has an input_threshold; let the network itself take pixels, binarise them "
+            "and have that attribute, and leave preprocessing out"
+        )
     if input_threshold(network) is not None:
         raise InputError(
             f"{name}: has both an input_threshold and preprocessing; let the network itself take pixels, and leave "

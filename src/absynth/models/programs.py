@@ -23,6 +23,8 @@ from absynth.models.weights import archived, check_zip
 
 _SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # what torch.load then does, whatever its caller asks for
 
+_UNGUARDED = 2  # least number of images up to which torch.export checks none, and one image is answered too
+
 
 class ScriptProgram(nn.Module):
     """A TorchScript module, run as it is written: optimised by what it was asked before, its answers would change."""
@@ -139,9 +141,8 @@ def _check_input(path: Path, program: torch.export.ExportedProgram, known: DataF
     if len(inputs) != 1 or not isinstance(inputs[0], Tensor) or inputs[0].ndim != 4:
         raise InputError(f"{path}: takes {len(inputs)} inputs, allowed is one batch of images (n, C, H, W)")
     batch, *shape = inputs[0].shape
-    largest = _largest(batch, program)
-    if largest is not None:
-        found = f"exactly {batch}" if isinstance(batch, int) else f"at most {largest}"
+    found = _limit(batch, program)
+    if found:
         raise InputError(
             f"{path}: takes {found} images at a time; export it for any number, with "
             "torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim('n')},))"
@@ -150,13 +151,16 @@ def _check_input(path: Path, program: torch.export.ExportedProgram, known: DataF
         raise InputError(f"{path}: takes images {_shown(shape)}, and the data set has {_shown(known.shape)}")
 
 
-def _largest(batch: Any, program: torch.export.ExportedProgram) -> int | None:
-    """How many images a program takes at most, None if any number."""
+def _limit(batch: Any, program: torch.export.ExportedProgram) -> str | None:
+    """How many images a program takes, such as "at most 50", None if any number."""
     if isinstance(batch, int):
-        return batch
+        return f"exactly {batch}"
     allowed = program.range_constraints.get(batch.node.expr)
-    bounded = allowed is not None and getattr(allowed.upper, "is_Integer", False)  # not infinity
-    return int(allowed.upper) if bounded else None
+    if allowed is None:
+        return None
+    if getattr(allowed.upper, "is_Integer", False):  # not infinity
+        return f"at most {allowed.upper}"
+    return f"at least {allowed.lower}" if allowed.lower > _UNGUARDED else None
 
 
 def _shown(shape: Sequence[int]) -> str:
