@@ -24,7 +24,7 @@ DAMAGED_RECORDS = {
 DAMAGED_TABLES = {
     "tables/distances.csv": b"",
     "tables/provenance.json": b'{"config"',
-    "tables/audit.csv": b"\xff",  # read by no rule
+    "tables/audit.csv": b"\xff",
 }
 LOST = [
     "attacks/cnn/l0/salt_pepper/0.h5",
@@ -88,11 +88,9 @@ def test_damaged_files_are_deleted_as_messages_say_until_the_run_is_whole(copy, 
             (copy.folder / name).unlink(missing_ok=True)
         deleted.update(name.removeprefix("results/tiny/") for name in named)
     assert done.returncode == 0, done.stdout
-    assert deleted & damage.keys() == damage.keys() - {"tables/audit.csv"}
+    assert deleted >= damage.keys()
     after, before = (tables(workflow.folder / "results", "tiny") for workflow in (copy, finished))
-    assert {name: content for name, content in after.items() if name != "audit.csv"} == {
-        name: content for name, content in before.items() if name != "audit.csv"
-    }
+    assert after == before
     assert copy.planned() == set()
 
 

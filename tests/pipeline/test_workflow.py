@@ -208,13 +208,13 @@ def test_the_curve_of_a_refinement_goes_on(finished):
             ("models/abs/calibration.json", "attacks/abs"),
             ("models/abs/vae", "models/cnn", "attacks/cnn"),
         ),
-        ("reporting/figures/style.py", ("figures/",), ("attacks/", "models/", "minimal/", "tables/")),
+        ("reporting/figures/style.py", ("figures/",), ("attacks/", "models/", "minimal/", "tables/robustness.csv")),
         (
             "evaluation/distal.py",
             ("distal/", "tables/distal.csv", "report.html"),
             ("attacks/", "models/", "minimal/"),
         ),
-        ("reporting/report.py", ("report.html",), ("figures/", "tables/")),
+        ("reporting/report.py", ("report.html",), ("figures/", "tables/robustness.csv", "tables/audit.csv")),
         ("training/vae.py", ("models/abs/vae_0.pt",), ("models/cnn/", "attacks/cnn")),
     ],
 )  # fmt: skip
