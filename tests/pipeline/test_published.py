@@ -71,7 +71,8 @@ def test_a_missing_file_is_named(checkout, published, tmp_path):
 def test_weights_of_another_run_replace_training(checkout):
     trained = checkout.folder / "results" / "trained" / "models"
     save_weights(trained / "cnn" / "weights.pt", CNN())
-    save_weights(trained / "abs" / "vae_3.pt", VAE())
+    for label in range(10):
+        save_weights(trained / "abs" / f"vae_{label}.pt", VAE())
     config = checkout.config(run="taken", trained_weights="results/trained/models")
     paths = ("cnn/weights.pt", "abs/vae_3.pt")
     done = checkout.snakemake(*(f"results/taken/models/{path}" for path in paths), config=config)

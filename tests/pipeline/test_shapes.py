@@ -212,11 +212,11 @@ def test_its_images_stay_as_small_as_they_are(small, monkeypatch):
         ),
         (
             {"dataset": {"npz": "gone.npz", "test": {"images": "x", "labels": "y"}}},
-            "config key datasets.gone.npz: gone.npz is no file",
+            "config key dataset.npz: gone.npz is no file",
         ),
         (
             {"dataset": {"npz": "digits.npz", "test": {"images": "z", "labels": "y"}}},
-            "config key datasets.digits.test.images: digits.npz has no array 'z'; it has x, y",
+            "config key dataset.test.images: digits.npz has no array 'z'; it has x, y",
         ),
         (
             {"dataset": {"npz": "digits.npz", "test": {"images": "x", "labels": "y"}, "n_classes": 9}},
