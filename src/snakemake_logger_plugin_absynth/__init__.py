@@ -8,14 +8,14 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from absynth.io.log import QUIET
-from absynth.workflow.terminal import RunView, clock, expected
+if TYPE_CHECKING:
+    from absynth.workflow.terminal import RunView
 
 _SILENT = {
     LogEvent.WORKFLOW_STARTED,
@@ -40,12 +40,18 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
+        # Here, for Snakemake imports every plugin there is, whether it is used or not.
+        from absynth.io.log import QUIET
+        from absynth.workflow import terminal
+
+        self._terminal = terminal
         self._plain = self.common_settings.dryrun
         self._stream = sys.stdout if self.common_settings.stdout else sys.stderr
         on_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._colours = on_terminal and not self.common_settings.nocolor
-        self._view = RunView()
-        self._bar: _Bar | None = _Bar(self._view, self._stream) if on_terminal and not self._plain else None
+        self._view = terminal.RunView()
+        shown = on_terminal and not self._plain
+        self._bar: _Bar | None = _Bar(self._view, self._stream, terminal.clock) if shown else None
         if not self._plain:
             os.environ[QUIET] = "1"  # jobs log to their files, which are shown here
 
@@ -80,16 +86,17 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.RUN_INFO:
             return [] if self._view.total else self._view.plan(told["stats"])
         if event == LogEvent.JOB_INFO:
-            self._view.start(told["jobid"], told["rule_name"], told["wildcards"], told["log"], clock())
+            now = self._terminal.clock()
+            self._view.start(told["jobid"], told["rule_name"], told["wildcards"], told["log"], now)
         elif event == LogEvent.JOB_FINISHED:
-            return self._view.finish(told["job_id"], clock())
+            return self._view.finish(told["job_id"], self._terminal.clock())
         elif event == LogEvent.PROGRESS:
             self._view.progress(told["total"])
         return []
 
     def _message(self, record: logging.LogRecord) -> None:
         message = self.format(record)
-        if message and message != "None" and not expected(message):
+        if message and message != "None" and not self._terminal.expected(message):
             level = record.levelno
             self._write(
                 [message], _RED if level >= logging.ERROR else _YELLOW if level >= logging.WARNING else ""
@@ -109,10 +116,10 @@ class LogHandler(LogHandlerBase):
 class _Bar:
     """One bar for the whole run, with the time left and how far the longest running job is."""
 
-    def __init__(self, view: RunView, stream: Any):
+    def __init__(self, view: "RunView", stream: Any, clock: Callable[[], float]):
         from tqdm import tqdm
 
-        self._view, self._lock = view, threading.Lock()
+        self._view, self._clock, self._lock = view, clock, threading.Lock()
         form = "{n_fmt}/{total_fmt} |{bar:20}| {desc}"
         self._bar = tqdm(total=1, file=stream, leave=False, dynamic_ncols=True, bar_format=form)
         self._ended = threading.Event()
@@ -127,7 +134,7 @@ class _Bar:
             if self._ended.is_set():
                 return
             self._bar.total, self._bar.n = max(self._view.total, 1), self._view.done
-            self._bar.set_description_str(self._view.status(clock()), refresh=True)
+            self._bar.set_description_str(self._view.status(self._clock()), refresh=True)
             if self._view.total and self._view.done >= self._view.total:
                 self._close()
 
