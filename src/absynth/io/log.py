@@ -14,9 +14,8 @@ from absynth.errors import InputError
 from absynth.io.opening import refusal
 
 LOGGER = logging.getLogger("absynth")
-QUIET = (
-    "ABSYNTH_QUIET_JOBS"  # variable that whoever shows the jobs' logs sets, so that they write to these alone
-)
+# A variable that whoever shows the jobs' logs sets, so that they write to these alone.
+QUIET = "ABSYNTH_QUIET_JOBS"
 _TOLD_EVERY = 30.0  # seconds between two lines that say how far a job is
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 Item = TypeVar("Item")

@@ -39,11 +39,6 @@ class Job:
     stamp: str
 
     @property
-    def kind(self) -> tuple[str, ...]:
-        """What jobs of about the same length share: the rule and, of an attack, the model and the attack."""
-        return (self.rule, self.wildcards[0], self.wildcards[2]) if len(self.wildcards) == 4 else (self.rule,)
-
-    @property
     def title(self) -> str:
         return " ".join([self.rule, *self.wildcards])
 
@@ -61,7 +56,7 @@ class RunView:
         self.running: dict[int, Job] = {}
         self._planned: Counter[str] = Counter()
         self._finished: Counter[str] = Counter()
-        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._seconds: dict[str, list[float]] = defaultdict(list)  # by rule
         self._begun: float | None = None
 
     def plan(self, stats: Mapping[str, int]) -> list[str]:
@@ -89,7 +84,7 @@ class RunView:
         job = self.running.pop(number, None)
         if job is None:
             return []
-        self._seconds[job.kind].append(now - job.started)
+        self._seconds[job.rule].append(now - job.started)
         self._finished[job.rule] += 1
         if job.log is None:
             return []
@@ -119,14 +114,10 @@ class RunView:
         known = [value for values in self._seconds.values() for value in values]
         if not known or self._begun is None:
             return None
-        by_rule: dict[str, list[float]] = defaultdict(list)
-        for kind, values in self._seconds.items():
-            by_rule[kind[0]] += values
         middle = statistics.median(known)
+        usual = {rule: statistics.fmean(values) for rule, values in self._seconds.items()}
         left = self._planned - self._finished
-        work = sum(
-            n * (statistics.fmean(by_rule[rule]) if by_rule[rule] else middle) for rule, n in left.items()
-        )
+        work = sum(n * usual.get(rule, middle) for rule, n in left.items())
         begun = [now - job.started for job in self.running.values()]
         at_a_time = (sum(known) + sum(begun)) / max(now - self._begun, 1e-9)
         return max(work - sum(begun), 0.0) / max(at_a_time, 1.0)
