@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from absynth.data.format import DataFormat, check_labels, check_shape, check_taken
 from absynth.data.own import OWN_KINDS, own_files
-from absynth.data.own_headers import known_images
-from absynth.data.sources import find_dataset
+from absynth.data.own_headers import known_images, npz_shapes
+from absynth.data.sources import Dataset, find_dataset
 from absynth.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,13 +74,33 @@ def check_description(config: Mapping[str, Any], *, in_place: bool) -> None:
     name = config["dataset"]
     key = "dataset" if in_place else f"datasets.{name}"
     try:
-        own_files(find_dataset(name, config["datasets"].get(name)))
+        dataset = find_dataset(name, config["datasets"].get(name))
+        own_files(dataset)
+        _check_arrays(dataset)
     except InputError as error:
         message = str(error)
         for start in (f"config key datasets.{name}", name):
             if message.startswith((f"{start}.", f"{start}:")):
                 raise InputError(f"config key {key}{message.removeprefix(start)}") from None
         raise
+
+
+def _check_arrays(dataset: Dataset) -> None:
+    """Refuse keys of arrays that an .npz file does not have; a damaged file is left to who reads it."""
+    if dataset.reader != "npz":
+        return
+    path = Path(dataset.options["npz"]).expanduser()
+    try:
+        known = npz_shapes(path)
+    except (OSError, ValueError):
+        return
+    for split in ("train", "test"):
+        for part, key in dataset.options.get(split, {}).items():
+            if key not in known:
+                raise InputError(
+                    f"config key datasets.{dataset.name}.{split}.{part}: {path} has no array {key!r}; it has "
+                    f"{', '.join(sorted(known)) or 'none'}"
+                )
 
 
 def _check_calibration(plan: Plan) -> None:
