@@ -14,10 +14,15 @@ WIDTH = 1000  # pixels at most
 def main(run: Path, figures: list[str], folder: Path) -> None:
     """Write each of the run's figures to `folder`, shrunk and with a palette of 256 colours."""
     for name in figures:
-        with Image.open(run / "figures" / f"{name}.png") as image:
-            image = image.convert("RGB")
-            image.thumbnail((WIDTH, 10 * WIDTH))
-            image.quantize(256).save(folder / f"{run.name}-{name}.png", optimize=True)
+        copy_figure(run / "figures" / f"{name}.png", folder / f"{run.name}-{name}.png")
+
+
+def copy_figure(source: Path, to: Path) -> None:
+    """Write a figure, at most WIDTH pixels wide."""
+    with Image.open(source) as image:
+        image = image.convert("RGB")
+        image.thumbnail((WIDTH, 10 * WIDTH))
+        image.quantize(256).save(to, optimize=True)
 
 
 if __name__ == "__main__":

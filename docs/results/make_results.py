@@ -2,10 +2,11 @@
 
 python docs/results/make_results.py results/mnist-small
 python docs/results/make_results.py results/mnist-small-published --output docs/results/released-weights.md
+python docs/results/make_results.py resources/results/mnist-bracket --output docs/results/bracket.md
 
-Measured numbers come from the runs' tables/ (whether a difference may be due to chance, from the run's adversarials
-where those still exist), the paper's from resources/paper/ (Table 1, A.5 and section 7, as cited there), prose from
-docs/results/notes.yaml.
+Measured numbers come from the runs' tables/ (whether a difference may be due to chance, from the distances of the
+run's adversarials where those still exist), the paper's from resources/paper/ (Table 1, A.5 and section 7, as cited
+there), prose from docs/results/notes.yaml.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def main(folders: Sequence[Path], output: Path, notes_file: Path, paper_folder: 
 
 def heading(found: Sequence[Run], output: Path) -> list[str]:
     """Title and origin of a page."""
-    command = " ".join(["python docs/results/make_results.py", *(f"results/{run.name}" for run in found)])
+    command = " ".join(["python docs/results/make_results.py", *(run.place for run in found)])
     if output.name != PAGE.name:
         command += f" --output docs/results/{output.name}"
     return [

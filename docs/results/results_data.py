@@ -72,12 +72,13 @@ class Paper:
 class Run:
     """The tables of a finished run, empty where a table is missing, and the run's provenance.
 
+    folder: the run's own, or what keep_run.py kept of it
     Raises InputError if the folder is not a finished run or a table lacks a column.
     """
 
     def __init__(self, folder: Path):
         self.folder, self.name = folder, folder.resolve().name
-        if not (folder / "tables" / "robustness.csv").is_file():
+        if not _stored(folder / "tables" / "robustness.csv").is_file():
             missing = "lacks tables/robustness.csv" if folder.is_dir() else "there is no such folder"
             raise InputError(f"{folder}: not a finished run: {missing}")
         self.tables = {stem: self._read(stem, columns) for stem, columns in TABLES.items()}
@@ -88,8 +89,18 @@ class Run:
         for row in self.tables["models"].itertuples():
             self.cells["clean", "clean", row.model] = Entry(None, 100 * row.test_accuracy, row.n_test)
 
+    @property
+    def place(self) -> str:
+        """The folder as commands name it from the project's root."""
+        kept = (self.folder / "distances").is_dir()
+        return f"{'resources/' if kept else ''}results/{self.name}"
+
+    def table(self, stem: str) -> pd.DataFrame:
+        """A table of the run by its name; raises InputError if it is missing or damaged."""
+        return read_table(_stored(self.folder / "tables" / f"{stem}.csv"))
+
     def _read(self, stem: str, columns: Sequence[str]) -> pd.DataFrame:
-        path = self.folder / "tables" / f"{stem}.csv"
+        path = _stored(self.folder / "tables" / f"{stem}.csv")
         if not path.is_file():
             return pd.DataFrame(columns=list(columns))
         table = read_table(path)
@@ -114,6 +125,9 @@ class Run:
         Raises InputError for a damaged file.
         """
         norm, attack, model = key
+        kept = _stored(self.folder / "distances" / model / f"{norm}.csv")
+        if kept.is_file():
+            return read_table(kept)[attack].to_numpy(dtype=float)
         if attack == "all":
             files, layout = [self.folder / "minimal" / model / f"{norm}.h5"], MINIMAL
         else:
@@ -136,6 +150,12 @@ class Run:
         found = table[(table["model"] == model) & (table["norm"] == norm) & (table["minima"] > 0)]
         found = found.sort_values("minima", ascending=False, kind="stable")
         return dict(zip(found["attack"], found["minima"], strict=True)), int(found["minima"].sum())
+
+
+def _stored(path: Path) -> Path:
+    """The path itself, or that of the same file compressed where only that exists."""
+    compressed = path.with_name(f"{path.name}.gz")
+    return compressed if compressed.is_file() and not path.is_file() else path
 
 
 @dataclass

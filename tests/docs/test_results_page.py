@@ -11,13 +11,14 @@ import pytest
 import yaml
 from configs import SCHEMAS, overlaid, shipped
 
+import keep_run
 from absynth.errors import InputError
 from absynth.io.records import MINIMAL, write_record
 from absynth.workflow.plan import Plan
 from absynth.workflow.provenance import provenance
 from make_results import FOLDER, PAPER, main
 from results_comparison import Beyond, Difference, Entry, difference, ordering, within_chance
-from results_data import OPEN, Notes, Paper
+from results_data import OPEN, Notes, Paper, Run
 from results_sections import SECTIONS
 from run_settings import command_of, weights_of
 
@@ -455,3 +456,28 @@ def test_differences_within_chance_need_no_reason(run, write):
     median, _, reason = row_of(np.linspace(0.1, 1.2, 100))
     assert median == "−18 %; 9 % beyond, s.e. 5"
     assert reason.endswith(OPEN)
+
+
+def test_what_is_kept_of_a_run_makes_the_same_page(run, write, tmp_path, monkeypatch):
+    distance = np.linspace(0.1, 3.0, 100)
+    rows = [row for row in ROBUSTNESS if row[0] == "cnn"]
+    columns = TABLES["robustness"][0].split(",")
+    pd.DataFrame(rows, columns=columns).to_csv(run / "tables" / "robustness.csv", index=False)
+    found = {"all": distance, "ddn": distance, "fgm": np.append(distance[:-1] + 0.3, np.inf)}
+    monkeypatch.setattr(Run, "distances", lambda _, key: found[key[1]])
+    page = write(run)
+    kept = keep_run.main(run, tmp_path / "resources")
+    first = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    monkeypatch.undo()
+    assert [line.replace("resources/results/", "results/") for line in write(kept)] == page
+    assert any("% beyond" in line for line in page)
+    for attack, values in found.items():
+        assert Run(kept).distances(("l2", attack, "cnn")).tolist() == values.tolist()
+    monkeypatch.setattr(Run, "distances", lambda _, key: found[key[1]])
+    keep_run.main(run, tmp_path / "resources")
+    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == first
+
+
+def test_a_run_whose_records_are_gone_is_not_kept(run, tmp_path):
+    with pytest.raises(InputError, match=r"lacks records of \w+ on cnn in l2"):
+        keep_run.main(run, tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,11 +136,24 @@ def own_checkout(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 @pytest.fixture(scope="session")
-def finished(checkout: Workflow) -> Workflow:
-    """A workflow whose tiny run is complete. Tests must leave its results as they are."""
-    done = checkout.snakemake()
-    assert done.returncode == 0, done.stdout
-    return checkout
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
+    """A workflow whose tiny run is complete. Tests must leave its results as they are.
+
+    The run is made once, by the process of pytest-xdist that needs it first; each process has a copy of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    made = (base if worker_id == "master" else base.parent) / "finished"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            new = made.with_name("unfinished")
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            done = copied(new).snakemake()
+            assert done.returncode == 0, done.stdout
+            new.rename(made)
+    folder = tmp_path_factory.mktemp("finished") / "absynth"
+    shutil.copytree(made, folder)
+    return Workflow(folder)
 
 
 @pytest.fixture
