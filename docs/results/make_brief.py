@@ -1,0 +1,140 @@
+"""Write docs/results/brief.md: how robust each model is, in tables and a few sentences, from what was kept of runs.
+
+python docs/results/make_brief.py
+
+Its words are in docs/results/brief.md.j2, its numbers in resources/results/ (see keep_run.py) and resources/paper/.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from absynth.evaluation.intervals import median_interval, share_interval
+from absynth.io.atomic import write_text
+from absynth.norms import NORMS
+from results_comparison import median_text
+from results_data import Paper, Run
+from results_tables import caption, markdown, model_label
+
+FOLDER = Path(__file__).parent
+KEPT = FOLDER.parents[1] / "resources" / "results"
+PAPER = FOLDER.parents[1] / "resources" / "paper"
+
+
+class Numbers:
+    """What the words of the page ask for: numbers of the runs that were kept, as they are printed.
+
+    runs: of distinct models, and one ε for each norm
+    """
+
+    def __init__(self, runs: Sequence[Run], paper: Paper):
+        self.runs, self._paper = runs, paper
+        self._best = pd.concat([run.table("distances") for run in runs])
+        self._bounds = pd.concat([run.table("bracket") for run in runs])
+        self.epsilons: Mapping[str, float] = runs[0].config["epsilons"]
+
+    def models(self, norm: str) -> list[str]:
+        """The models that were attacked in a norm."""
+        rows = self._best[self._best["norm"] == norm]
+        return [*dict.fromkeys(rows["model"])]
+
+    def images(self, model: str, norm: str) -> int:
+        """How many images were attacked."""
+        return len(self._distances(model, norm))
+
+    def median(self, model: str, norm: str) -> str:
+        """The median distance of the best adversarial, 0 where the clean image is misclassified."""
+        return median_text(float(np.median(self._distances(model, norm))), norm)
+
+    def accuracy(self, model: str, norm: str) -> str:
+        """The share of images that withstand every attack at the norm's ε."""
+        return f"{np.mean(self._distances(model, norm) > self.epsilons[norm]):.0%}"
+
+    def lower(self, model: str, norm: str) -> str:
+        """The median lower bound; "–" where there is none."""
+        values = self._lower(model, norm)
+        return median_text(float(np.median(values)), norm) if len(values) else "–"
+
+    def withstood(self, model: str, norm: str, epsilon: float) -> str:
+        """The share of images whose lower bound is at least ε."""
+        return f"{np.mean(self._lower(model, norm) >= epsilon):.1%}"
+
+    def ratio(self, model: str, norm: str) -> str:
+        """The median of upper over lower bound, of images that are correctly classified."""
+        rows = self._rows(self._bounds, model, norm)
+        rows = rows[rows["upper"] > 0]
+        return f"{(rows['upper'] / rows['lower']).median():.4f}"
+
+    def tight(self, model: str, norm: str, within: float) -> str:
+        """The share of images whose upper bound exceeds the lower one by at most a share `within` of it."""
+        rows = self._rows(self._bounds, model, norm)
+        return f"{(rows['upper'] <= (1 + within) * rows['lower']).mean():.1%}"
+
+    def paper(self, model: str, norm: str) -> str:
+        """The paper's median and accuracy over all its attacks."""
+        return self._paper.text((norm, "all", model))
+
+    def holders(self, model: str, norm: str) -> str:
+        """Which attacks found how many of the best adversarials, most first."""
+        rows = self._rows(self._best, model, norm)
+        counts = rows.loc[rows["attack"] != "", "attack"].value_counts()
+        return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+    def table(self, norm: str) -> str:
+        """One row per model, as Markdown: what attacks found, the paper's attacks, and what bounds say."""
+        header = ["model", "images", "clean", "median distance", "accuracy", "paper's attacks"]
+        header += ["median lower bound", "accuracy by bounds", "basis", "upper / lower"]
+        return "\n".join(markdown(header, [self._row(model, norm) for model in self.models(norm)])).rstrip()
+
+    def captions(self) -> str:
+        """How each of the runs was made."""
+        return "\n\n".join(caption(run) for run in self.runs)
+
+    def _row(self, model: str, norm: str) -> list[str]:
+        values, epsilon = self._distances(model, norm), self.epsilons[norm]
+        low, high = (median_text(value, norm) for value in median_interval(values))
+        row = [model_label(model), str(len(values)), _share(values > 0)]
+        row += [f"{self.median(model, norm)} ({low} to {high})", _share(values > epsilon)]
+        row.append(self.paper(model, norm))
+        if not len(self._lower(model, norm)):
+            return [*row, "–", "–", "–", "–"]
+        basis = self._rows(self._bounds, model, norm)["basis"].iloc[0]
+        held = self._lower(model, norm) > epsilon
+        return [*row, self.lower(model, norm), _share(held), basis, self.ratio(model, norm)]
+
+    def _distances(self, model: str, norm: str) -> npt.NDArray[np.float64]:
+        return self._rows(self._best, model, norm)["distance"].to_numpy(dtype=float)
+
+    def _lower(self, model: str, norm: str) -> npt.NDArray[np.float64]:
+        return self._rows(self._bounds, model, norm)["lower"].to_numpy(dtype=float)
+
+    @staticmethod
+    def _rows(table: pd.DataFrame, model: str, norm: str) -> pd.DataFrame:
+        return table[(table["model"] == model) & (table["norm"] == norm)]
+
+
+def _share(hits: npt.NDArray[np.bool_]) -> str:
+    low, high = share_interval(int(hits.sum()), len(hits))
+    return f"{hits.mean():.1%} ({100 * low:.0f} to {high:.0%})"
+
+
+def page(folders: Sequence[Path], paper: Path = PAPER) -> str:
+    """The page of the runs kept in some folders; raises InputError if one of them is not whole."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )  # Markdown, so nothing is escaped
+    numbers: Any = Numbers([Run(folder) for folder in folders], Paper(paper))
+    return environment.get_template("brief.md.j2").render(of=numbers, norms=NORMS, inf=math.inf)
+
+
+if __name__ == "__main__":
+    write_text(FOLDER / "brief.md", page(sorted(path for path in KEPT.iterdir() if path.is_dir())))
