@@ -99,7 +99,7 @@ def browser_page(profile: Path) -> Iterator[Page]:
     theirs, write = os.pipe()
     read, answers = os.pipe()
     command = [chromium(), *_FLAGS, f"--user-data-dir={profile}"]
-    redirected = ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{theirs} 4>&{answers}', *command]
+    redirected = ["bash", "-c", f'exec "$0" "$@" 3<&{theirs} 4>&{answers}', *command]
     process = subprocess.Popen(redirected, pass_fds=(theirs, answers), stderr=subprocess.DEVNULL)
     os.close(theirs)
     os.close(answers)

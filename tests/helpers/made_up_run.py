@@ -15,7 +15,9 @@ from scripts.report.write_report import main
 from absynth.data.idx import read_idx
 from absynth.data.split_files import write_split
 from absynth.evaluation.bracket import intervals
+from absynth.evaluation.confusion import COLUMNS as CLASSES
 from absynth.evaluation.confusion import adversarial_classes
+from absynth.evaluation.paired import COLUMNS as PAIRS
 from absynth.evaluation.paired import pair_rows
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, write_record
 from absynth.norms import NORMS
@@ -175,8 +177,8 @@ def frames(
     return {
         "robustness": overall,
         "distances": every,
-        "pairs": pd.DataFrame(pair_rows(every, EPSILONS)),
-        "confusion": pd.DataFrame(classes),
+        "pairs": pd.DataFrame(pair_rows(every, EPSILONS), columns=PAIRS),
+        "confusion": pd.DataFrame(classes, columns=CLASSES),
         "table1": table1(overall, {}, models=models, attacks={norm: {} for norm in norms}, epsilons=EPSILONS),
         "attacks": statistics(models, {norm: TITLES[norm] for norm in norms}).assign(found=3),
         **({"bracket": pd.concat(brackets)} if brackets else {}),

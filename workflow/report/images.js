@@ -170,7 +170,7 @@ function difference(clean, adversarial, name) {
 
 // ---- one image in detail
 
-const HEAD = ["model", "adversarial", "difference", "mistaken for", "distance", "lower bound", "bracket", "best attack"];
+const HEAD = ["model", "adversarial", "difference", "distance", "mistaken for", "lower bound", "bracket", "best attack"];
 
 function line(found, row) {
   const outcome = state(found, row), name = escaped(label(found.model)), distance = written(found.distance[row], found.norm);
@@ -178,14 +178,15 @@ function line(found, row) {
   const bound = known ? `${written(found.lower[row], found.norm)} (${escaped(found.basis)})` : "–";
   const cell = (text, sort, kind = "") => `<td${kind} data-sort="${sort ?? ""}">${text}</td>`;
   const reached = found.distance[row] < 0 ? 1e308 : found.distance[row];
-  const middle = {
-    found: `<td class="adversarial"></td><td class="difference"></td>${cell(found.prediction[row], found.prediction[row])}`,
-    misclassified: `<td class="text">misclassified as it is</td><td>–</td>${cell(found.prediction[row], found.prediction[row])}`,
-    failed: `<td class="text">every attack failed</td><td>–</td>${cell("–")}`,
+  const pictures = {
+    found: '<td class="adversarial"></td><td class="difference"></td>',
+    misclassified: '<td class="text">misclassified as it is</td><td>–</td>',
+    failed: '<td class="text">every attack failed</td><td>–</td>',
   }[outcome];
+  const taken = outcome === "failed" ? cell("–") : cell(found.prediction[row], found.prediction[row]);
   const attack = outcome === "found" ? escaped(title(found.norm, data.attacks[found.attack[row]])) : "–";
-  return `<tr data-case="${data.cases.indexOf(found)}"><td class="text${name.length > 30 ? " wide" : ""}" data-sort="${name}">${name}</td>${middle}`
-    + cell(distance, reached) + cell(bound, known ? found.lower[row] : "")
+  return `<tr data-case="${data.cases.indexOf(found)}"><td class="text${name.length > 30 ? " wide" : ""}" data-sort="${name}">${name}</td>${pictures}`
+    + cell(distance, reached) + taken + cell(bound, known ? found.lower[row] : "")
     + cell(known ? { between: "neither" }[bracket(found, row)] || bracket(found, row) : "–", bracket(found, row), ' class="text"')
     + cell(attack, attack, ' class="text"') + "</tr>";
 }

@@ -35,6 +35,11 @@ class Table:
     groups: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
 
     @property
+    def empty(self) -> bool:
+        """Whether it has no rows."""
+        return not any(rows for _, rows in self.groups)
+
+    @property
     def textual(self) -> list[bool]:
         """Which columns hold text rather than numbers."""
         rows = [row for _, rows in self.groups for row in rows]

@@ -59,7 +59,7 @@ def report_tables(
 def robustness_table(frame: pd.DataFrame, *_: object) -> Table:
     """tables/table1.csv, one group per norm; cells are sorted by the median, the first number in each."""
     groups: dict[str, list[list[Cell]]] = {}
-    for norm, attack, *cells in frame.fillna("").itertuples(index=False):
+    for norm, attack, *cells in frame.astype(object).fillna("").itertuples(index=False):
         row = [Cell(attack, attack), *(Cell(cell, _leading_number(cell)) for cell in cells)]
         groups.setdefault(norm, []).append(row)
     return Table(["attack", *frame.columns[2:]], list(groups.items()))
