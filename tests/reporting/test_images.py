@@ -124,11 +124,7 @@ def test_tight_and_loose_are_those_of_the_bracket(opened, large):
 
 def test_images_are_ordered_by_distance_infinite_ones_last(opened, large):
     distance = minimal(large, "cnn", "l2")["distance"]
-    shown = opened.run(
-        script(
-            "document.querySelector('#reset').click(); choose({norm: 'l2', model: 'cnn', order: 'up'}); return rows();"
-        )
-    )
+    shown = opened.run(script("reset(); choose({norm: 'l2', model: 'cnn', order: 'up'}); return rows();"))
     ordered = np.array([float(f"{value:.6g}") for value in distance[shown]])
     assert (ordered[:-1] <= ordered[1:]).all()
     assert np.isinf(ordered[-1])
