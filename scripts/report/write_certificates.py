@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -40,7 +41,7 @@ def main(
         **dict.fromkeys(("intervals", "pair_tests"), ""),
         **dict.fromkeys(("browser", "command", "lacking_classes")),
         costs={},
-        files=linked(os.path.dirname(report), tables=[certificates]),
+        files=linked(PurePath(report).parent, tables=[certificates]),
         sections={key: section for key, section in sections.items() if key in {*filled, "run"}},
         tables=filled,
         versions=versions(),

@@ -54,7 +54,6 @@ def main(
     provenance: tables/provenance.json; benchmarks: the files in which Snakemake measured the costly jobs
     sections: title and intro by key, left out if empty; figures: section, title and wildcards of the caption
     """
-    about = read_json(provenance)
     write_runtime(benchmarks=benchmarks, table=runtime)
     frames = {stem: read_table(path) for stem, path in {**tables, "runtime": runtime}.items()}
     shown = [
@@ -63,29 +62,19 @@ def main(
     ]
     room = LARGEST_PAGE - sum(len(figure.source) for figure in shown)
     gallery = _gallery(images, minimal, reconstructions, config)
-    browser = gallery.browser(models, attacks, frames.get("bracket"), room)
-    files = linked(
-        os.path.dirname(report),
+    content = _content(frames, config, models, attacks)
+    content["browser"] = gallery.browser(models, attacks, frames.get("bracket"), room)
+    content["files"] = linked(
+        PurePath(report).parent,
         tables=[*tables.values(), runtime, provenance],
-        images=[images],
-        **{"minimal": minimal, "synthesis": reconstructions, "drawings": drawings},
+        **{"images": [images], "minimal": minimal, "synthesis": reconstructions, "drawings": drawings},
         attacks=frames.get("attacks"),
     )
-    content = _content(frames, config, models, attacks)
     kept = {*content["tables"], *(figure.section for figure in shown)}
-    kept |= {key for key, value in {"checks": content["checks"], "images": browser}.items() if value}
-    page = render(
-        template,
-        config=config,
-        settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
-        models=models,
-        attacked=True,
-        sections={key: section for key, section in sections.items() if key in kept},
-        **{"figures": shown, "files": files, "browser": browser},
-        **content,
-        **_about(about),
-    )
-    write_text(report, page)
+    kept |= {key for key, part in (("checks", "checks"), ("images", "browser")) if content[part]}
+    content["sections"] = {key: section for key, section in sections.items() if key in kept}
+    about = _about(read_json(provenance), config)
+    write_text(report, render(template, models=models, attacked=True, figures=shown, **content, **about))
 
 
 def _content(
@@ -123,9 +112,11 @@ def _gallery(
     return gallery
 
 
-def _about(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _about(provenance: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """How the run was made; older provenance says nothing of its command, nor of what is odd about the images."""
     return {
+        "config": config,
+        "settings": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         "command": provenance.get("command"),
         "machine": machine(provenance),
         "versions": provenance["versions"],
