@@ -124,7 +124,7 @@ function unpacked(number) {
 }
 
 async function picturesOf(row) {
-  if (row >= data.pictured) return null;
+  if (row >= data.pictured || !window.DecompressionStream) return null;
   const number = Math.floor(row / data.block), start = number * data.block, among = row - start;
   const n = Math.min(data.sheet - start, data.block);
   const bytes = await unpacked(number);
@@ -255,7 +255,8 @@ async function show(row) {
     + step("previous image", matching[place - 1], "←") + step("next image", place >= 0 ? matching[place + 1] : null, "→") + "</div>"
     + table(row);
   if (!pictures) {
-    detail.insertAdjacentHTML("beforeend", '<p class="soft">The page has no pictures of this image.</p>');
+    const reason = window.DecompressionStream ? "The page has no pictures of this image." : "This browser is too old for the pictures.";
+    detail.insertAdjacentHTML("beforeend", `<p class="soft">${reason}</p>`);
     for (const cell of detail.querySelectorAll(".adversarial, .difference")) cell.textContent = "–";
     return;
   }
