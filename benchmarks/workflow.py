@@ -219,7 +219,8 @@ def reductions(folder: Path, attacks: int, shards: int, images: int) -> list[Row
         "tables.tabulate_minima": {
             "minimal": [minimal], "summaries": [str(place / "summary.csv")], "brackets": [], "run": RUN,
             "tables": {name: str(place / f"{name}.csv")
-                       for name in ("robustness", "distances", "curves", "markdown", "csv", "latex")},
+                       for name in ("robustness", "distances", "curves", "pairs", "confusion",
+                                    "markdown", "csv", "latex")},
             "models": {MODEL: MODEL}, "attacks": {NORM: {name: name for name in names}},
             "epsilons": {NORM: 1.5}, "of_paper": [],
         },

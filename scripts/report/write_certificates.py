@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from absynth.io.atomic import write_text
 from absynth.io.log import start_log
 from absynth.io.tables import read_table
+from absynth.reporting.files import linked
 from absynth.reporting.machine import machine
 from absynth.reporting.report import render
 from absynth.reporting.report_tables import report_tables
@@ -35,16 +37,15 @@ def main(
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         models=models,
         attacked=False,
-        summary=[],
-        checks=[],
-        intervals="",
+        **{key: [] for key in ("summary", "checks", "figures", "odd_intensities", "pairs", "unequal")},
+        **dict.fromkeys(("intervals", "pair_tests"), ""),
+        **dict.fromkeys(("browser", "command", "lacking_classes")),
+        costs={},
+        files=linked(PurePath(report).parent, tables=[certificates]),
         sections={key: section for key, section in sections.items() if key in {*filled, "run"}},
-        figures=[],
         tables=filled,
         versions=versions(),
         machine=machine({"hardware": {**hardware(), "gpus": [], "devices": []}}),
-        lacking_classes=None,
-        odd_intensities=[],
     )
     write_text(report, page)
 

@@ -2,32 +2,45 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
+import pandas as pd
 import yaml
 
+from absynth.data.split_files import read_split
 from absynth.io.atomic import read_json, write_text
 from absynth.io.log import start_log
+from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record
 from absynth.io.tables import read_table
 from absynth.reporting.checks import checks
+from absynth.reporting.costs import costs
+from absynth.reporting.files import linked
+from absynth.reporting.images import Gallery
 from absynth.reporting.machine import machine
 from absynth.reporting.overview import INTERVALS, summary
+from absynth.reporting.pairs import TESTS, pairs_text, unequal_norms
 from absynth.reporting.report import Figure, render
 from absynth.reporting.report_tables import report_tables
 from absynth.reporting.runtime import write_runtime
 
+LARGEST_PAGE = 23e6  # characters of figures and pictures together; tables and text take the rest of 25 MB
+Path = str | os.PathLike[str]
+
 
 def main(
     *,
-    template: str | os.PathLike[str],
-    captions: Sequence[str | os.PathLike[str]],
-    drawings: Sequence[str | os.PathLike[str]],
-    tables: Mapping[str, str | os.PathLike[str]],
-    provenance: str | os.PathLike[str],
-    benchmarks: Sequence[str | os.PathLike[str]],
-    runtime: str | os.PathLike[str],
-    report: str | os.PathLike[str],
+    template: Path,
+    captions: Sequence[Path],
+    drawings: Sequence[Path],
+    tables: Mapping[str, Path],
+    images: Path,
+    minimal: Sequence[Path],
+    reconstructions: Sequence[Path],
+    provenance: Path,
+    benchmarks: Sequence[Path],
+    runtime: Path,
+    report: Path,
     config: Mapping[str, Any],
     models: Mapping[str, str],
     attacks: Mapping[str, Mapping[str, str]],
@@ -37,42 +50,78 @@ def main(
     """Write one self-contained page, and the table of the jobs' running times that stands in it.
 
     captions, drawings: reStructuredText and SVG of each of `figures`; tables: CSV files by stem
+    images: the test split; minimal, reconstructions: the HDF5 files of best adversarials and of reconstructions
     provenance: tables/provenance.json; benchmarks: the files in which Snakemake measured the costly jobs
     sections: title and intro by key, left out if empty; figures: section, title and wildcards of the caption
     """
-    about = read_json(provenance)
     write_runtime(benchmarks=benchmarks, table=runtime)
     frames = {stem: read_table(path) for stem, path in {**tables, "runtime": runtime}.items()}
     shown = [
         Figure.read(drawing, text, config=config, **figure)
         for figure, drawing, text in zip(figures, drawings, captions, strict=True)
     ]
-    filled = report_tables(frames, models, attacks, config["epsilons"])
-    checked = checks(frames, models, attacks)
-    kept = {*filled, *(figure.section for figure in shown), *(["checks"] if checked else [])}
-    about = {"machine": machine(about), "versions": about["versions"], **_oddities(about)}
-    page = render(
-        template,
-        config=config,
-        settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
-        models=models,
-        attacked=True,
-        summary=summary(frames["robustness"], models, config["epsilons"]),
-        checks=checked,
-        intervals=INTERVALS if "distances" in frames else "",
-        sections={key: section for key, section in sections.items() if key in kept},
-        figures=shown,
-        tables=filled,
-        **about,
+    room = LARGEST_PAGE - sum(len(figure.source) for figure in shown)
+    gallery = _gallery(images, minimal, reconstructions, config)
+    content = _content(frames, config, models, attacks)
+    content["browser"] = gallery.browser(models, attacks, frames.get("bracket"), room)
+    content["files"] = linked(
+        PurePath(report).parent,
+        tables=[*tables.values(), runtime, provenance],
+        **{"images": [images], "minimal": minimal, "synthesis": reconstructions, "drawings": drawings},
+        attacks=frames.get("attacks"),
     )
-    write_text(report, page)
+    kept = {*content["tables"], *(figure.section for figure in shown)}
+    kept |= {key for key, part in (("checks", "checks"), ("images", "browser")) if content[part]}
+    content["sections"] = {key: section for key, section in sections.items() if key in kept}
+    about = _about(read_json(provenance), config)
+    write_text(report, render(template, models=models, attacked=True, figures=shown, **content, **about))
 
 
-def _oddities(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What is odd about the images, which provenance written before says nothing of."""
+def _content(
+    frames: Mapping[str, pd.DataFrame],
+    config: Mapping[str, Any],
+    models: Mapping[str, str],
+    attacks: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """What the tables say: as tables, and in sentences."""
+    pairs = frames.get("pairs")
+    unequal = unequal_norms(frames["attacks"], config["attacks"]) if "attacks" in frames else []
     return {
-        "lacking_classes": about.get("lacking_classes"),
-        "odd_intensities": about.get("odd_intensities", []),
+        "tables": report_tables(frames, models, attacks, config["epsilons"]),
+        "summary": summary(frames["robustness"], models, config["epsilons"]),
+        "checks": checks(frames, models, attacks),
+        "intervals": INTERVALS if "distances" in frames else "",
+        "pairs": [] if pairs is None else pairs_text(pairs),
+        "pair_tests": TESTS if pairs is not None and len(pairs) else "",
+        "unequal": unequal if pairs is not None and len(pairs) else [],
+        "costs": costs(frames["runtime"], frames.get("attacks")),
+    }
+
+
+def _gallery(
+    images: Path, minimal: Sequence[Path], reconstructions: Sequence[Path], config: Mapping[str, Any]
+) -> Gallery:
+    """The images attacked, with what was found about each."""
+    gallery = Gallery(*read_split(images, 0, config["n_samples"]))
+    for path in minimal:
+        columns, about = read_record(path, MINIMAL, {"run": config["run"]})
+        gallery.add(about["model"], about["norm"], columns)
+    for path in reconstructions:
+        columns, about = read_record(path, RECONSTRUCTIONS, {"run": config["run"]})
+        gallery.reconstruct(about["model"], about["norm"], columns)
+    return gallery
+
+
+def _about(provenance: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """How the run was made; older provenance says nothing of its command, nor of what is odd about the images."""
+    return {
+        "config": config,
+        "settings": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
+        "command": provenance.get("command"),
+        "machine": machine(provenance),
+        "versions": provenance["versions"],
+        "lacking_classes": provenance.get("lacking_classes"),
+        "odd_intensities": provenance.get("odd_intensities", []),
     }
 
 
@@ -80,11 +129,12 @@ if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
     main(
-        template=job.input.template,
-        captions=job.input.captions,
-        drawings=job.input.drawings,
-        tables={Path(path).stem: path for path in job.input.tables},
-        provenance=job.input.provenance,
+        tables={PurePath(path).stem: path for path in job.input.tables},
+        **{
+            name: getattr(job.input, name)
+            for name in ("template", "captions", "drawings", "images", "minimal")
+        },
+        **{name: getattr(job.input, name) for name in ("reconstructions", "provenance")},
         **dict(job.output.items()),
         **dict(job.params.items()),
     )

@@ -1,4 +1,7 @@
-"""Tabulate the minima of all models and norms: statistics, Table 1, distances, accuracy over distance."""
+"""Tabulate the minima of all models and norms.
+
+Statistics, Table 1, distances, accuracy over distance, pairs of models, classes of adversarials.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,6 +9,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from absynth.evaluation.accuracy_curve import accuracy_curve
+from absynth.evaluation.confusion import COLUMNS as CLASSES
+from absynth.evaluation.confusion import adversarial_classes
+from absynth.evaluation.paired import COLUMNS as PAIRS
+from absynth.evaluation.paired import pair_rows
 from absynth.io.atomic import read_rows, replacing, write_csv, write_text
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, read_record
@@ -28,23 +35,27 @@ def main(
     epsilons: Mapping[str, float],
     of_paper: Sequence[str],
 ) -> None:
-    """Write the tables `robustness`, `distances`, `curves`, and Table 1 as `markdown`, `csv` and `latex`.
+    """Write `robustness`, `distances`, `curves`, `pairs`, `confusion`, and Table 1 as `markdown`, `csv` and `latex`.
 
     minimal, summaries: minimal/{model}/{norm}.h5 and .csv; brackets: bracket_medians.csv, none without lower bounds
     models, attacks: names in Table 1 by model, and by norm and attack; epsilons: by norm
     of_paper: the attacks of the paper
     """
     write_csv(tables["robustness"], read_rows(summaries), COLUMNS)
-    distances, curves = [], []
+    distances, curves, classes = [], [], []
     for path in minimal:
         columns, attributes = read_record(path, MINIMAL, {"run": run})
         identity = {"model": attributes["model"], "norm": attributes["norm"]}
         kept = {name: columns[name] for name in ("index", "label", "distance", "attack")}
         distances.append(pd.DataFrame({**identity, **kept}))
         curves.append(accuracy_curve(columns["distance"], **identity))
+        taken = adversarial_classes(columns["label"], columns["adversarial_prediction"], columns["distance"])
+        classes += [{**identity, **row} for row in taken]
     for name, frames in (("distances", distances), ("curves", curves)):
         with replacing(tables[name]) as temporary:
             pd.concat(frames).to_csv(temporary, index=False)
+    write_csv(tables["pairs"], pair_rows(pd.concat(distances), epsilons), PAIRS)
+    write_csv(tables["confusion"], classes, CLASSES)
     write_table1(
         robustness=tables["robustness"],
         summaries=summaries,

@@ -7,7 +7,6 @@ from toy_runs import toy_images, toy_run
 
 from absynth import open_run
 from absynth.cli.comparison import (
-    adjusted,
     candidates,
     common,
     differing_attacks,
@@ -17,6 +16,7 @@ from absynth.cli.comparison import (
 )
 from absynth.cli.main import main
 from absynth.errors import InputError
+from absynth.evaluation.paired import adjusted
 from absynth.io.atomic import write_csv
 
 

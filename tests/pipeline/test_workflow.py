@@ -65,8 +65,11 @@ def test_every_figure_is_there_in_both_formats(finished):
 def test_the_report_shows_the_table_and_every_figure(finished, tmp_path):
     results = finished.folder / "results" / "tiny"
     script = """
-        const found = [...document.images].map((image) => image.complete && image.naturalWidth);
-        document.body.append(Object.assign(document.createElement('pre'), {id: 'check', textContent: found}));
+        const loaded = [...document.images].map((image) => { image.loading = 'eager'; return image.decode(); });
+        Promise.all(loaded).then(() => {
+            const found = [...document.images].map((image) => image.complete && image.naturalWidth);
+            document.body.append(Object.assign(document.createElement('pre'), {id: 'check', textContent: found}));
+        });
     """
     document, console = open_page(results / "report.html", tmp_path / "browser", script)
     assert console == []

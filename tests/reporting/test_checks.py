@@ -74,6 +74,7 @@ def test_findings_of_the_audit_and_warnings_of_the_probe_are_told_in_their_words
 def test_attacks_that_found_nothing_are_named():
     frame = statistics()
     assert check(attacks=frame.assign(found=3, n=4)).passed
+    assert check(attacks=frame.iloc[:0]).text == "No model was attacked, so no attack failed."
     frame = frame.assign(found=3, n=4)
     frame.loc[0, "found"] = 0
     made = check(attacks=frame)

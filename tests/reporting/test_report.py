@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from browser import open_page
@@ -12,6 +13,7 @@ from configs import ROOT, shipped
 from pictures import EPSILONS, LABELS, TITLES, curve, statistics
 from scripts.report.write_report import main
 
+from absynth.data.split_files import write_split
 from absynth.reporting.figures.style import save_figure
 from absynth.reporting.report import Field, Figure, flat_table
 from absynth.reporting.report_tables import (
@@ -79,8 +81,10 @@ def written(folder: Path, models: dict[str, str]) -> Path:
     (folder / "caption.rst").write_text("Of *{{ snakemake.config['run'] }}*, 5 < 6.\n", encoding="utf-8")
     about = provenance(shipped(), [{"absynth": 1, "torch": "9.9", "foolbox": 2, "device": "cuda:1"}], [1.7e9])
     about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}
+    about["command"] = "snakemake --cores 2 --config 'run=a<b>'"
     about["odd_intensities"] = ["the brightest pixel is 0.06 & no more"]
     (folder / "provenance.json").write_text(json.dumps(about), encoding="utf-8")
+    write_split(folder / "test.h5", np.zeros((2, 8, 8), np.uint8), np.arange(2), "mnist", "test")
     measured = [folder / "attack" / f"{number}.tsv" for number in range(4)]
     measured[0].parent.mkdir()
     for path, seconds in zip(measured, (60.0, 10.0, 10.0, 10.0), strict=True):
@@ -90,11 +94,14 @@ def written(folder: Path, models: dict[str, str]) -> Path:
         captions=[folder / "caption.rst"] * 2,
         drawings=[folder / "figure.svg"] * 2,
         tables=tables,
+        images=folder / "test.h5",
+        minimal=[],
+        reconstructions=[],
         provenance=folder / "provenance.json",
         benchmarks=measured,
         runtime=folder / "runtime.csv",
         report=folder / "report.html",
-        config={**shipped(), "run": "a<b>"},
+        config={**shipped(), "run": "a<b>", "n_samples": 2},
         models=models,
         attacks=TITLES,
         sections=SECTIONS,
@@ -105,11 +112,24 @@ def written(folder: Path, models: dict[str, str]) -> Path:
 
 def test_page_refers_to_no_other_file_or_host(page):
     text = page.read_text(encoding="utf-8")
-    sources = re.findall(r'(?:src|href)="([^"]{0,40})', text)
+    sources = re.findall(
+        r'<(?!a )[^>]*?(?:src|href)="([^"]{0,40})', text
+    )  # but for links, which load nothing
     assert sources
-    assert all(source.startswith(("#", "data:")) for source in sources)
+    assert all(source.startswith("data:") for source in sources)
     assert "@import" not in text
     assert "url(" not in text
+
+
+def test_page_links_to_the_files_beside_it_and_says_what_the_run_cost(page):
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r'<a href="([^"#][^"]*)">', text)
+    assert {"robustness.csv", "provenance.json", "runtime.csv", "test.h5", "figure.svg"} <= set(links)
+    assert "attacks/cnn/l2/fgm/" in links
+    assert all((page.parent / link).exists() for link in links if not link.startswith("attacks/"))
+    found = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert found["costly jobs"] == "4, which took 90.0 s one after the other"
+    assert found["command"] == "<code>snakemake --cores 2 --config &#39;run=a&lt;b&gt;&#39;</code>"
 
 
 def test_text_from_the_config_is_escaped(page):
@@ -144,6 +164,8 @@ def test_empty_sections_are_left_out(page):
 
 
 CHECK = """
+const loaded = [...document.images].map((image) => { image.loading = 'eager'; return image.decode(); });
+Promise.all(loaded).then(() => {
 const rows = (i) => [...document.querySelectorAll('table')[i].tBodies].map(
   (body) => [...body.rows].map((row) => row.cells[0].textContent));
 const click = (i, j) => document.querySelectorAll('table')[i].querySelectorAll('thead button')[j].click();
@@ -157,6 +179,7 @@ click(0, 3); found.down = rows(0);
 found.sorted = document.querySelectorAll('table')[0].querySelector('[aria-sort]').textContent;
 const check = document.createElement('pre'); check.id = 'check';
 check.textContent = JSON.stringify(found); document.body.append(check);
+});
 """
 
 

@@ -11,6 +11,7 @@ import absynth
 from absynth.data.split_files import write_split
 from absynth.io.records import SHARD, write_record
 from absynth.workflow import provenance
+from absynth.workflow.environment import COMMAND, share_command
 
 ATTRIBUTES = {
     "run": "trial",
@@ -102,3 +103,11 @@ def test_processor_has_a_name_without_linux(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance.platform, "processor", lambda: "")
     monkeypatch.setattr(provenance.platform, "machine", lambda: "sparc")
     assert provenance.hardware(tmp_path / "none")["processor"] == "sparc"
+
+
+def test_the_command_of_the_workflow_reaches_its_jobs(monkeypatch):
+    monkeypatch.delenv(COMMAND, raising=False)
+    assert "command" not in provenance.provenance({}, [], [0.0])
+    share_command(["/usr/lib/snakemake/__main__.py", "--cores", "2", "--config", "run=a b"])
+    assert provenance.provenance({}, [], [0.0])["command"] == "snakemake --cores 2 --config 'run=a b'"
+    monkeypatch.delenv(COMMAND)

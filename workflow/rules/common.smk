@@ -18,6 +18,7 @@ from absynth.workflow.config_files import read_config
 from absynth.workflow.environment import (
     check_hidden,
     escape_on_streams,
+    share_command,
     share_library,
     share_working_directory,
 )
@@ -29,6 +30,8 @@ from absynth.workflow.scheduling import drop_default_rate_limit
 
 share_library(BASE / "src")
 share_working_directory()
+if workflow.is_main_process:
+    share_command(sys.argv)
 escape_on_streams()
 
 # The config of the working directory, else that of the project.

@@ -21,10 +21,14 @@ rule record_provenance:
 rule write_report:
     input:
         template=template("report.html.j2"),
+        parts=[template(name) for name in ("images.html.j2", "images.js")],
         captions=[template(f"{figure.figure}.rst") for figure in OUTPUTS.figures],
         drawings=OUTPUTS.figure_files("svg"),
         tables=[run(f"tables/{stem}.csv") for stem in OUTPUTS.reported_tables],
         findings=OUTPUTS.of_attacked("verification/{model}/{norm}.csv"),
+        images=run("data/test.h5"),
+        minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
+        reconstructions=[run(f"synthesis/reconstructions/{model}.h5") for model in PLAN.reconstructed],
         provenance=run("tables/provenance.json"),
         code=code("report/write_report"),
     output:
@@ -51,6 +55,7 @@ rule write_report:
 rule write_certificates:
     input:
         template=template("report.html.j2"),
+        parts=[template(name) for name in ("images.html.j2", "images.js")],
         certificates=run("tables/certificates.csv"),
         code=code("report/write_certificates"),
     output:

@@ -8,6 +8,8 @@ rule tabulate_minima:
         robustness=run("tables/robustness.csv"),
         distances=run("tables/distances.csv"),
         curves=run("tables/accuracy_distortion.csv"),
+        pairs=run("tables/pairs.csv"),
+        confusion=run("tables/confusion.csv"),
         markdown=run("tables/table1.md"),
         csv=run("tables/table1.csv"),
         latex=run("tables/table1.tex"),

@@ -18,7 +18,6 @@ from absynth.cli.arguments import mapping
 from absynth.errors import InputError
 
 HELP = "compare models of several runs on the same images"
-ALPHA = 0.05  # adjusted p-values below it are marked
 _PAIRS = ("norm", "run", "model", "other_run", "other_model", "epsilon", "n", "only_first", "only_second",
           "p_accuracy", "p_accuracy_adjusted", "shorter", "longer", "equal", "p_distance",
           "p_distance_adjusted")  # fmt: skip
@@ -36,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare; 0."""
-    from absynth.cli.comparison import adjusted, candidates, common, pairs, summaries
+    from absynth.cli.comparison import candidates, common, pairs, summaries
+    from absynth.evaluation.paired import adjusted
 
     runs = _opened(options.runs)
     chosen = candidates(runs, options.models)
@@ -101,7 +101,9 @@ def _text(
 ) -> str:
     """Both tables as text."""
     from absynth.cli.summary import aligned
+    from absynth.evaluation.paired import ALPHA
     from absynth.norms import NORMS
+    from absynth.reporting.pairs import p_text
 
     labels = {(one.run_name, one.model): one.label for one in chosen}
     models = [("norm", "model", "images", "clean", "median", "accuracy", "lower bound")]
@@ -115,18 +117,14 @@ def _text(
     for row in tests:
         first, second = labels[row["run"], row["model"]], labels[row["other_run"], row["other_model"]]
         pairs.append((NORMS[row["norm"]].title, f"{first} – {second}", f"{row['only_first']} – {row['only_second']}",
-                      _p(row["p_accuracy_adjusted"]), f"{row['shorter']}, {row['longer']}",
-                      _p(row["p_distance_adjusted"])))  # fmt: skip
+                      p_text(row["p_accuracy_adjusted"]), f"{row['shorter']}, {row['longer']}",
+                      p_text(row["p_distance_adjusted"])))  # fmt: skip
     note = f"* beyond chance: p < {ALPHA} after adjustment (Holm) for {2 * len(tests)} tests"
     return f"{aligned(models)}\n\n{aligned(pairs)}\n{note}\n"
 
 
 def _size(value: float, norm: Any) -> str:
     return "∞" if value == float("inf") else norm.format_median(value)
-
-
-def _p(value: float) -> str:
-    return ("< 0.001" if value < 0.001 else f"{value:.3f}") + (" *" if value < ALPHA else "")
 
 
 def _warn(chosen: Sequence[Any], parts: Sequence[Any]) -> None:

@@ -16,9 +16,9 @@ from absynth.api.run import Run
 from absynth.cli.summary import basis_of
 from absynth.errors import InputError
 from absynth.evaluation.accuracy_curve import accuracy_curve
-from absynth.evaluation.paired import compare_pair, holm
+from absynth.evaluation.paired import compare_pair
+from absynth.reporting.pairs import met_options
 
-_NOT_MET = ("per_model", "label", "norms", "models")  # keys of an attack's entry that change no step of it
 Distances = npt.NDArray[np.float64]
 Row = dict[str, Any]
 
@@ -175,16 +175,6 @@ def pairs(found: Common, chosen: Sequence[Candidate], epsilon: float) -> list[Ro
     ]  # fmt: skip
 
 
-def adjusted(rows: Sequence[Row]) -> list[Row]:
-    """The rows of all pairs with their p-values adjusted for the number of all of these tests, of both kinds."""
-    kinds = ("p_accuracy", "p_distance")
-    values = holm([row[kind] for row in rows for kind in kinds])
-    return [
-        {**row, **{f"{kind}_adjusted": values[len(kinds) * i + place] for place, kind in enumerate(kinds)}}
-        for i, row in enumerate(rows)
-    ]
-
-
 def image_rows(found: Common, chosen: Sequence[Candidate]) -> list[Row]:
     """A row for each shared image and candidate of a norm."""
     return [
@@ -215,13 +205,6 @@ def differing_attacks(chosen: Sequence[Candidate], norm: str) -> bool:
         if norm in one.run.norms and one.run.attacks_on(one.model, norm):
             entries = one.run.config["attacks"]
             met.append(
-                {name: _options(entries[name], one.model) for name in one.run.attacks_on(one.model, norm)}
+                {name: met_options(entries[name], one.model) for name in one.run.attacks_on(one.model, norm)}
             )
     return any(other != met[0] for other in met[1:])
-
-
-def _options(entry: Mapping[str, Any] | None, model: str) -> dict[str, Any]:
-    """What an attack's entry asks for on a model: without whom it is for, and what it is called."""
-    said = entry or {}
-    own = (said.get("per_model") or {}).get(model) or {}
-    return {key: value for key, value in {**said, **own}.items() if key not in _NOT_MET}

@@ -1,14 +1,22 @@
 """Tests of two models on the same images, pair by pair: is the difference more than chance?"""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.stats import binomtest, rankdata  # type: ignore[attr-defined]  # scipy defines them at run time
 
 Distances = npt.NDArray[np.float64]
+Row = dict[str, Any]
+ALPHA = 0.05  # a difference whose adjusted p-value is below it is called beyond chance
+COLUMNS = ("norm", "model", "other_model", "epsilon", "n", "only_first", "only_second", "p_accuracy",
+           "p_accuracy_adjusted", "shorter", "longer", "equal", "p_distance", "p_distance_adjusted")  # fmt: skip
+_TESTS = ("p_accuracy", "p_distance")
 _MOST_EXACT = 60  # pairs for which the distribution of the rank sum is computed exactly
 
 
@@ -104,3 +112,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - place) * p_values[i]))
         adjusted[i] = largest
     return adjusted
+
+
+def adjusted(rows: Sequence[Row]) -> list[Row]:
+    """The rows of all pairs with their p-values adjusted for the number of all of these tests, of both kinds."""
+    values = holm([row[test] for row in rows for test in _TESTS])
+    return [
+        {**row, **{f"{test}_adjusted": values[len(_TESTS) * i + place] for place, test in enumerate(_TESTS)}}
+        for i, row in enumerate(rows)
+    ]
+
+
+def pair_rows(distances: pd.DataFrame, epsilons: Mapping[str, float]) -> list[Row]:
+    """A row of `COLUMNS` for each norm and two models of a run: the tests on the images that both were attacked on.
+
+    distances: columns model, norm, index and distance, a row for each image; epsilons: by norm
+    p-values are adjusted for the number of all tests of the run. No row for two models that share no image.
+    """
+    rows: list[Row] = []
+    for norm, of_norm in distances.groupby("norm", sort=False):
+        found = {
+            str(model): part.set_index("index")["distance"]
+            for model, part in of_norm.groupby("model", sort=False)
+        }
+        for model, other in combinations(found, 2):
+            both = found[model].index.intersection(found[other].index)
+            if len(both):
+                first, second = (found[name].loc[both].to_numpy(float) for name in (model, other))
+                pair = asdict(compare_pair(first, second, epsilons[str(norm)]))
+                names = {"norm": norm, "model": model, "other_model": other}
+                rows.append({**names, "epsilon": epsilons[str(norm)], **pair})
+    return adjusted(rows)

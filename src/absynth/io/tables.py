@@ -8,7 +8,7 @@ from absynth.errors import InputError
 from absynth.io.opening import MADE, opening
 
 # Columns of names and words, as text whatever they spell: a model may be called nan, None or 007.
-TEXT = ("model", "norm", "attack", "bound", "side", "stage", "device", "probe")
+TEXT = ("model", "other_model", "norm", "attack", "bound", "side", "stage", "device", "probe")
 _MISSING = ["", "nan"]  # in all other columns, as rules write it
 
 

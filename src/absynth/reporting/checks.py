@@ -90,6 +90,8 @@ def _audit(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
 
 
 def _failed(frame: pd.DataFrame, models: Labels, titles: Mapping[str, Labels]) -> Check:
+    if frame.empty:
+        return Check(TITLES["attacks"], True, "No model was attacked, so no attack failed.")
     failed = frame[(frame["found"] == 0) & (frame["n"] > 0)]
     runs = _count(len(frame), "run") + " of an attack on a model in a norm"
     text = f"{runs}: {len(failed)} found nothing." if len(failed) else f"{runs}: each found something."

@@ -16,6 +16,10 @@ SECTIONS = {
         "title": "Minimal adversarials",
         "intro": "The perturbation that each image needs to be misclassified, by the best of all attacks on it.",
     },
+    "images": {
+        "title": "Image by image",
+        "intro": "Every model's best adversarial of each image, and what its class is mistaken for.",
+    },
     "certificates": {
         "title": "Lower bounds",
         "intro": "Below which distance no attack changes a decision: proved, or if a search found the minimum.",

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 from docutils.core import publish_parts
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from absynth.norms import NORMS
@@ -32,6 +33,11 @@ class Table:
 
     header: Sequence[str]
     groups: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no rows."""
+        return not any(rows for _, rows in self.groups)
 
     @property
     def textual(self) -> list[bool]:
@@ -73,12 +79,16 @@ def flat_table(frame: pd.DataFrame, fields: Sequence[Field]) -> Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure in a section: its source, an SVG as a data URI, and its caption as safe HTML."""
+    """A figure in a section: its source, an SVG as a data URI, and its caption as safe HTML.
+
+    ratio: of width to height, "" where the SVG states none
+    """
 
     section: str
     title: str
     source: str
     caption: Markup
+    ratio: str = ""
 
     @classmethod
     def read(
@@ -100,16 +110,23 @@ class Figure:
         filled = Environment().from_string(Path(text).read_text(encoding="utf-8")).render(snakemake=job)
         safe = {"file_insertion_enabled": False, "raw_enabled": False}
         html = publish_parts(filled, writer="html5", settings_overrides=safe)["body"]
-        encoded = base64.b64encode(Path(drawing).read_bytes()).decode("ascii")
+        svg = Path(drawing).read_bytes()
+        sides = re.search(rb'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', svg[:2000])
+        encoded = base64.b64encode(svg).decode("ascii")
         named = title.format(
             **{key: NORMS[value].title if value in NORMS else value for key, value in wildcards.items()}
         )
-        return cls(section, named, f"data:image/svg+xml;base64,{encoded}", Markup(html))
+        ratio = f"{float(sides[1]):g} / {float(sides[2]):g}" if sides else ""
+        return cls(section, named, f"data:image/svg+xml;base64,{encoded}", Markup(html), ratio)
 
 
 def render(template: str | Path, **content: Any) -> str:
-    """Fill in the page's template; text in `content` is escaped."""
+    """Fill in the page's template, which may include others of its folder; text in `content` is escaped."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(template).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(Path(template).read_text(encoding="utf-8")).render(**content)
+    return environment.get_template(Path(template).name).render(**content)

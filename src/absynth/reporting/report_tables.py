@@ -5,8 +5,12 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from absynth.norms import NORMS
+from absynth.reporting.costs import duration
 from absynth.reporting.overview import overview_table
+from absynth.reporting.pairs import pairs_table
 from absynth.reporting.report import LARGEST, Cell, Field, Table, flat_table
+
+PAIRS = "Differences between models"
 
 
 def report_tables(
@@ -47,13 +51,15 @@ def report_tables(
     if "distances" in frames:
         overview = overview_table(frames["distances"], frames.get("bracket"), models, epsilons)
         tables.setdefault("minimal", []).insert(0, ("Each model under the best of all attacks", overview))
+    if len(frames.get("pairs", [])):
+        tables.setdefault("minimal", []).append((PAIRS, pairs_table(frames["pairs"], models)))
     return tables
 
 
 def robustness_table(frame: pd.DataFrame, *_: object) -> Table:
     """tables/table1.csv, one group per norm; cells are sorted by the median, the first number in each."""
     groups: dict[str, list[list[Cell]]] = {}
-    for norm, attack, *cells in frame.fillna("").itertuples(index=False):
+    for norm, attack, *cells in frame.astype(object).fillna("").itertuples(index=False):
         row = [Cell(attack, attack), *(Cell(cell, _leading_number(cell)) for cell in cells)]
         groups.setdefault(norm, []).append(row)
     return Table(["attack", *frame.columns[2:]], list(groups.items()))
@@ -65,13 +71,6 @@ def _leading_number(text: str) -> float | None:
     if not first:
         return None
     return LARGEST if first == "∞" else float(first)
-
-
-def _seconds(value: float) -> str:
-    """A duration in seconds, minutes or hours."""
-    if value < 120:
-        return f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
 def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> Table:
@@ -150,7 +149,7 @@ def attacks_table(
             Field("spread", "spread of restarts", "{:.1%}"),
             Field("queries", "queries per image", "{:,.0f}"),
             Field("gradients", "gradients per image", "{:,.0f}"),
-            Field("seconds", "time", _seconds),
+            Field("seconds", "time", duration),
             Field("device", "device"),
         ],
     )
@@ -163,8 +162,8 @@ def runtime_table(frame: pd.DataFrame, *_: object) -> Table:
         [
             Field("stage", "rule"),
             Field("jobs", "jobs"),
-            Field("seconds", "total", _seconds),
-            Field("longest", "longest job", _seconds),
+            Field("seconds", "total", duration),
+            Field("longest", "longest job", duration),
             Field("memory", "peak memory (MB)", "{:,.0f}"),
         ],
     )

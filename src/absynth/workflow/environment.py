@@ -2,11 +2,15 @@
 
 import io
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 from absynth.errors import InputError
+
+COMMAND = "ABSYNTH_COMMAND"  # the variable that tells jobs what the workflow was started with
 
 # What jobs import from outside this project.
 _PACKAGES = (
@@ -34,6 +38,11 @@ def share_library(library: str | Path) -> None:
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     others = [entry for entry in known if entry and entry != str(library)]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(library), *others])
+
+
+def share_command(arguments: Sequence[str]) -> None:
+    """Let the jobs of this process know the command that it was started with; `arguments`: its `sys.argv`."""
+    os.environ[COMMAND] = shlex.join(["snakemake", *arguments[1:]])
 
 
 def share_working_directory() -> None:

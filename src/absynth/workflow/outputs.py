@@ -177,7 +177,7 @@ class Outputs:
         bounds = ["bracket", "bound_violations"] if self.plan.bracketed else []
         certificates = ["certificates"] if self.plan.bounded else []
         checks = ["verification", "audit", *bounds]
-        minima = ["table1", "robustness", "distances"]
+        minima = ["table1", "robustness", "distances", "pairs", "confusion"]
         return [*minima, "models", *certificates, *distal, "attacks", "optimality", *checks]
 
     def certificates(self) -> list[str]:

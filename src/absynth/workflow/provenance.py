@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from absynth import __version__
+from absynth.workflow.environment import COMMAND
 
 _PACKAGES = ("torch", "foolbox", "snakemake", "numpy", "pandas", "matplotlib")
 _RECORDED = ("absynth", "torch", "foolbox")
@@ -59,7 +60,8 @@ def provenance(
 
     attributes: those of all attack shards; the versions recorded in them replace those installed here
     times: when the run's records were written, seconds since 1970
-    The hardware is that of the machine on which this runs, the devices are those that the attacks ran on.
+    The hardware is that of the machine on which this runs, the devices are those that the attacks ran on. The command
+    is that of the workflow that this is a job of, left out where it is not known.
     """
     found: dict[str, set[str]] = {name: set() for name in ("device", *_RECORDED)}
     for shard in attributes:
@@ -71,8 +73,10 @@ def provenance(
         datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") for time in (min(times), max(times))
     ]
     gpus = gpu_names() if any(device.startswith("cuda") for device in devices) else []
+    command = os.environ.get(COMMAND)
     return {
         "config": dict(config),
+        **({"command": command} if command else {}),
         "versions": {**versions(), **{name: value for name, value in recorded.items() if value}},
         "hardware": {**hardware(), "gpus": gpus, "devices": devices},
         "first_record": dates[0],
