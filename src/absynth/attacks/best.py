@@ -12,7 +12,7 @@ _HISTORY = 24  # former best adversarials kept for each image
 _STEP = (
     0.95  # a new best must have at most this share of the distance of the last one that entered the history
 )
-_TINY = 1e-18  # below it squares are no normal float32
+_TINY = 1e-18  # of distances this small the squares are rounded coarsely, or to zero, in float32
 
 
 class BestAdversarial:
@@ -64,7 +64,7 @@ class BestAdversarial:
     def _near(self, rows: Tensor, images: Tensor) -> Tensor:
         """Which images (m, c, h, w) may improve on the best of `rows` (m,): all that do, and few others.
 
-        Distances in float32 tell at a third of the cost: they exceed the exact ones by less than `slack`.
+        Distances in float32 tell, at less cost: rounding lifts them above the exact ones by less than `slack`, relative.
         """
         x = self.x.index_select(0, rows)
         if images.dtype != torch.float32 or x.dtype != torch.float32:
