@@ -64,7 +64,7 @@ class BestAdversarial:
     def _near(self, rows: Tensor, images: Tensor) -> Tensor:
         """Which images (m, c, h, w) may improve on the best of `rows` (m,): all that do, and few others.
 
-        Distances in float32 tell, at less cost: rounding lifts them above the exact ones by less than `slack`, relative.
+        Distances in float32 tell at less cost: they exceed the exact ones by less than `slack`, relative.
         """
         x = self.x.index_select(0, rows)
         if images.dtype != torch.float32 or x.dtype != torch.float32:
