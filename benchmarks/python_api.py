@@ -1,7 +1,7 @@
 """What `absynth.attack` costs beside the bare call of Foolbox: same model, same images, same steps, in one process.
 
-    python benchmarks/python_api.py [--models grey colour] [--frozen yes no] [--images 50] [--steps 100]
-        [--pairs 3] [--device cpu] [--threads 1]
+    python benchmarks/python_api.py [--models grey colour] [--frozen yes no] [--attacks ddn fmn] [--refine 0 10]
+        [--images 50] [--steps 100] [--pairs 3] [--device cpu] [--threads 1]
 
 The models are modules of the user's own: `grey` the CNN that ships, on scikit-learn's digits; `colour` a network of
 four convolutions with random weights, on random images 3×32×32 and its own predictions. Attacks are DDN (L2) and FMN
@@ -129,6 +129,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--frozen", nargs="+", choices=["yes", "no"], default=["yes", "no"])
+    parser.add_argument("--attacks", nargs="+", choices=list(BARE), default=list(BARE))
+    parser.add_argument("--refine", nargs="+", type=int, default=[0, 10])
     parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=3)
@@ -147,8 +149,10 @@ def main(options: argparse.Namespace) -> list[dict[str, Any]]:
         for frozen in (choice == "yes" for choice in options.frozen):
             model.requires_grad_(not frozen)
             about = {"model": chosen, "frozen": "yes" if frozen else "no"}
-            for name in BARE:
-                lines += [{**about, **compare(name, model, x, y, refine, options)} for refine in (0, 10)]
+            for name in options.attacks:
+                lines += [
+                    {**about, **compare(name, model, x, y, refine, options)} for refine in options.refine
+                ]
     return lines
 
 

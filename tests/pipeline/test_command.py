@@ -130,9 +130,10 @@ def test_the_run_is_shown_and_compared_with_another(folder):
     assert last.startswith(
         "absynth evaluate: probe: Net (my_models.py:Net): its gradient with respect to the images is zero"
     )
-    assert last.endswith(
-        "(results/constant/logs/probe_model/Net.log)"
-    )  # until it is put right nothing goes on
+    assert last.endswith(  # until it is put right nothing goes on
+        "(results/constant/logs/probe_model/Net.log); the entry is in results/constant/config.yaml, and --model-keys "
+        "gradients=false after the model writes it"
+    )
     weights = torch.load(folder.path / "w.pt", weights_only=True)
     torch.save({name: value / 2 for name, value in weights.items()}, folder.path / "v.pt")
     folder.absynth("evaluate", *arguments)

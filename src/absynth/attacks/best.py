@@ -1,15 +1,18 @@
 """The best adversarial of each image over all that an attack asked for, and those that were the best before."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from absynth.attacks.postprocessing import closest_equivalent
-from absynth.norms import distance
+from absynth.norms import NORMS, distance
 
 _HISTORY = 24  # former best adversarials kept for each image
 _STEP = (
     0.95  # a new best must have at most this share of the distance of the last one that entered the history
 )
+_TINY = 1e-18  # of distances this small the squares are rounded coarsely, or to zero, in float32
 
 
 class BestAdversarial:
@@ -34,7 +37,7 @@ class BestAdversarial:
 
     def measure(self, rows: Tensor, images: Tensor) -> Tensor:
         """The distances (m,) with which images (m, c, h, w) for `rows` (m,) would be recorded."""
-        x = self.x[rows]
+        x = self.x.index_select(0, rows)
         return distance(x, closest_equivalent(x, images, self.threshold), self.norm)
 
     def offer(self, rows: Tensor, images: Tensor, misclassified: Tensor) -> None:
@@ -43,18 +46,32 @@ class BestAdversarial:
         The clean image itself never counts, though fast inference may misclassify it where the reference does not.
         """
         # Positions, not masks: with each mask that indexes the CPU waits for a GPU, and most queries improve nothing.
-        asked = misclassified.nonzero().squeeze(1)
+        asked = (misclassified & self._near(rows, images)).nonzero().squeeze(1)
         if not len(asked):
             return
-        rows, images = rows[asked], images[asked]
+        if len(asked) < len(rows):
+            rows, images = rows[asked], images.index_select(0, asked)
         candidate = self.measure(rows, images)
         improved = ((candidate > 0) & (candidate < self.distance[rows])).nonzero().squeeze(1)
         if not len(improved):
             return
-        rows, images, candidate = rows[improved], images[improved], candidate[improved]
+        if len(improved) < len(rows):
+            rows, images, candidate = rows[improved], images.index_select(0, improved), candidate[improved]
         self._enter(rows, candidate)
         self.best[rows] = images.to(self.best.dtype)
         self.distance[rows] = candidate
+
+    def _near(self, rows: Tensor, images: Tensor) -> Tensor:
+        """Which images (m, c, h, w) may improve on the best of `rows` (m,): all that do, and few others.
+
+        Distances in float32 tell at less cost: they exceed the exact ones by less than `slack`, relative.
+        """
+        x = self.x.index_select(0, rows)
+        if images.dtype != torch.float32 or x.dtype != torch.float32:
+            return torch.ones_like(rows, dtype=torch.bool)
+        roughly = NORMS[self.norm].measure(closest_equivalent(x, images, self.threshold) - x)  # (m,)
+        slack = (math.prod(x.shape[1:]) + 8) * torch.finfo(torch.float32).eps
+        return roughly <= self.distance[rows] * (1 + slack) + _TINY
 
     def roll_back(self, rows: Tensor) -> None:
         """Replace the best of `rows` by the best one in its history that has a distance one step larger."""
@@ -72,6 +89,8 @@ class BestAdversarial:
         """Put the best of `rows` into the history where the candidates that take its place are far enough below."""
         former = self.distance[rows]
         enters = (former.isfinite() & (candidate < _STEP * self._entered[rows])).nonzero().squeeze(1)
+        if not len(enters):
+            return
         rows, former = rows[enters], former[enters]
         self.history[self._next[rows], rows] = self.best[rows]
         self._entered[rows] = former

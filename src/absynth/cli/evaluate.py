@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from absynth.cli import workflow_process
 from absynth.cli.arguments import add_arguments as add_shared
 from absynth.cli.calls import Asked, asked
-from absynth.cli.going_on import going_on
+from absynth.cli.going_on import declared, going_on
 from absynth.cli.reasons import locked, reason_of
 from absynth.cli.workflow_process import Call
 
@@ -40,19 +40,19 @@ def run(options: argparse.Namespace) -> int:
         began = time.time()
         code = workflow_process.run(call)
     if code:
-        sys.stderr.write(f"absynth evaluate: {_stopped(wanted.results, began)}\n")
+        sys.stderr.write(f"absynth evaluate: {_stopped(wanted, began)}\n")
         return 1
     if call.runs:
         _show(wanted.results)
     return 0
 
 
-def _stopped(results: Path, began: float) -> str:
+def _stopped(wanted: Asked, began: float) -> str:
     """Why the workflow stopped, and what to do, in one line."""
     if locked(began):
         return _UNLOCK
-    reason = reason_of(results, began) or "the workflow stopped, for the reason above"
-    return f"{reason}{going_on(reason)}"
+    reason = reason_of(wanted.results, began) or "the workflow stopped, for the reason above"
+    return f"{reason}{declared(reason, wanted.place) if wanted.place else ''}{going_on(reason)}"
 
 
 def _say_what(wanted: Asked, call: Call) -> None:

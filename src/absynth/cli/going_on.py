@@ -9,6 +9,18 @@ _ENDED = (
     "interrupted",
     "the workflow has ended, and so does this job",
 )  # told as errors by jobs that were stopped
+_DECLARED = re.compile(r"\b(?P<key>\w+): (?P<value>true|false) in its config entry")
+
+
+def declared(reason: str, config: Path) -> str:
+    """How the command line says what a reason tells to write into a model's config entry; nothing if it tells none.
+
+    config: the file of the run that holds the entry
+    """
+    found = _DECLARED.search(reason)
+    if found is None:
+        return ""
+    return f"; the entry is in {config}, and --model-keys {found['key']}={found['value']} after the model writes it"
 
 
 def going_on(reason: str) -> str:

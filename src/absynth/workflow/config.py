@@ -45,13 +45,13 @@ _Validator = extend(
 )
 
 
-def read_schema(folder: str | Path, name: str) -> dict[str, Any]:
-    """Read workflow/schemas/{name}.schema.yaml."""
-    return deepcopy(_parsed(Path(folder) / f"{name}.schema.yaml"))
+def read_schema(folder: str | Path, name: str) -> Mapping[str, Any]:
+    """Read workflow/schemas/{name}.schema.yaml; all who read it share what is returned, so nobody changes it."""
+    return _parsed(Path(folder) / f"{name}.schema.yaml")
 
 
 @cache
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Path) -> Mapping[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 

@@ -23,7 +23,6 @@ _PACKAGES = (
         "pandas",
         "safetensors",
         "scipy",
-        "seaborn",
         "sklearn",
     ),
     *("torch", "tqdm"),

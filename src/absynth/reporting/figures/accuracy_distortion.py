@@ -5,13 +5,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, Style, as_written, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, Style, as_written, hide_frame, model_styles, set_style
 
 _ATTACKED: dict[str, Any] = {"linewidth": 1.3}
 _LOWER_BOUNDS: dict[str, Any] = {
@@ -58,7 +57,7 @@ def accuracy_distortion_figure(
     _draw_legend(
         figure, models, styles, [basis for basis in _LOWER_BOUNDS if basis in set(lower_bounds["side"])]
     )
-    sns.despine(figure)
+    hide_frame(figure.axes)
     return figure
 
 

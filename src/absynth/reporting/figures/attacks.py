@@ -5,14 +5,20 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, as_written, model_markers, model_styles, set_style
+from absynth.reporting.figures.style import (
+    TEXT_WIDTH,
+    as_written,
+    hide_frame,
+    model_markers,
+    model_styles,
+    set_style,
+)
 
 _COSTS = {"queries": "queries per image", "seconds": "seconds per image"}
 
@@ -71,7 +77,7 @@ def _draw_shares(panel: Axes, shown: pd.DataFrame, attacks: Sequence[str], model
         panel.text(j, i, text, ha="center", va="center", fontsize=6.5, color="w" if value > 70 else "0.1")
     panel.set_xticks([])
     panel.tick_params(length=0)
-    sns.despine(ax=panel, left=True, bottom=True)
+    hide_frame([panel], "left", "bottom")
 
 
 def _draw_costs(
@@ -91,7 +97,7 @@ def _draw_costs(
     panel.tick_params(axis="y", length=0)
     panel.grid(axis="y", color="0.92", linewidth=0.6)
     panel.set_axisbelow(True)
-    sns.despine(ax=panel, left=True)
+    hide_frame([panel], "left")
 
 
 def _widen(panel: Axes) -> None:

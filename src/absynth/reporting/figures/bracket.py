@@ -6,13 +6,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, Style, as_written, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, Style, as_written, hide_frame, model_styles, set_style
 
 _WIDTHS = {"lower bound": 0.8, "under attack": 1.4}  # of the lines of both accuracies
 
@@ -50,7 +49,7 @@ def bracket_figure(
     panels[-1][0].set_ylabel("accuracy" if shown else "no model with\nlower bounds")
     handles = [Line2D([], [], color="0.3", linewidth=width, label=label) for label, width in _WIDTHS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    sns.despine(figure)
+    hide_frame(figure.axes)
     return figure
 
 

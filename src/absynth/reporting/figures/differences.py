@@ -6,12 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, as_written, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, as_written, hide_frame, set_style
 
 Distances = npt.NDArray[np.float64]
 _COLOURS = {"larger": "#0173b2", "smaller": "#de8f05"}
@@ -47,7 +46,7 @@ def differences_figure(distances: pd.DataFrame, *, models: Mapping[str, str], no
     for panel, other in zip(panels[:, 0], others, strict=False):
         panel.set_ylabel(f"{models[other]}\nimages", fontsize=6.5)
     figure.suptitle(f"compared with {models[first]}", fontsize=8)
-    sns.despine(figure, left=True)
+    hide_frame(figure.axes, "left")
     return figure
 
 

@@ -7,12 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.style import TEXT_WIDTH, as_written, model_styles, set_style
+from absynth.reporting.figures.style import TEXT_WIDTH, as_written, hide_frame, model_styles, set_style
 
 _BOX: dict[str, Any] = {
     "orientation": "horizontal",
@@ -55,7 +54,7 @@ def distribution_figure(
         panel.set(xlim=(-0.02 * limit, limit), xlabel=NORMS[norm].quantity, title=NORMS[norm].label)
     panels[0][0].set_yticks(range(len(models)), models.values())
     panels[0][0].set_ylim(len(models) - 0.5, -0.5)
-    sns.despine(figure)
+    hide_frame(figure.axes)
     return figure
 
 

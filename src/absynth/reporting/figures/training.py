@@ -4,10 +4,16 @@ from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
-from absynth.reporting.figures.style import TEXT_WIDTH, as_written, line_styles, model_styles, set_style
+from absynth.reporting.figures.style import (
+    TEXT_WIDTH,
+    as_written,
+    hide_frame,
+    line_styles,
+    model_styles,
+    set_style,
+)
 
 _TITLES = {"loss": "loss", "accuracy": "accuracy on training images", "kl": "KL divergence"}
 
@@ -48,5 +54,5 @@ def training_figure(
             frameon=False,
             handlelength=2.6,
         )
-    sns.despine(figure)
+    hide_frame(figure.axes)
     return figure
