@@ -19,7 +19,6 @@ _PACKAGES = (
         "pandas",
         "safetensors",
         "scipy",
-        "seaborn",
         "sklearn",
     ),
     *("torch", "tqdm"),

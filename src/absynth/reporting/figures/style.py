@@ -1,6 +1,7 @@
-"""One palette and one look for every figure, and how figures are written."""
+"""One look for every figure: colours and markers of models, lines of what is drawn, and how figures are written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,49 +9,84 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from absynth.io.atomic import replacing
+from absynth.models.registry import KINDS
 
 TEXT_WIDTH = 7.0  # inches, both columns of a two-column paper
-_MARKERS = "osD^vPX*"
-_DASHES = ["-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (2, 2))]
-Style = dict[str, Any]  # keyword arguments of matplotlib's lines
+SMALL, NORMAL = 6.5, 7.5  # points
+
+# Each differs from all others for colour-blind readers, too. One marker more than colours: no pair of both repeats
+# before 72 models.
+COLOURS = ("#0072b2", "#6a0036", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#332288", "#cfae00")
+MARKERS = "os^DvPX<>"
+_INK = "0.15"
+_LOOK: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.labelsize": NORMAL,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": NORMAL + 0.5,
+    "font.size": NORMAL,
+    "legend.fontsize": NORMAL,
+    "legend.frameon": False,
+    "lines.solid_capstyle": "butt",
+    "svg.hashsalt": "absynth",
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "xtick.labelsize": NORMAL - 0.5,
+    "ytick.color": _INK,
+    "ytick.labelsize": NORMAL - 0.5,
+}
+ATTACKED: dict[str, Any] = {"linewidth": 1.5}
+LOWER_BOUNDS: dict[str, dict[str, Any]] = {  # by what they rest on
+    "proved": {"linewidth": 0.9, "linestyle": (0, (4, 1.5))},
+    "searched": {"linewidth": 0.9, "linestyle": (0, (1, 1.2))},
+}
+BOUND_TITLES = {"proved": "certified (proved lower bound)", "searched": "searched lower bound"}
+
+
+@dataclass(frozen=True)
+class ModelStyle:
+    """How a model is drawn in every figure: its colour, and its marker, which tells it apart without colour."""
+
+    colour: str
+    marker: str
+    filled: bool
+
+    def points(self, size: float) -> dict[str, Any]:
+        """Keyword arguments of matplotlib's lines for its markers alone, `size` points wide."""
+        face = self.colour if self.filled else "w"
+        return {
+            "linestyle": "", "marker": self.marker, "markersize": size, "color": self.colour,
+            "markerfacecolor": face, "markeredgewidth": 0.7,
+        }  # fmt: skip
 
 
 def set_style() -> None:
-    """Set matplotlib's look, whatever it was: seaborn's ticks, fonts that stay readable in a paper's column."""
+    """Set matplotlib's look, whatever it was: thin axes, fonts that stay readable in a paper's column."""
     matplotlib.rcdefaults()
-    sns.set_theme(context="paper", style="ticks", font_scale=0.9, rc={"svg.hashsalt": "absynth"})
+    matplotlib.rcParams.update(_LOOK)
 
 
-def as_written(labels: Mapping[str, str]) -> dict[str, str]:
-    """A user's labels as matplotlib shows them as they are written: it would set formulas between two `$`."""
-    return {name: label.replace("$", r"\$") for name, label in labels.items()}
+def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
+    """The style of each model, all of them distinct up to 72 models.
+
+    A model of the registry has that of its place there, in every run; others have those left free, in their order.
+    """
+    names = list(models)
+    own = {name: i for i, name in enumerate(KINDS) if name in names}
+    free = (i for i in range(len(names) + len(KINDS)) if i not in own.values())
+    return {name: _style(own[name] if name in own else next(free)) for name in names}
 
 
-def model_styles(models: Iterable[str]) -> dict[str, Style]:
-    """Colour and line style of each model, distinct in greyscale too; the same for the same list of models."""
-    return _styles(models, "colorblind")
-
-
-def line_styles(names: Iterable[str]) -> dict[str, Style]:
-    """Colour and line style of lines that do not stand for models but, say, for classes; from dark to light."""
-    return _styles(names, "viridis")
-
-
-def _styles(names: Iterable[str], palette: str) -> dict[str, Style]:
-    names = list(names)
-    colours = sns.color_palette(palette, max(len(names), 1))
-    return {
-        name: {"color": colours[i], "linestyle": _DASHES[i % len(_DASHES)]} for i, name in enumerate(names)
-    }
-
-
-def model_markers(models: Iterable[str]) -> dict[str, str]:
-    """The marker of each model, where points stand for it; the same for the same list of models."""
-    return {model: _MARKERS[i % len(_MARKERS)] for i, model in enumerate(models)}
+def _style(place: int) -> ModelStyle:
+    cycle, colour = divmod(place, len(COLOURS))
+    return ModelStyle(COLOURS[colour], MARKERS[place % len(MARKERS)], filled=cycle % 2 == 0)
 
 
 def save_figure(figure: Figure, paths: Iterable[str | Path]) -> None:
