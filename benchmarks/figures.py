@@ -2,10 +2,10 @@
 
     python benchmarks/figures.py [--samples 1000]
 
-The registry's models, all norms and attacks, with made-up results of that many samples, in the form that the scripts read
-from a run. Prints one line of JSON: the CPU seconds of each figure (PNG and SVG) and of all together, without imports;
-those of the imports, which each figure's job does once; and the megabytes of the SVGs as the report embeds them,
-encoded. The report's tables and text add some hundred kilobytes.
+The registry's models, all norms and attacks, with made-up results of that many samples, in the form that the scripts
+read from a run. Prints one line of JSON: the CPU seconds of each figure (PNG and SVG) and of all together, without
+imports; those of the imports, which the job of each figure does once; and the megabytes of the SVGs as the report
+embeds them, encoded. The report's tables and text add some hundred kilobytes.
 """
 
 import argparse
@@ -20,7 +20,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
-BEGIN = time.process_time()
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,7 @@ from absynth.reporting.figures.style import save_figure
 from absynth.reporting.figures.synthesis import reconstructions_grid, samples_grid
 from absynth.reporting.figures.training import training_figure
 
-IMPORTS = time.process_time() - BEGIN
+IMPORTS = time.process_time()  # since this process began
 MODELS = {name: kind.label for name, kind in KINDS.items() if name not in ("substitute", "custom")}
 BOUNDED = [name for name in MODELS if KINDS[name].lower_bound]
 Drawings = dict[str, Callable[[], Figure]]  # what draws each figure, by name

@@ -80,7 +80,9 @@ def test_curve_of_lower_bounds_is_thin_and_dashed_in_its_models_colour(basis):
 
 
 def test_dashes_stand_for_what_bounds_rest_on_and_for_no_model():
-    panels = draw([(f"m{i}", "l2", 0.0, 0.9) for i in range(12)], tuple(f"m{i}" for i in range(12)), ("l2",)).axes
+    panels = draw(
+        [(f"m{i}", "l2", 0.0, 0.9) for i in range(12)], tuple(f"m{i}" for i in range(12)), ("l2",)
+    ).axes
     assert len(curves(panels[0])) == 12
     assert len({str(line["linestyle"]) for line in LOWER_BOUNDS.values()}) == 2
 

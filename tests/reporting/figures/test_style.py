@@ -14,9 +14,21 @@ from absynth.reporting.figures.text import escaped, text_width, wrapped
 # What dichromats see of linear RGB: Machado, Oliveira and Fernandes (2009), IEEE TVCG 15, 1291-1298, severity 1.
 SIGHT = {
     "normal": np.eye(3),
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.01182, 0.04294, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.3039],
+    ],
 }
 _XYZ = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
 LONG = "A network of sixty letters, trained against attacks, seed 012"
@@ -53,6 +65,9 @@ def test_a_model_of_the_registry_looks_the_same_in_every_run():
     assert some["abs"] == whole["abs"]
     assert some["cnn"] == whole["cnn"]
     assert len({style.colour for style in some.values()}) == 4
+    compared = model_styles(["one/abs", "two/abs", "two/cnn"])
+    assert (compared["one/abs"], compared["two/cnn"]) == (whole["abs"], whole["cnn"])
+    assert len({style.colour for style in compared.values()}) == 3
 
 
 @pytest.mark.parametrize(
@@ -87,7 +102,7 @@ def test_text_is_measured():
 def test_legends_have_as_many_columns_as_fit():
     short = Legend(model_handles({f"m{i}": f"M{i}" for i in range(4)}))
     many = Legend(model_handles({f"m{i}": LONG for i in range(20)}))
-    assert (short.columns, many.columns) == (4, 2)
+    assert (short.columns, many.columns) == (4, 3)
     assert many.height > 5 * short.height
     assert Legend([]).height == 0
 

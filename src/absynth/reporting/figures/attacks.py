@@ -50,10 +50,10 @@ def attacks_figure(
             _draw_costs(panel, _costs(attacked, cost), attacks, layout.offsets(models))
     layout.name_columns(columns[0])
     layout.name_norms(figure, [NORMS[norm].label for norm in rows])
-    for column, title, cost in zip(columns, (_SHARES, *_COSTS.values()), (None, *_COSTS), strict=True):
+    for column, title in zip(columns, (_SHARES, *_COSTS.values()), strict=True):
         layout.name(figure, column[0], title)
-        if cost:
-            _scale(column, _costs(statistics[statistics["n"] > 0], cost)["cost"])
+    for column, cost in zip(columns[1:], _COSTS, strict=True):
+        _scale(column, _costs(statistics[statistics["n"] > 0], cost)["cost"])
     legend.place_at_foot(figure)
     return figure
 

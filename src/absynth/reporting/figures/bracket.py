@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,8 +39,8 @@ def bracket_figure(
     intervals: pd.DataFrame, curves: pd.DataFrame, *, models: Mapping[str, str], norms: Sequence[str]
 ) -> Figure:
     """One column per norm. One row per model: the images' intervals, sorted by their upper ends, with marks where
-    they end beyond the axis. Below, for all models, the accuracy given by the lower bounds and that under attack, with the
-    area between them filled.
+    they end beyond the axis. Below, for all models, the accuracy given by the lower bounds and that under attack, and
+    the area between them.
 
     intervals: model, norm, index, lower, basis, upper; curves: model, norm, side, distance, accuracy
     models: labels of all models; those without an interval are left out
@@ -79,23 +80,26 @@ def _row_label(intervals: pd.DataFrame, model: str, label: str) -> str:
 def _handles(intervals: pd.DataFrame, models: Mapping[str, str], shown: Sequence[str]) -> list[Line2D]:
     """Entries of the legend: the models' colours, the two lines, the two ends of an interval, and its marks."""
     found = [basis for basis in LOWER_BOUNDS if basis in set(intervals["basis"])]
-    ends = {"linestyle": "", "marker": "o", "markersize": 2.2}
+    ends: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 2.2}
     handles = model_handles(models, only=shown)
     for handle in handles:
         handle.set(marker="", linewidth=4)
     handles += line_handles(found) if found else []
     handles += [Line2D([], [], color=_LOWER, label="an image's lower bound", **ends)] if found else []
-    for kind, words in zip(_beyond(intervals), _BEYOND, strict=True):
-        if kind.any():
+    ending = [
+        _beyond(part["upper"].to_numpy(dtype=float), _end(part)) for _, part in intervals.groupby("norm")
+    ]
+    for words, kinds in zip(_BEYOND, zip(*ending, strict=True), strict=False):
+        if any(kind.any() for kind in kinds):
             handles.append(Line2D([], [], color="0.4", linestyle="", label=words, **_BEYOND[words]))
     return handles
 
 
-def _beyond(intervals: pd.DataFrame) -> tuple[Any, Any]:
-    """Which intervals end beyond their norm's axis: at a finite distance; where no attack succeeded."""
-    ends = intervals["norm"].map({norm: _end(part) for norm, part in intervals.groupby("norm")})
-    upper = intervals["upper"].astype(float)
-    return np.isfinite(upper) & (upper > ends), np.isinf(upper)
+def _beyond(
+    upper: npt.NDArray[np.float64], end: float
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which upper ends lie beyond the end of the axis: the finite ones; those where no attack succeeded."""
+    return np.isfinite(upper) & (upper > end), np.isinf(upper)
 
 
 def _end(intervals: pd.DataFrame) -> float:
@@ -118,9 +122,11 @@ def _draw_intervals(panel: Axes, intervals: pd.DataFrame, end: float, style: Mod
     for values, colour, size in ((upper, style.colour, 5 * width), (lower, _LOWER, 1.5 * width)):
         panel.scatter(values[values <= end], places[values <= end], color=colour, s=max(0.6, size), **dots)
     numbers = []
-    for chosen, mark, word in zip(_beyond(ordered), _BEYOND.values(), ("beyond the axis", "∞"), strict=True):
+    for chosen, mark, word in zip(
+        _beyond(upper, end), _BEYOND.values(), ("beyond the axis", "∞"), strict=True
+    ):
         if chosen.any():
-            at = places[chosen.to_numpy()]
+            at = places[chosen]
             numbers.append(f"{len(at)} {word}")
             at = at[:: -(-len(at) // _MOST_MARKS)]
             panel.plot(np.full(len(at), end), at, linestyle="", clip_on=False, color=style.colour, **mark)
@@ -146,4 +152,4 @@ def _draw_curves(panel: Axes, curves: pd.DataFrame, end: float, style: ModelStyl
         heights.append(ordered["accuracy"].to_numpy()[place])
     for height, line in zip(heights, (LOWER_BOUNDS[bounded["side"].iloc[0]], ATTACKED), strict=True):
         panel.step(grid, height, where="post", color=style.colour, **line)
-    panel.fill_between(grid, *heights, step="post", color=style.colour, alpha=0.15, linewidth=0)
+    panel.fill_between(grid, heights[0], heights[1], step="post", color=style.colour, alpha=0.15, linewidth=0)

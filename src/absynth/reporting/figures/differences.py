@@ -1,7 +1,7 @@
 """Differences between models on the same images, image by image."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -107,8 +107,8 @@ def _draw(
     top = room / (1 - min(0.5, _COUNTS / row))
     panel.set(yticks=[], xlim=(-end, end), ylim=(-0.5, top))
     panel.spines["left"].set_visible(False)
-    shown = {"ha": "center", "va": "top", "transform": panel.transAxes, "fontsize": SMALL}
-    panel.text(0.5, 0.99, found.words, color="0.3", **shown)  # type: ignore[arg-type]
+    text: dict[str, Any] = {"va": "top", "transform": panel.transAxes, "fontsize": SMALL}
+    panel.text(0.5, 0.99, found.words, ha="center", color="0.3", **text)
     styles, width = model_styles(models), max(0.3, min(2.0, 60 / room))
     for (name, model), at in zip(robust.items(), (0.01, 0.99), strict=True):
         chosen = found.values < 0 if name == "smaller" else found.values > 0
@@ -116,10 +116,11 @@ def _draw(
         panel.hlines(places, 0, np.clip(found.values[chosen], -end, end), color=colour, linewidth=width)
         beyond = places[np.isinf(found.values[chosen])]
         mark, edge = ("<", -end) if name == "smaller" else (">", end)
-        panel.plot(
-            np.full(len(beyond), edge), beyond, linestyle="", marker=mark, markersize=3.5, color=colour,
-            clip_on=False,
-        )  # fmt: skip
+        if len(beyond):  # a line without points that is not clipped counts as a point in the figure's corner
+            panel.plot(
+                np.full(len(beyond), edge), beyond, linestyle="", marker=mark, markersize=3.5, color=colour,
+                clip_on=False,
+            )  # fmt: skip
         if found.n > found.both:
             words = f"{name}: {len(places)}"
-            panel.text(at, 0.99, words, **{**shown, "ha": "left" if at < 0.5 else "right", "color": colour})  # type: ignore[arg-type]
+            panel.text(at, 0.99, words, ha="left" if at < 0.5 else "right", color=colour, **text)

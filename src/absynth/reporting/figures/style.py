@@ -76,10 +76,15 @@ def set_style() -> None:
 def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
     """The style of each model, all of them distinct up to 72 models.
 
-    A model of the registry has that of its place there, in every run; others have those left free, in their order.
+    A model of the registry has that of its place there, in every run; others have those left free, in their order. So
+    has the first model of its name among those of several runs, which are named run/model.
     """
-    names = list(models)
-    own = {name: i for i, name in enumerate(KINDS) if name in names}
+    names, known = list(models), {name: i for i, name in enumerate(KINDS)}
+    own: dict[str, int] = {}
+    for name in names:
+        place = known.get(name.rpartition("/")[2])
+        if place is not None and place not in own.values():
+            own[name] = place
     free = (i for i in range(len(names) + len(KINDS)) if i not in own.values())
     return {name: _style(own[name] if name in own else next(free)) for name in names}
 

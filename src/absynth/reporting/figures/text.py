@@ -7,6 +7,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 LINE = 1.25  # height of a line of text, in font sizes
+_HINTING = 1.04  # letters on whole pixels are up to so much wider than their outlines
 _WORD = re.compile(r"[^\s_/.:-]*[\s_/.:-]*")  # what ends where a line may end
 
 
@@ -53,6 +54,6 @@ def text_width(labels: Iterable[str], size: float) -> float:
     font = FontProperties(size=size)
     lines = {line for label in labels for line in label.split("\n") if line}
     return max(
-        (text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] / 72 for line in lines),
+        (text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] / 72 * _HINTING for line in lines),
         default=0.0,
     )
