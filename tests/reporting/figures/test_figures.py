@@ -213,7 +213,8 @@ def test_thumbnails_stay_large_enough(n):
 
 def test_failures_and_models_not_attacked_are_named():
     panels = draw_distribution({("cnn", "l2"): minimal(distance=[1, 2, 3, INF])}).axes
-    assert [text.get_text() for text in panels[0].texts] == ["∞: 25 %", "not attacked", "not attacked"]
+    said = [text.get_text() for text in panels[0].texts]
+    assert said == ["∞: 25 %", "not attacked", "not attacked", "ε = 1.5"]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == list(LABELS.values())
     (dots,) = panels[0].collections
     assert dots.get_offsets()[:, 0].tolist() == [1, 2, 3]

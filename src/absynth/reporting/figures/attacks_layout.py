@@ -20,7 +20,9 @@ _HEAD, _TICKS = 0.2, 0.2  # inches for a line of text above, and for an axis's n
 
 @dataclass(frozen=True)
 class Layout:
-    """marker: points, the size of markers of costs
+    """The figure's measures.
+
+    marker: points, the size of markers of costs
     lanes: places within a row, one for each model; 0 if there are too many models
     left, column, cost: inches left of the table, of one of its columns, of a panel of costs
     row: inches of a row; heights: rows of each norm

@@ -54,6 +54,9 @@ def text_width(labels: Iterable[str], size: float) -> float:
     font = FontProperties(size=size)
     lines = {line for label in labels for line in label.split("\n") if line}
     return max(
-        (text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] / 72 * _HINTING for line in lines),
+        (
+            text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] / 72 * _HINTING
+            for line in lines
+        ),
         default=0.0,
     )
