@@ -27,6 +27,7 @@ from absynth.reporting.figures.text import LINE, as_written, n_lines, wrapped
 
 _ROW_LABEL = 18  # characters in a line
 _ROWS = 7.5  # inches that the rows of models share
+_MOST_DRAWN = 100  # images whose intervals an SVG holds as lines; of more it holds a picture
 _MOST_MARKS = 10  # at the end of an axis; more images have their number alone
 _LOWER = "0.2"  # colour of lower ends
 _BEYOND: dict[str, dict[str, Any]] = {
@@ -115,10 +116,12 @@ def _draw_intervals(panel: Axes, intervals: pd.DataFrame, end: float, style: Mod
     lower, upper = (ordered[side].to_numpy(dtype=float) for side in ("lower", "upper"))
     places = np.arange(len(ordered))
     width = max(0.3, min(2.0, 60 / max(len(ordered), 1)))
-    dots: dict[str, Any] = {"linewidths": 0, "zorder": 3, "clip_on": False}
+    many = len(ordered) > _MOST_DRAWN
+    dots: dict[str, Any] = {"linewidths": 0, "zorder": 3, "clip_on": False, "rasterized": many}
     panel.hlines(
-        places, np.minimum(lower, end), np.minimum(upper, end), color=style.colour, alpha=0.5, linewidth=width
-    )
+        places, np.minimum(lower, end), np.minimum(upper, end), color=style.colour, alpha=0.5, linewidth=width,
+        rasterized=many,
+    )  # fmt: skip
     for values, colour, size in ((upper, style.colour, 5 * width), (lower, _LOWER, 1.5 * width)):
         panel.scatter(values[values <= end], places[values <= end], color=colour, s=max(0.6, size), **dots)
     numbers = []

@@ -185,5 +185,5 @@ def _draw_image(axes: Axes, cell: Cell, x: float, y: float, size: float) -> None
     picture.set_data(image)
     axes.add_image(picture)
     if cell.change is not None:
-        frame = {"facecolor": "none", "edgecolor": "0.75", "linewidth": 0.4}
+        frame: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.75", "linewidth": 0.4}
         axes.add_patch(Rectangle((left, top), width, height, **frame))

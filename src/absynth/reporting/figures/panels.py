@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -115,8 +116,9 @@ class Legend:
     def draw(self, figure: Figure | SubFigure) -> None:
         """Add it to a figure with constrained layout; nothing if it has no entry."""
         if self.handles:
+            place: Any = f"outside {self.place} center"
             figure.legend(
-                handles=self.handles, loc=f"outside {self.place} center", ncols=self.columns,
+                handles=self.handles, loc=place, ncols=self.columns,
                 handlelength=_HANDLE, columnspacing=_SPACE,
             )  # fmt: skip
 

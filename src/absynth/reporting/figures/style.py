@@ -22,7 +22,7 @@ SMALL, NORMAL = 6.5, 7.5  # points
 COLOURS = ("#0072b2", "#6a0036", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#332288", "#cfae00")
 MARKERS = "os^DvPX<>"
 _INK = "0.15"
-_LOOK: dict[str, Any] = {
+_LOOK: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
