@@ -53,7 +53,7 @@ def mark_epsilon(panel: Axes, epsilon: float, end: float) -> None:
 def label_distances(panel: Axes, norm: str) -> None:
     """Name the horizontal axis by what the norm measures, with whole numbers if it counts."""
     panel.set_xlabel(NORMS[norm].quantity)
-    panel.xaxis.set_major_locator(MaxNLocator(5, integer=NORMS[norm].decimals == 0))
+    panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=NORMS[norm].decimals == 0))
 
 
 def model_handles(
