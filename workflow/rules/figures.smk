@@ -42,6 +42,7 @@ rule plot_adversarials:
 
 rule plot_quantiles:
     input:
+        images=run("data/test.h5"),
         minimal=OUTPUTS.of_attacked("minimal/{model}/{norm}.h5"),
         code=code("figures/plot_quantiles"),
     output:
@@ -56,6 +57,7 @@ rule plot_quantiles:
         models=PLAN.labels,
         norms=PLAN.norms_attacked,
         n=config["figures"]["per_quantile"],
+        n_samples=config["n_samples"],
         seed=config["seed"],
     script:
         "../../scripts/figures/plot_quantiles.py"

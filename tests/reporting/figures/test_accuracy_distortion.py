@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from absynth.reporting.figures.accuracy_distortion import accuracy_distortion_figure
-from absynth.reporting.figures.style import model_styles, save_figure
+from absynth.reporting.figures.style import LOWER_BOUNDS, model_styles, save_figure
 
 EPSILONS = {"l2": 1.5, "linf": 0.3, "l0": 12}
 NORMS = ("l2", "linf", "l0")
@@ -32,41 +32,75 @@ def closed():
     plt.close("all")
 
 
+def curves(panel: plt.Axes, *, dashed: bool = False) -> list[plt.Line2D]:
+    """The steps of a panel: those under attack, or those of lower bounds."""
+    lines = [line for line in panel.lines if line.get_drawstyle() == "steps-post"]
+    return [line for line in lines if line.is_dashed() is dashed]
+
+
 def steps(panel: plt.Axes) -> list[list[tuple[float, float]]]:
-    """The curves of a panel, without the line that marks epsilon."""
-    return [list(zip(*line.get_data(), strict=True)) for line in panel.lines[:-1]]
+    return [list(zip(*line.get_data(), strict=True)) for line in curves(panel)]
+
+
+def markers(panel: plt.Axes) -> list[plt.Line2D]:
+    return [line for line in panel.lines if line.get_linestyle() == "None"]
 
 
 def test_curves_are_those_of_the_table_and_end_at_the_edge():
     panels = draw(ROWS).axes
-    limit = 1.3 * 1.5  # of epsilon; the last point above 2 % lies at 2.0, so 1.05 × that
     assert steps(panels[0]) == [
-        [(0, 0.99), (1.0, 0.5), (3.0, 0.0), (max(limit, 2.1), 0.0)],
-        [(0, 0.98), (2.0, 0.4), (max(limit, 2.1), 0.4)],
+        [(0, 0.99), (1.0, 0.5), (3.0, 0.0), (2.1, 0.0)],  # the long tail to 3.0 is cut off
+        [(0, 0.98), (2.0, 0.4), (2.1, 0.4)],
     ]
-    assert {line.get_drawstyle() for line in panels[0].lines[:-1]} == {"steps-post"}
     assert panels[0].get_xlim() == pytest.approx((0, 2.1))
-    assert panels[2].get_xlim() == pytest.approx((0, 1.3 * 12))  # the tail below 2 % does not stretch it
-    assert [panel.lines[-1].get_xdata()[0] for panel in panels] == [1.5, 0.3, 12]
+
+
+def test_epsilon_is_on_the_axis_unless_it_squeezes_the_data():
+    l2, _, l0 = draw(ROWS).axes
+    assert [text.get_text() for text in l2.texts] == ["ε = 1.5"]
+    assert [line.get_xdata()[0] for line in l2.lines if list(line.get_ydata()) == [0, 1]] == [1.5]
+    assert l0.get_xlim() == pytest.approx((0, 1.05 * 4))  # neither 12 nor the tail below 2 % stretches it
+    assert [text.get_text() for text in l0.texts] == ["ε = 12 →"]
+    assert not [line for line in l0.lines if list(line.get_ydata()) == [0, 1]]
 
 
 @pytest.mark.parametrize("basis", ["proved", "searched"])
 def test_curve_of_lower_bounds_is_thin_and_dashed_in_its_models_colour(basis):
     points = [("abs", "l2", 0.0, 0.98, basis), ("abs", "l2", 1.5, 0.3, basis)]
     panels = draw(ROWS, lower_bounds=points).axes
-    *_, attacked, guaranteed, _ = panels[0].lines
-    assert list(zip(*guaranteed.get_data(), strict=True)) == [(0, 0.98), (1.5, 0.3), (2.1, 0.3)]
-    assert guaranteed.get_color() == attacked.get_color()
-    assert guaranteed.get_linewidth() < attacked.get_linewidth()
-    assert guaranteed.is_dashed()
-    legend = [text.get_text() for text in panels[0].figure.legends[0].get_texts()]
-    assert legend == ["CNN", "ABS", f"lower bound ({basis})"]
-    assert len(panels[2].lines) == 2  # one curve and epsilon
+    (bounded,) = curves(panels[0], dashed=True)
+    _, attacked = curves(panels[0])
+    assert list(zip(*bounded.get_data(), strict=True)) == [(0, 0.98), (1.5, 0.3), (2.1, 0.3)]
+    assert bounded.get_color() == attacked.get_color() == model_styles(["cnn", "abs"])["abs"].colour
+    assert bounded.get_linewidth() < attacked.get_linewidth()
+    legends = [[text.get_text() for text in legend.get_texts()] for legend in panels[0].figure.legends]
+    said = {"proved": "certified (proved lower bound)", "searched": "searched lower bound"}
+    assert legends == [["CNN", "ABS"], ["under attack", said[basis]]]
+    assert not curves(panels[2], dashed=True)
+
+
+def test_dashes_stand_for_what_bounds_rest_on_and_for_no_model():
+    panels = draw(
+        [(f"m{i}", "l2", 0.0, 0.9) for i in range(12)], tuple(f"m{i}" for i in range(12)), ("l2",)
+    ).axes
+    assert len(curves(panels[0])) == 12
+    assert len({str(line["linestyle"]) for line in LOWER_BOUNDS.values()}) == 2
+
+
+def test_markers_lie_on_the_curve_of_their_model():
+    (panel, *_) = draw(ROWS).axes
+    for marked, line in zip(markers(panel), curves(panel), strict=True):
+        assert len(marked.get_xdata())
+        assert marked.get_color() == line.get_color()
+        xs, ys = line.get_data()
+        for x, y in zip(*marked.get_data(), strict=True):
+            assert y == [height for at, height in zip(xs, ys, strict=True) if at <= x][-1] > 0
 
 
 def test_norm_without_attacks_says_so():
     panels = draw(ROWS).axes
-    assert [[text.get_text() for text in panel.texts] for panel in panels] == [[], ["no attack was run"], []]
+    said = [[text.get_text() for text in panel.texts if "ε" not in text.get_text()] for panel in panels]
+    assert said == [[], ["no attack was run"], []]
 
 
 @pytest.mark.parametrize(
@@ -103,9 +137,3 @@ def test_same_data_give_the_same_bytes(tmp_path):
         save_figure(draw(ROWS), [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"])
     for suffix in ("png", "svg"):
         assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"other.{suffix}").read_bytes()
-
-
-def test_models_differ_in_colour_and_line():
-    styles = model_styles([f"m{i}" for i in range(6)])
-    assert len({tuple(style["color"]) for style in styles.values()}) == 6
-    assert len({str(style["linestyle"]) for style in styles.values()}) == 6

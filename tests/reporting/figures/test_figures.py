@@ -24,7 +24,8 @@ from absynth.reporting.figures.attacks import attacks_figure
 from absynth.reporting.figures.bracket import bracket_figure
 from absynth.reporting.figures.distal import distal_grid
 from absynth.reporting.figures.distribution import distribution_figure
-from absynth.reporting.figures.style import line_styles, model_markers, model_styles, save_figure
+from absynth.reporting.figures.grid import largest_change
+from absynth.reporting.figures.style import model_styles, save_figure
 from absynth.reporting.figures.synthesis import reconstructions_grid, samples_grid
 from absynth.reporting.figures.training import training_figure
 
@@ -75,7 +76,7 @@ def draw_adversarials(found: dict, models=LABELS, norm="l2", n=8) -> plt.Figure:
 
 def draw_quantiles(found: dict, models=LABELS, norm="l2") -> plt.Figure:
     chosen = {model: by_quantile(columns["distance"], 4, seed=0) for model, columns in found.items()}
-    return quantiles_grid(found, chosen, models=models, norm=norm, n=4)
+    return quantiles_grid(found, images(40, seed=9), chosen, models=models, norm=norm, n=4)
 
 
 def draw_reconstructions(found: dict) -> plt.Figure:
@@ -170,20 +171,50 @@ def test_adversarials_are_those_of_the_files_with_their_predicted_classes():
     for shown, image in zip(pictures(figure), expected, strict=True):
         np.testing.assert_array_equal(shown, image[0])
     assert [word for word in words(figure) if "predicted class" not in word] == [
-        "clean", "0", "1", "CNN", "1 (1.25)", "2 (2.50)", "ABS", "1 (clean)", "none found",
+        "clean", "label 0", "label 1", "CNN", "1 (1.25)", "2 (2.50)", "ABS", "1 (clean)", "none found",
     ]  # fmt: skip
 
 
-def test_quarters_are_labelled_and_filled_up():
-    figure = draw_quantiles({"cnn": minimal(distance=[4, 3, 2, 1, 0, INF])})
-    assert words(figure)[:4] == ["0 – 25 %", "25 – 50 %", "50 – 75 %", "75 – 100 %"]
-    assert words(figure)[5:] == ["3→4\n1.00", "2→3\n2.00", "1→2\n3.00", "0→1\n4.00"]
-    assert len(figure.axes[0].patches) == 4 * 4 - 4  # empty squares
+def test_quarters_are_labelled_and_each_adversarial_has_its_change_below():
+    found = minimal(distance=[4, 3, 2, 1, 0, INF])
+    figure = draw_quantiles({"cnn": found})
+    below, *shown = words(figure)
+    assert below.endswith("label → predicted class, Euclidean distance")
+    part = [f"{low} – {low + 25} % of distances" for low in (0, 25, 50, 75)]
+    changes = found["adversarial"] - images(40, seed=9)[:6]
+    reach = [f"±{np.abs(change).max():.2f}" for change in changes]
+    assert shown == [
+        *("CNN", *part[:2], "adversarial", "3→4, 1.00", "2→3, 2.00", "change", reach[3], reach[2]),
+        *(*part[2:], "adversarial", "1→2, 3.00", "0→1, 4.00", "change", reach[1], reach[0]),
+    ]
+    drawn = pictures(figure)
+    assert len(drawn) == 8
+    np.testing.assert_array_equal(drawn[2], changes[3][0])
+
+
+def test_changes_keep_their_sign_and_that_of_the_channel_that_changes_most():
+    change = np.array([[[0.1, -0.5]], [[-0.3, 0.2]]])  # (2, 1, 2)
+    np.testing.assert_array_equal(largest_change(change), [[-0.3, -0.5]])
+
+
+def test_a_model_without_adversarials_says_so():
+    assert any("none to show" in word for word in words(draw_quantiles({"cnn": UNUSABLE})))
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 8])
+def test_thumbnails_stay_large_enough(n):
+    found = {"cnn": minimal(40)}
+    chosen = {"cnn": by_quantile(found["cnn"]["distance"], n, seed=0)}
+    figure = quantiles_grid(found, images(40), chosen, models=LABELS, norm="l2", n=n)
+    left, right, *_ = figure.axes[0].images[0].get_extent()
+    assert right - left >= 0.45  # inches
+    assert figure.axes[0].images[-1].get_extent()[1] <= 7.0
 
 
 def test_failures_and_models_not_attacked_are_named():
     panels = draw_distribution({("cnn", "l2"): minimal(distance=[1, 2, 3, INF])}).axes
-    assert [text.get_text() for text in panels[0].texts] == ["∞: 25 %", "not attacked", "not attacked"]
+    said = [text.get_text() for text in panels[0].texts]
+    assert said == ["∞: 25 %", "not attacked", "not attacked", "ε = 1.5"]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == list(LABELS.values())
     (dots,) = panels[0].collections
     assert dots.get_offsets()[:, 0].tolist() == [1, 2, 3]
@@ -200,7 +231,7 @@ def test_boxes_are_at_the_quartiles():
 def test_confidences_that_were_reached_are_bold():
     found = {"cnn": ascents(labels=[3, 5], seeds=[4])}
     figure = draw_distal(found)
-    shown = [(t.get_text(), t.get_weight()) for t in figure.axes[0].texts if "(" in t.get_text()]
+    shown = [(t.get_text(), t.get_weight()) for t in figure.axes[0].texts if "(5)" in t.get_text()]
     assert shown == [("0.10 (5)", "normal"), ("0.95 (5)", "bold")]
     assert "CNN\nreached: 1 of 2\ndistal: 2" in words(figure)
 
@@ -232,14 +263,19 @@ def test_an_attack_that_does_not_apply_is_a_dash():
 def test_curves_are_those_of_the_trainings():
     panels = draw_training({"abs": curve(loss=0.1, accuracy=0.9)}, {}).axes
     assert [line.get_ydata().tolist() for line in panels[0].lines] == [curve(loss=0.1)["loss"].tolist()]
-    assert panels[0].lines[0].get_color() == model_styles(LABELS)["abs"]["color"]
+    assert panels[0].lines[0].get_color() == model_styles(LABELS)["abs"].colour
     assert len(panels) == 2
 
 
-def test_models_and_classes_differ_without_colour():
-    assert len(set(model_markers(f"m{i}" for i in range(8)).values())) == 8
-    styles = line_styles(map(str, range(10)))
-    assert len({(str(style["linestyle"]), style["color"]) for style in styles.values()}) == 10
+def test_each_class_has_a_panel_with_the_others_in_grey():
+    vaes = {c: curve(loss=40 + c, kl=10 + c) for c in range(3)}
+    panels = draw_training({}, vaes).axes
+    assert [panel.get_title() for panel in panels] == ["class 0", "class 1", "class 2"]
+    for label, panel in enumerate(panels):
+        own = [line.get_ydata().tolist() for line in panel.lines if line.get_color() != "0.85"]
+        assert own == [vaes[label][name].tolist() for name in ("loss", "kl")]
+        assert len(panel.lines) == 6
+        assert panel.get_ylim() == panels[0].get_ylim()
 
 
 # Labels that matplotlib would take for formulas, or leave out of a legend.

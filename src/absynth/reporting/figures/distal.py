@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from absynth.reporting.figures.grid import Cell, Row, image_grid
-from absynth.reporting.figures.style import as_written
+from absynth.reporting.figures.grid import LABEL, Cell, Row, image_grid
+from absynth.reporting.figures.text import as_written
 
 
 def distal_grid(
@@ -20,7 +20,7 @@ def distal_grid(
     ascents: by model the columns of `absynth.io.records.DISTAL`; table: tables/distal.csv
     models: labels, in the order of the rows; those without ascents are left out
     """
-    models = as_written(models)
+    models = as_written(models, LABEL)
     counts = table.set_index("model")
     rows, labels = [], []
     for model in (model for model in models if model in ascents):
@@ -38,4 +38,5 @@ def distal_grid(
         count = counts.loc[model]
         reached = f"reached: {count['reached']:.0f} of {count['n']:.0f}"
         rows.append(Row(f"{models[model]}\n{reached}\ndistal: {count['distal']:.0f}", cells))
-    return image_grid(rows, columns=[f"to {label}" for label in labels])
+    title = "Below each image: confidence in the class above it (steps of gradient ascent)"
+    return image_grid(rows, columns=[f"class {label}" for label in labels], title=title)

@@ -8,12 +8,12 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from absynth.norms import NORMS
-from absynth.reporting.figures.grid import Cell, Row, image_grid
-from absynth.reporting.figures.style import as_written
+from absynth.reporting.figures.grid import LABEL, Cell, Row, image_grid
+from absynth.reporting.figures.text import as_written
 
 Columns = Mapping[str, npt.NDArray[Any]]
 _IMAGES = ("clean", "adversarial")
-_CLASSES = ("as its label", "as its rival")
+_CLASSES = ("by the label's\nclass: energy", "by the adversarial\nclass: energy")
 
 
 def samples_grid(columns: Columns) -> Figure:
@@ -32,12 +32,12 @@ def reconstructions_grid(
     found: by model the columns of `absynth.io.records.RECONSTRUCTIONS`; norms: by model, that of the adversarials
     models: labels, in the order of the blocks; those without reconstructions are left out
     """
-    models = as_written(models)
+    models = as_written(models, LABEL)
     rows: list[Row] = []
     for model in (model for model in models if model in found):
         columns = found[model]
         if not len(columns["label"]):
-            rows.append(Row(models[model], [Cell(None, "no adversarial")]))
+            rows.append(Row(models[model], note="no adversarial"))
             continue
         classes = list(zip(columns["label"], columns["rival"], strict=True))
         for i, kind in enumerate(_IMAGES):
