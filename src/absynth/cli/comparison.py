@@ -214,9 +214,10 @@ def differing_attacks(chosen: Sequence[Candidate], norm: str) -> bool:
     for one in chosen:
         if norm in one.run.norms and one.run.attacks_on(one.model, norm):
             entries = one.run.config["attacks"]
-            met.append(
-                {name: _options(entries[name], one.model) for name in one.run.attacks_on(one.model, norm)}
-            )
+            options = {
+                name: _options(entries[name], one.model) for name in one.run.attacks_on(one.model, norm)
+            }
+            met.append((options, one.run.config.get("stop_when_tight")))
     return any(other != met[0] for other in met[1:])
 
 

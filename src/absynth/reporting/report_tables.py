@@ -7,6 +7,7 @@ import pandas as pd
 from absynth.norms import NORMS
 from absynth.reporting.overview import overview_table
 from absynth.reporting.report import LARGEST, Cell, Field, Table, flat_table
+from absynth.reporting.tables import NEAR_BOUND, NEAR_BOUND_NOTE
 
 
 def report_tables(
@@ -48,6 +49,12 @@ def report_tables(
         overview = overview_table(frames["distances"], frames.get("bracket"), models, epsilons)
         tables.setdefault("minimal", []).insert(0, ("Each model under the best of all attacks", overview))
     return tables
+
+
+def _table1_title(table: pd.DataFrame | None) -> str:
+    """Its title, and what a mark in a cell means, if any has one."""
+    marked = table is not None and NEAR_BOUND in table.to_csv()
+    return "Table 1: median distance / accuracy at ε" + (f"; {NEAR_BOUND_NOTE}" if marked else "")
 
 
 def robustness_table(frame: pd.DataFrame, *_: object) -> Table:
@@ -127,7 +134,12 @@ def distal_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> 
 def attacks_table(
     frame: pd.DataFrame, models: Mapping[str, str], titles: Mapping[str, Mapping[str, str]]
 ) -> Table:
-    """tables/attacks.csv, with the columns of tables/optimality.csv where it has them"""
+    """tables/attacks.csv, with the columns of tables/optimality.csv where it has them
+
+    The column `near_bound` is left out where it is 0 throughout.
+    """
+    if "near_bound" in frame and not frame["near_bound"].any():
+        frame = frame.drop(columns="near_bound")
     named = frame.assign(
         attack=[
             titles[norm].get(attack, attack)
@@ -143,6 +155,7 @@ def attacks_table(
             Field("n", "images"),
             Field("found", "adversarials"),
             Field("minima", "best of all"),
+            Field("near_bound", "done with near a proved bound"),
             Field("optimality", "optimality", "{:.3f}"),
             Field("excess", "median excess", "{:.1%}"),
             Field("alone", "best by far", "{:.0f}"),
