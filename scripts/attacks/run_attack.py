@@ -101,8 +101,7 @@ def main(
         ),
         progress,
     )
-    if job.end is not None:
-        _log_ended(found["stopped"])
+    _log_ended(job, found)
     if not job.spec.get("options", {}).get("nonfinite"):
         del found["nonfinite"]  # all 0: other models' answers are finite
     seconds, median = progress.seconds, float(np.median(found["distance"].numpy()))
@@ -134,8 +133,11 @@ def _ends(job: Job, proved: torch.Tensor | None, device: torch.device) -> torch.
     return end_distances(proved, **job.end).to(device)
 
 
-def _log_ended(codes: torch.Tensor) -> None:
-    """Say how many images the attack was done with since they are near a proved bound."""
+def _log_ended(job: Job, found: Mapping[str, torch.Tensor]) -> None:
+    """Say how many images the attack was done with since they are near a proved bound, if it may be."""
+    if job.end is None:
+        return
+    codes = found["stopped"]
     LOGGER.info(
         "near a proved bound, of %d images: %d by what the attack starts from, %d by what it found",
         *(len(codes), int((codes == TIGHT_AT_START).sum()), int((codes == TIGHT_BY_ITSELF).sum())),

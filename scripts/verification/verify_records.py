@@ -59,8 +59,7 @@ def main(
         attack, shard = path.parent.name, int(path.stem)
         columns, found = _read(path, SHARD, {**expected, "attack": attack})
         if columns:
-            end = (ends or {}).get(attack)
-            bounded = None if end is None else Bounded(proved[shard], **end)
+            bounded = Bounded(proved[shard], **ends[attack]) if ends and attack in ends else None
             found = check_shard(columns, norm, clean.part(*spans[shard]), logits_of, bounded)
             if minimum:
                 minimum.add(attack, spans[shard][0], columns)

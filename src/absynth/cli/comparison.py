@@ -17,6 +17,7 @@ from absynth.cli.summary import basis_of
 from absynth.errors import InputError
 from absynth.evaluation.accuracy_curve import accuracy_curve
 from absynth.evaluation.paired import compare_pair, holm
+from absynth.workflow.matrix import Matrix
 
 _NOT_MET = ("per_model", "label", "norms", "models")  # keys of an attack's entry that change no step of it
 Distances = npt.NDArray[np.float64]
@@ -214,11 +215,16 @@ def differing_attacks(chosen: Sequence[Candidate], norm: str) -> bool:
     for one in chosen:
         if norm in one.run.norms and one.run.attacks_on(one.model, norm):
             entries = one.run.config["attacks"]
-            options = {
-                name: _options(entries[name], one.model) for name in one.run.attacks_on(one.model, norm)
-            }
-            met.append((options, one.run.config.get("stop_when_tight")))
+            attacks = one.run.attacks_on(one.model, norm)
+            options = {name: _options(entries[name], one.model) for name in attacks}
+            met.append((options, _stopped_when_tight(one)))
     return any(other != met[0] for other in met[1:])
+
+
+def _stopped_when_tight(one: Candidate) -> float | None:
+    """How near to a proved bound attacks on the model were done with an image; None if they never were."""
+    planned = Matrix({"relay": None, **one.run.config}).planned(one.model)
+    return one.run.config.get("stop_when_tight") if planned.kind.proved else None
 
 
 def _options(entry: Mapping[str, Any] | None, model: str) -> dict[str, Any]:

@@ -87,7 +87,8 @@ def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> 
         frame,
         [
             Field("model", "model", models),
-            Field("test_accuracy", "accuracy, all test images", "{:.2%}"),
+            Field("test_accuracy", "accuracy, test images", "{:.2%}"),
+            Field("n_test", "test images", "{:,.0f}"),
             Field("accuracy", "accuracy, calibration images", "{:.2%}"),
             Field("alpha", "α", "{:.4g}"),
             Field("eta", "η", "{:.4g}"),
