@@ -1,7 +1,7 @@
 """What attacks ask of a model and what they cost besides: resources/attack_costs.csv, on which `absynth plan` rests.
 
     python benchmarks/attack_costs.py --models cnn madry --preset quick standard --images 4 32 --data DIR
-        [--norms l2 linf l0] [--out resources/attack_costs.csv]
+        [--norms l2 linf l0] [--attacks ddn fmn] [--out resources/attack_costs.csv]
 
 Runs the attacks of presets on the first test images of MNIST and the weights that ship, one thread, in batches of
 each of the numbers --images, and adds a row to the table for each attack, norm, model and number of images:
@@ -11,7 +11,8 @@ seconds: CPU seconds of the attack for all images; calls of the model would take
     that one forward and one forward and backward pass of such a batch took just before
 options: those that time is in proportion to (`absynth.cli.attack_costs.EFFORT`), as JSON
 
-Rows that the table has already are not measured again.
+Rows that the table has already are not measured again, but for those of --attacks: then these attacks alone are
+measured, without what they start from, and their rows take the place of the old ones.
 """
 
 import argparse
@@ -52,14 +53,17 @@ def plan_of(preset: str, model: str, norms: Sequence[str]) -> Plan:
     return Plan(lay_over(base, {"models": models, "attacks": preset, "norms": list(norms)}), SCHEMAS)
 
 
-def rows_of(plan: Plan, preset: str, samples: Samples, known: set[tuple[str, ...]]) -> list[Row]:
-    """The rows of one preset on its model and a number of images."""
+def rows_of(
+    plan: Plan, preset: str, samples: Samples, known: set[tuple[str, ...]], only: Sequence[str]
+) -> list[Row]:
+    """The rows of one preset on its model and a number of images; only: of these attacks, or of all not yet known."""
     (name,), n, rows = plan.models, len(samples), []
     model = load_model(WEIGHTS, name)
     for norm in plan.norms:
         found: dict[str, torch.Tensor] = {}
         for attack in plan.in_order(name, norm):
-            if (attack, norm, name, preset, str(n)) in known:
+            wanted = attack in only if only else (attack, norm, name, preset, str(n)) not in known
+            if not wanted:
                 continue
             speed = measure(model, samples.images)
             starts = [found[start] for start in plan.starts(attack, name, norm) if start in found]
@@ -99,8 +103,11 @@ def main(options: argparse.Namespace) -> None:
         for model in options.models:
             for preset in options.preset:
                 keys = ("attack", "norm", "model", "preset", "images")
-                known = {tuple(str(row[key]) for key in keys) for row in rows}
-                rows += rows_of(plan_of(preset, model, options.norms), preset, samples, known)
+                known = {tuple(str(row[key]) for key in keys): place for place, row in enumerate(rows)}
+                plan = plan_of(preset, model, options.norms)
+                for row in rows_of(plan, preset, samples, set(known), options.attacks):
+                    place = known.get(tuple(str(row[key]) for key in keys), len(rows))
+                    rows[place : place + 1] = [row]
                 write_csv(options.out, rows, COLUMNS)
 
 
@@ -112,6 +119,7 @@ if __name__ == "__main__":
     parser.add_argument("--preset", nargs="+", default=["quick", "standard"])
     parser.add_argument("--images", nargs="+", type=int, default=[4, 32])
     parser.add_argument("--norms", nargs="+", default=["l2", "linf", "l0"])
+    parser.add_argument("--attacks", nargs="+", default=[])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "resources" / "attack_costs.csv")
     main(parser.parse_args())

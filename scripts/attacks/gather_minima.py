@@ -29,7 +29,8 @@ def main(
     of_paper: those of the attacks that the paper has; if there are others as well, these together get a row `paper`
 
     shards: their paths, each in a folder named after its attack
-    summary: the columns of tables/robustness.csv, and `clean`, the accuracy on unperturbed images
+    summary: the columns of tables/robustness.csv, `clean`, the accuracy on unperturbed images, and `near_bound`:
+        the images that an attack, or any of them, was done with near a proved bound
     epsilon: the distance, in the norm, at which an accuracy is reported
     """
     best = Minimum({"run": run, "model": model, "norm": norm})
@@ -42,8 +43,12 @@ def main(
         distances["paper"] = np.min([distances[name] for name in of_paper], axis=0)
     distances["all"] = columns["distance"]
     clean = float((columns["distance"] > 0).mean())
+    ended = {**best.near_bound, "all": set().union(*best.near_bound.values())}
     rows = [
-        {"model": model, "norm": norm, "attack": name, **summarise(values, epsilon), "clean": clean}
+        {
+            **{"model": model, "norm": norm, "attack": name, **summarise(values, epsilon)},
+            **{"clean": clean, "near_bound": len(ended.get(name, ()))},
+        }
         for name, values in distances.items()
     ]
     write_csv(summary, rows)

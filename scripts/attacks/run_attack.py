@@ -1,7 +1,6 @@
 """Run one attack on one model in one norm over one shard of test images."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,12 @@ from absynth import __version__
 from absynth.attacks.checkpoint import Progress, fingerprint
 from absynth.attacks.relay import NO_GAIN, TIGHT, left_out
 from absynth.attacks.run import AttackSettings, Samples, attack_images
-from absynth.basis import PROVED
+from absynth.attacks.tight import end_distances
 from absynth.data.split_files import read_split
 from absynth.errors import InputError
-from absynth.io.atomic import read_rows
 from absynth.io.log import LOGGER, start_log
-from absynth.io.opening import MADE
-from absynth.io.records import SHARD, read_record, write_record
+from absynth.io.proved_bounds import read_proved_bounds
+from absynth.io.records import SHARD, TIGHT_AT_START, TIGHT_BY_ITSELF, read_record, write_record
 from absynth.models.building import build, resolve
 from absynth.workflow.devices import acquire
 
@@ -37,6 +35,7 @@ class Job:
     spec: what the model is built from (see absynth.models.building.build)
     builder, options: "module:function" of the attack and its keyword arguments
     relay: for a later round of a relay, what decides which images it leaves out (`Plan.relay_leg`)
+    end: what decides at which distance an image is done with (`Plan.end`); None for never
     substitute: what the substitute is built from, for an attack that needs it
     span: first and one past the last test image
     """
@@ -53,6 +52,7 @@ class Job:
     span: tuple[int, int]
     relay: Mapping[str, Any] | None
     seed: int
+    end: Mapping[str, Any] | None = None
 
     @property
     def identity(self) -> dict[str, str]:
@@ -76,7 +76,8 @@ def main(
     folder: that of the run, with the model's files
     sources: all files that the result depends on, the code among them
     starts: shards of other attacks on the same images, from whose adversarials this one starts
-    bounds: a table of proved lower bounds of the same images, by which a relay leaves tight ones out; or none
+    bounds: a table of proved lower bounds of the same images, by which a relay leaves tight ones out, and attacks are
+        done with images; or none
     Resumes from `checkpoint` if an interrupted job with these settings and sources left one.
     """
     index = torch.arange(*job.span, device=device)
@@ -86,6 +87,7 @@ def main(
     x, y = (torch.from_numpy(array).to(device) for array in read_split(images, *job.span))
     attack = resolve(job.builder)(job.norm, **job.options, **needs)
     known = {Path(path).parent.name: _read_start(path, job.identity, job.span) for path in starts}
+    proved = torch.from_numpy(read_proved_bounds(bounds[0], *job.span)) if bounds else None
     found = attack_images(
         AttackSettings(attack, job.attack, job.norm, job.seed, job.batch_size),
         build(job.spec, folder).to(device),
@@ -94,10 +96,12 @@ def main(
             y,
             index,
             [start["adversarial"].to(device) for start in known.values()],
-            _stopped(job, known, bounds),
+            _stopped(job, known, proved),
+            _ends(job, proved, device),
         ),
         progress,
     )
+    _log_ended(job, found)
     if not job.spec.get("options", {}).get("nonfinite"):
         del found["nonfinite"]  # all 0: other models' answers are finite
     seconds, median = progress.seconds, float(np.median(found["distance"].numpy()))
@@ -108,13 +112,13 @@ def main(
 
 
 def _stopped(
-    job: Job, known: Mapping[str, Mapping[str, torch.Tensor]], bounds: Sequence[str | os.PathLike[str]]
+    job: Job, known: Mapping[str, Mapping[str, torch.Tensor]], proved: torch.Tensor | None
 ) -> torch.Tensor | None:
     """Which images a later round of a relay leaves out, from what the rounds before it found and what is proved."""
     if job.relay is None:
         return None
     distances = {name: start["distance"] for name, start in known.items()}
-    codes = left_out(job.relay, distances, _read_bounds(bounds[0], job.span) if bounds else None)
+    codes = left_out(job.relay, distances, proved)
     LOGGER.info(
         "left out of %d images: %d on which the last round gained too little, %d that a proved bound shows tight",
         *(len(codes), int((codes == NO_GAIN).sum()), int((codes == TIGHT).sum())),
@@ -122,13 +126,22 @@ def _stopped(
     return codes
 
 
-def _read_bounds(path: str | os.PathLike[str], span: tuple[int, int]) -> torch.Tensor:
-    """The lower bounds (n,) of the images of `span`; NaN, which proves nothing, where they are not proved."""
-    rows = read_rows([path])
-    if [row["index"] for row in rows] != [str(index) for index in range(*span)]:
-        raise InputError(f"{path}: holds other images than {span[0]} to {span[1] - 1}; {MADE}")
-    values = [float(row["joint"]) if row["basis"] == PROVED else math.nan for row in rows]
-    return torch.tensor(values, dtype=torch.float64)
+def _ends(job: Job, proved: torch.Tensor | None, device: torch.device) -> torch.Tensor | None:
+    """The distances (n,) at which images are done with; None where none is."""
+    if job.end is None or proved is None:
+        return None
+    return end_distances(proved, **job.end).to(device)
+
+
+def _log_ended(job: Job, found: Mapping[str, torch.Tensor]) -> None:
+    """Say how many images the attack was done with since they are near a proved bound, if it may be."""
+    if job.end is None:
+        return
+    codes = found["stopped"]
+    LOGGER.info(
+        "near a proved bound, of %d images: %d by what the attack starts from, %d by what it found",
+        *(len(codes), int((codes == TIGHT_AT_START).sum()), int((codes == TIGHT_BY_ITSELF).sum())),
+    )
 
 
 def _read_start(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from absynth import __version__
 from absynth.data.split_files import read_format, read_split
-from absynth.evaluation.calibration import accuracy, calibrate, fit_gamma, predict
+from absynth.evaluation.calibration import calibrate, classes, fit_gamma, predict
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER, start_log
 from absynth.models.building import build
@@ -27,14 +27,16 @@ def main(
     folder: str | os.PathLike[str],
     spec: Mapping[str, Any],
     gamma_images: int | None,
+    n_accuracy: int | None,
     device: torch.device,
     train: str | os.PathLike[str] | None = None,
     calibration: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write the constants, the confidence and accuracy on the calibration split, and the accuracy on all test images.
+    """Write the constants, the confidence and accuracy on the calibration split, and the accuracy on test images.
 
     ABS and Binary ABS are evaluated with fast inference. γ, if the model has one, is searched for on the first
     `gamma_images` training images. The file also says how to build the model (see absynth.load_model).
+    n_accuracy: the number of the first test images on which accuracy is measured, None or more than there are for all
     train, calibration: None for a data set without training images; constants, and what depends on them, are null
     spec: what the model is built from, paths relative to `folder` (see absynth.models.building.build)
     """
@@ -51,9 +53,11 @@ def main(
     if calibration:
         logits, labels = logits_of(calibration)
         result = calibrate(logits * scale, labels)
-    test_logits, test_labels = logits_of(test)
-    result["test_accuracy"] = accuracy(test_logits * scale, test_labels)
-    result["n_test"] = len(test_labels)
+    images, labels = map(torch.from_numpy, read_split(test))
+    images, labels = images[:n_accuracy], labels[:n_accuracy]
+    found = classes(model, images, scale, _BATCH, device)
+    result["test_accuracy"] = (found == labels).double().mean().item()
+    result["n_test"] = len(labels)
     if "nonfinite" in result:
         LOGGER.warning(
             "%d of %d calibration images left out: their logits are not finite",

@@ -79,7 +79,11 @@ def write_table1(
     of_paper: Sequence[str],
 ) -> None:
     """Write Table 1 as Markdown, CSV and LaTeX; the clean accuracies are those of the attacked images."""
-    clean = {row["model"]: float(row["clean"]) for row in read_rows(summaries)}
+    rows = read_rows(summaries)
+    clean = {row["model"]: float(row["clean"]) for row in rows}
+    near_bound = {
+        (row["model"], row["norm"], row["attack"]) for row in rows if row.get("near_bound", "0") != "0"
+    }
     table = table1(
         read_table(robustness),
         clean,
@@ -87,6 +91,7 @@ def write_table1(
         attacks=attacks,
         epsilons=epsilons,
         of_paper=of_paper,
+        near_bound=near_bound,
         brackets=read_table(brackets[0]) if brackets else None,
     )
     write_text(markdown, to_markdown(table))

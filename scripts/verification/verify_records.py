@@ -10,10 +10,11 @@ import torch
 
 from absynth.data.split_files import read_split
 from absynth.errors import InputError
-from absynth.evaluation.verification import Clean, Findings, MinimumCheck, check_shard, unreadable
+from absynth.evaluation.verification import Bounded, Clean, Findings, MinimumCheck, check_shard, unreadable
 from absynth.io.atomic import write_csv
 from absynth.io.log import LOGGER, progress_bar, start_log
 from absynth.io.opening import NotOpenedError
+from absynth.io.proved_bounds import read_proved_bounds
 from absynth.io.records import MINIMAL, SHARD, Column, read_record
 from absynth.models.base import with_inference
 from absynth.models.building import build
@@ -34,11 +35,15 @@ def main(
     model: str,
     norm: str,
     spans: Sequence[tuple[int, int]],
+    bounds: Sequence[str | os.PathLike] = (),
+    ends: Mapping[str, Mapping[str, float]] | None = None,
     device: torch.device,
 ) -> None:
     """Write one row of findings per shard, and one for their minimum, as attack `all`.
 
     shards: files named {attack}/{shard}.h5; spans: first and one past the last test image of each shard
+    bounds: tables of lower bounds, one for each shard, if attacks may be done with images near a proved one
+    ends: of these attacks, tightness and ε as in `absynth.evaluation.verification.Bounded`
     findings: columns of tables/verification.csv; what disagrees is also logged, row by row
     """
     network = with_inference(build(spec, folder).to(device), "reference")
@@ -48,12 +53,14 @@ def main(
     expected = {"run": run, "model": model, "norm": norm}
     columns, problem = _read(minimal, MINIMAL, expected)
     minimum = MinimumCheck(columns, clean) if columns else None
+    proved = [read_proved_bounds(path, *span) for path, span in zip(bounds, spans, strict=bool(bounds))]
     rows = []
     for path in map(Path, shards):
         attack, shard = path.parent.name, int(path.stem)
         columns, found = _read(path, SHARD, {**expected, "attack": attack})
         if columns:
-            found = check_shard(columns, norm, clean.part(*spans[shard]), logits_of)
+            bounded = Bounded(proved[shard], **ends[attack]) if ends and attack in ends else None
+            found = check_shard(columns, norm, clean.part(*spans[shard]), logits_of, bounded)
             if minimum:
                 minimum.add(attack, spans[shard][0], columns)
         rows.append(
@@ -100,6 +107,7 @@ if "snakemake" in globals():
         images=job.input.images,
         shards=job.input.shards,
         minimal=job.input.minimal,
+        bounds=job.input.bounds,
         findings=job.output.findings,
         **dict(job.params.items()),
         **dict(job.wildcards.items()),

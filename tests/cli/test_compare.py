@@ -147,6 +147,14 @@ def test_options_count_as_each_model_met_them(folder):
     assert differing_attacks(of("less"), "l2")  # within one run
 
 
+@pytest.mark.parametrize(("kind", "differ"), [("nearest_neighbor", True), ("cnn", False)])
+def test_attacks_that_were_done_near_proved_bounds_differ(folder, kind, differ):
+    for name, share in (("plain", None), ("tight", 0.01)):
+        path = folder / "results" / name
+        toy_run(path, {kind: [1.0]}, [9], models={kind: {}}, stop_when_tight=share)
+    assert differing_attacks(of("plain", "tight"), "l2") is differ
+
+
 def test_what_cannot_be_compared_is_refused(folder, capsys):
     toy_run(folder / "results" / "e", {"net": [1.0], "wide": [1.0]}, [9], norms=["l2", "l0"])
     toy_run(folder / "results" / "c", {"net": [1.0]}, [9])

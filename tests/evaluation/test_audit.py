@@ -157,6 +157,38 @@ def test_gradients_do_not_vanish_for_an_attack_that_used_none():
     assert audit(outcomes, ROLES, LIMITS) == []
 
 
+def stopped(codes, *distance, gradients=1):
+    return Outcome(np.array(distance, float), np.full(len(distance), gradients), np.array(codes))
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong", "fires"),
+    [
+        (outcome(1.2, 2.4), outcome(1, 2), True),
+        (stopped([4, 0], 1.2, 2), outcome(1, 2), False),  # done with near the bound: nothing was to be gained
+        (stopped([3, 0], 1.2, 2), outcome(1, 2), False),
+        (stopped([0, 4], 1.2, 2), outcome(1, 2), True),
+        (outcome(1.2, 2), stopped([3, 0], 1, 2), False),  # what the other starts from was better, not itself
+        (outcome(1.2, 2), stopped([4, 0], 1, 2), True),
+        (stopped([3, 3], 1.2, 2.4), outcome(1, 2), False),
+        (stopped([1, 2], 1.2, 2.4), outcome(1, 2), True),  # a relay's codes count as they did
+    ],
+)
+def test_images_near_a_proved_bound_do_not_show_an_attack_weak(weak, strong, fires):
+    found = audit({"iterated": weak, "step": strong}, ROLES, LIMITS)
+    assert [finding.check for finding in found] == (["iteration"] if fires else [])
+
+
+def test_attacks_are_compared_by_what_they_found_themselves():
+    """Those with gradients were not run on the image that masks them: what they start from found it."""
+    given = stopped([3, 0, 0], 1, 2, 2), outcome(1, 1, 1, gradients=0)
+    found = audit({"step": given[0], "noise": given[1]}, ROLES, LIMITS)
+    assert [(finding.check, finding.share) for finding in found] == [("gradients", 1.0)]
+    (failed,) = audit({"noise": stopped([3, 0, 0], 1, INF, INF, gradients=0)}, ROLES, LIMITS)
+    assert failed.message == "noise: no adversarial of any of 2 images"
+    assert audit({"step": stopped([3, 0, 0], 1, INF, 2)}, ROLES, LIMITS) == []
+
+
 @pytest.mark.parametrize(("name", "role"), ATTACKS.items())
 def test_registry_names_attacks_that_share_a_norm(name, role):
     for other in (*role.refines, *([role.estimates] if role.estimates else [])):
@@ -172,12 +204,14 @@ def test_registry_names_attacks_that_share_a_norm(name, role):
 def write(tmp_path):
     """Write a shard and return its path."""
 
-    def write(attack, distance, *, first=0, model="cnn", gradients=1):
+    def write(attack, distance, *, first=0, model="cnn", gradients=1, codes=None):
         n = len(distance)
         columns = {name: np.zeros(n, np.int64) for name in SHARD}
         columns["index"] = np.arange(first, first + n)
         columns["distance"] = np.array(distance, float)
         columns["gradients"] = np.full(n, gradients)
+        del columns["stopped"]
+        columns |= {} if codes is None else {"stopped": np.array(codes)}
         columns["adversarial"] = np.zeros((n, 1, 28, 28), np.float32)
         path = tmp_path / model / "l2" / attack / f"{first}.h5"
         write_record(path, columns, {"run": "toy", "model": model, "norm": "l2", "attack": attack}, SHARD)
@@ -198,6 +232,14 @@ def test_shards_are_joined_in_the_order_of_samples(write):
     assert found["cnn", "l2"]["step"].distance.tolist() == [1, 2, 3, 4]
     assert found["cnn", "l2"]["step"].gradients.tolist() == [1, 1, 7, 7]
     assert found["abs", "l2"].keys() == {"step"}
+
+
+def test_codes_of_stopped_are_read_where_there_are_any(write):
+    paths = [write("step", [1, 2]), write("step", [3, 4], first=2, codes=[3, 4])]
+    found = read_outcomes(paths, "toy")["cnn", "l2"]["step"]
+    assert found.taken_over.tolist() == [False, False, True, False]
+    assert found.near_bound.tolist() == [False, False, True, True]
+    assert found.own_distance.tolist() == [1, 2, INF, 4]
 
 
 def test_attacks_on_other_samples_are_refused(write):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from absynth.errors import InputError
 from absynth.evaluation.calibration import (
     calibrate,
+    classes,
     fit_alpha,
     fit_eta,
     fit_gamma,
@@ -178,3 +179,26 @@ def test_images_without_finite_logits_are_left_out(value):
 def test_a_model_without_any_finite_logits_is_refused():
     with pytest.raises(InputError, match="none of 20 calibration images has finite logits"):
         calibrate(torch.full((20, 10), math.nan), torch.zeros(20, dtype=torch.int64))
+
+
+class Scored(torch.nn.Module):
+    """Gives images (n, 1, 1, 3) their pixels as logits."""
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+class Deciding(Scored):
+    def decide(self, x, factors):
+        return (self(x) * factors).argmax(dim=1)
+
+
+def test_classes_are_those_of_the_factored_logits_and_neither_where_they_are_not_finite():
+    images = torch.rand(7, 1, 1, 3, generator=torch.Generator().manual_seed(0))
+    factors = torch.tensor([1.0, 2.0, 0.5])
+    expected = (images.flatten(1) * factors).argmax(dim=1)
+    for model in (Scored(), Deciding()):
+        found = classes(model, images, factors, 3, torch.device("cpu"))
+        assert torch.equal(found, expected)
+    images[2, 0, 0, 1] = torch.inf
+    assert classes(Scored(), images, torch.tensor(1.0), 3, torch.device("cpu"))[2] == -1

@@ -5,7 +5,7 @@ import pytest
 
 from absynth.errors import InputError
 from absynth.evaluation.minima import Minimum, summarise
-from absynth.io.records import SHARD, write_record
+from absynth.io.records import SHARD, read_record, write_record
 
 RUN = {"run": "toy", "model": "cnn", "norm": "l2"}
 INF = np.inf
@@ -41,6 +41,18 @@ def test_the_best_of_all_attacks_is_kept(write):
     assert found["adversarial"][:, 0, 0, 0].tolist() == [0.25, 0.75, 0.75, 0.25]
     assert found["adversarial_prediction"].tolist() == [2, 6, 6, 2]
     assert best.distances == {"fgm": [0, 2, INF, INF], "bim": [0, 1, 3, INF]}
+
+
+def test_images_done_with_near_a_proved_bound_are_known_by_attack(write):
+    best = Minimum(RUN)
+    path = write("fgm", [1.0, 1.0, 1.0, 1.0, 1.0], first=2)
+    best.add("fgm", path)
+    columns, attributes = read_record(path, SHARD)
+    columns["stopped"] = np.array([0, 1, 2, 3, 4])
+    write_record(path, columns, attributes, SHARD)
+    again = Minimum(RUN)
+    again.add("fgm", path)
+    assert (best.near_bound, again.near_bound) == ({"fgm": set()}, {"fgm": {5, 6}})
 
 
 def test_of_equal_distances_the_first_attack_is_named(write):

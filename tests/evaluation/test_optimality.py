@@ -87,3 +87,22 @@ def test_the_spread_of_restarts_is_that_of_their_medians():
     assert [rows[name]["spread"] for name in found] == [0.25, 0.25, "", ""]
     failing = outcomes(a=[np.inf, np.inf, 1], b=[np.inf, np.inf, 1], other=[1, 1, 1])
     assert np.isnan(by_attack(optimality_rows(failing, 0.01, roles))["a"]["spread"])
+
+
+def test_an_attack_has_no_part_in_what_it_was_not_run_on():
+    """Of b's first image the start, a, was near a proved bound; c was not run at all, and is a repeat of b."""
+    found = outcomes(a=[1.0, 4, 4], b=[1.0, 2, 3], c=[1.0, 2, 3])
+    found["b"] = Outcome(found["b"].distance, found["b"].gradients, np.array([3, 0, 0]))
+    found["c"] = Outcome(found["c"].distance, found["c"].gradients, np.array([3, 3, 3]))
+    roles = {"a": Role(False), "b": Role(False, repeats="b"), "c": Role(False, repeats="b")}
+    rows = by_attack(optimality_rows(found, 0.01, roles))
+    assert [rows[name]["alone"] for name in "abc"] == [1, 2, 0]
+    assert [rows[name]["needed"] for name in "abc"] == [1, 1, 0]
+    assert (rows["b"]["optimality"], rows["b"]["excess"]) == (1, 0)
+    assert (rows["c"]["optimality"], rows["c"]["excess"]) == ("", "")
+    assert rows["b"]["spread"] == rows["c"]["spread"] == ""
+    ended = {**found, "c": Outcome(found["c"].distance, found["c"].gradients, np.array([4, 4, 4]))}
+    rows = by_attack(optimality_rows(ended, 0.01, roles))
+    assert [rows[name]["alone"] for name in "abc"] == [0, 0, 0]
+    assert rows["c"]["optimality"] == 1
+    assert rows["c"]["spread"] == 0

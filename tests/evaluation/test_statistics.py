@@ -62,6 +62,7 @@ def test_statistics_of_an_attack_are_over_the_images_that_it_attacked():
         "queries": 20,
         "gradients": 10,
         "nonfinite": 0,
+        "near_bound": 0,
         "seconds": 3.5,
         "device": "cpu cuda:0",
     }
@@ -74,6 +75,16 @@ def test_answers_that_are_not_finite_are_counted():
     )
     total.add(shard([2], [1.0], [9]), 1.0, "cpu", {2: ""})  # of a model that may not answer so
     assert total.row()["nonfinite"] == 7
+
+
+def test_images_done_with_near_a_proved_bound_are_counted():
+    total = AttackTotals("ddn")
+    codes = np.array([0, 1, 2, 3, 4])
+    total.add(
+        shard(range(5), [1.0] * 5, [9] * 5) | {"stopped": codes}, 1.0, "cpu", dict.fromkeys(range(5), "")
+    )
+    total.add(shard([5], [1.0], [9]), 1.0, "cpu", {5: ""})
+    assert total.row()["near_bound"] == 2
 
 
 def test_where_every_image_is_misclassified_nothing_is_attacked():

@@ -4,10 +4,11 @@ import re
 
 import numpy as np
 import pytest
-from recorded_run import FAILED, MISCLASSIFIED, RUN, RecordedRun
+from recorded_run import FAILED, MISCLASSIFIED, RUN, SPANS, RecordedRun
 
 from absynth.errors import InputError
 from absynth.evaluation.verification import TIE, Clean, check_shard, measure
+from absynth.io.atomic import write_csv
 from absynth.io.records import SHARD, write_record
 
 
@@ -108,6 +109,49 @@ def test_an_adversarial_that_is_correctly_classified_is_found(made):
     row = made.verified(written=False)["far", "0"]
     assert row["first_row"] == "2"
     assert row["reason"] == f"the adversarial is classified as {made.labels[2]}, which is its label"
+
+
+FAR = {"tightness": 0.1, "epsilon": 0.01}  # of an attack that may be done with images
+
+
+@pytest.mark.parametrize(
+    ("ends", "bound", "reason"),
+    [
+        (FAR, 0.92, ""),
+        (FAR, 0.9, "done with at distance .*, too far above the proved bound"),
+        (FAR, np.nan, "done with at distance .*, too far above the proved bound nan"),
+        ({"tightness": 0.1, "epsilon": 0.95}, 0.92, "done with though ε lies between its proved bound"),
+        ({"tightness": 0.1, "epsilon": 0.91}, 0.92, ""),
+        ({"tightness": 0.1, "epsilon": 1.0}, 0.92, ""),
+        (None, 0.92, "though the attack must go on"),
+    ],
+)
+@pytest.mark.parametrize("code", [3, 4])
+def test_images_that_an_attack_was_done_with_must_be_near_a_proved_bound(made, ends, bound, reason, code):
+    """Bound and ε in distances of the image."""
+    made.write(None)
+    columns = dict(made.shards["far", 0])
+    columns["stopped"] = np.array([0, 0, code])
+    distance = columns["distance"][2]
+    write_record(made.path("far", 0), columns, {**RUN, "attack": "far"}, SHARD)
+    for shard, (first, last) in enumerate(SPANS):
+        rows = [{"index": i, "joint": 0.0, "basis": "proved"} for i in range(first, last)]
+        if shard == 0:
+            rows[2] |= {"joint": 0 if np.isnan(bound) else bound * distance}
+            rows[2] |= {"basis": "searched" if np.isnan(bound) else "proved"}
+        write_csv(made.folder / f"{shard}.csv", rows)
+    made.bounds = [made.folder / f"{shard}.csv" for shard in range(len(SPANS))]
+    made.ends = {} if ends is None else {"far": {**ends, "epsilon": ends["epsilon"] * distance}}
+    row = made.verified(written=False)["far", "0"]
+    assert row["disagreements"] == ("1" if reason else "0")
+    assert re.search(reason, row["reason"])
+
+
+def test_bounds_of_other_images_are_refused(made):
+    made.bounds, made.ends = [made.folder / "0.csv"] * 2, {"far": FAR}
+    write_csv(made.bounds[0], [{"index": i, "joint": 1.0, "basis": "proved"} for i in range(3)])
+    with pytest.raises(InputError, match=r"0\.csv: holds other images than 3 to 4"):
+        made.verified()
 
 
 def test_a_model_that_overwrites_images_hides_nothing(tmp_path):

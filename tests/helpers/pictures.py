@@ -81,12 +81,24 @@ def statistics(models=LABELS, titles=TITLES) -> pd.DataFrame:
     """tables/attacks.csv"""
     rows = [
         {"model": model, "norm": norm, "attack": attack, "n": 8, "found": 7, "minima": i + 1,
-         "queries": 100.0 * (i + 1), "gradients": 50.0, "nonfinite": 0, "seconds": 16.0, "device": "cpu"}
+         "queries": 100.0 * (i + 1), "gradients": 50.0, "nonfinite": 0, "near_bound": 0,
+         "seconds": 16.0, "device": "cpu"}
         for norm, attacks in titles.items()
         for i, attack in enumerate(attacks)
         for model in models
     ]  # fmt: skip
-    columns = ["model", "norm", "attack", "n", "found", "minima", "queries", "gradients", "nonfinite"]
+    columns = [
+        "model",
+        "norm",
+        "attack",
+        "n",
+        "found",
+        "minima",
+        "queries",
+        "gradients",
+        "nonfinite",
+        "near_bound",
+    ]
     return pd.DataFrame(rows, columns=[*columns, "seconds", "device"])
 
 

@@ -36,6 +36,7 @@ class RecordedRun:
             (name, i): self.attacked(name, *span) for name in SHARES for i, span in enumerate(SPANS)
         }
         self.minimal_changes = {}
+        self.bounds, self.ends = [], {}  # as verify_records takes them
 
     def predict(self, x):
         with torch.no_grad():
@@ -95,6 +96,8 @@ class RecordedRun:
             },
             **RUN,
             spans=SPANS,
+            bounds=self.bounds,
+            ends=self.ends,
             device=torch.device("cpu"),
         )
         with path.open(encoding="utf-8") as file:

@@ -52,3 +52,27 @@ def test_table_1_has_cells_of_every_name(tmp_path, name):
         f"| {name} | 1.50 / 50% |",
         "| All L2 attacks | 1.50 / 50% |",
     ]
+
+
+def test_cells_with_images_near_a_proved_bound_are_marked_and_explained(tmp_path):
+    rows = [
+        {"model": "nn", "norm": "l2", "attack": name, "median": 1.5, "accuracy": 0.5, "n": 4,
+         "clean": 1.0, "near_bound": count}
+        for name, count in (("ddn", 0), ("fmn", 2), ("all", 2))
+    ]  # fmt: skip
+    columns = ["model", "norm", "attack", "median", "accuracy", "n"]
+    write_csv(tmp_path / "robustness.csv", rows, columns)
+    write_csv(tmp_path / "summary.csv", rows)
+    outputs = {kind: tmp_path / f"{kind}" for kind in ("markdown", "csv", "latex")}
+    tabulate_minima.write_table1(
+        robustness=tmp_path / "robustness.csv", summaries=[tmp_path / "summary.csv"], brackets=[], **outputs,
+        models={"nn": "NN"}, attacks={"l2": {"ddn": "DDN", "fmn": "FMN"}}, epsilons={"l2": 1.5}, of_paper=[],
+    )  # fmt: skip
+    lines = outputs["markdown"].read_text().splitlines()
+    assert lines[4:7] == [
+        "| DDN | 1.50 / 50% |",
+        "| FMN | 1.50 / 50% ‡ |",
+        "| All L2 attacks | 1.50 / 50% ‡ |",
+    ]
+    assert lines[-1].startswith("‡ done with some images")
+    assert r"FMN & 1.50 / 50\% $\ddagger$ \\" in outputs["latex"].read_text()

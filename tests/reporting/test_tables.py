@@ -162,8 +162,7 @@ def test_run_without_attacks_has_tables_without_rows(tmp_path):
     assert pd.read_csv(outputs["csv"])["attack"].tolist() == ["Clean", "All L2 attacks"]
     table = tmp_path / "table.csv"
     write_attack_table(shards=[], minimal=[], table=table, run="toy")
-    assert (
-        table.read_text() == "model,norm,attack,n,found,minima,queries,gradients,nonfinite,seconds,device\n"
-    )
+    header = "model,norm,attack,n,found,minima,queries,gradients,nonfinite,near_bound,seconds,device\n"
+    assert table.read_text() == header
     verify.main(findings=[], table=table)
     assert table.read_text().startswith("model,norm,attack,shard,")

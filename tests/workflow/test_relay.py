@@ -84,7 +84,7 @@ def test_later_rounds_read_proved_bounds_alone():
     outputs = Outputs(plan(relay=RELAY))
 
     def read(model, attack):
-        return outputs.relay_bounds(model=model, norm="l2", attack=attack, shard="0")
+        return outputs.proved_bounds(model=model, norm="l2", attack=attack, shard="0")
 
     assert read("nearest_neighbor", "relay2_pointwise") == ["results/mnist/bounds/nearest_neighbor/l2/0.csv"]
     assert read("nearest_neighbor", "relay1_pointwise") == read("nearest_neighbor", "ddn") == []
@@ -124,3 +124,42 @@ def test_attacks_that_differ_in_their_names_alone_are_restarts_of_one():
     repeats = {name: role["repeats"] for name, role in made.audit_roles.items()}
     assert repeats["again"] == repeats["ddn"] == "ddn"
     assert [repeats[name] for name in ("longer", "boundary_again")] == ["longer", "boundary_again"]
+
+
+def test_images_near_a_proved_bound_are_gone_on_with_unless_asked_for():
+    made = plan(models={"nearest_neighbor": {}})
+    assert "end" not in made.attack_job(model="nearest_neighbor", norm="l2", attack="ddn", shard="0")
+    assert made.ends_on("nearest_neighbor", "l2") == {}
+    outputs = Outputs(made)
+    assert outputs.checked_bounds("nearest_neighbor", "l2") == []
+    assert outputs.proved_bounds(model="nearest_neighbor", norm="l2", attack="ddn", shard="0") == []
+
+
+def test_attacks_but_the_papers_are_done_near_a_proved_bound():
+    made = plan(
+        stop_when_tight=0.01, relay=RELAY, epsilons={"l2": 2.5}, attacks={"mine": {"kind": "pointwise"}}
+    )
+    read = Outputs(made)
+
+    def end(attack, model="nearest_neighbor"):
+        found = made.attack_job(model=model, norm="l2", attack=attack, shard="0").get("end")
+        bounds = read.proved_bounds(model=model, norm="l2", attack=attack, shard="0")
+        assert bounds == ([f"results/mnist/bounds/{model}/l2/0.csv"] if found else [])
+        return found
+
+    for attack in ("ddn", "mine", "relay1_pointwise", "relay2_pointwise"):
+        assert end(attack) == {"tightness": 0.01, "epsilon": 2.5}
+    for attack in ("pointwise", "boundary", "fgm"):  # rows that are compared with the paper's
+        assert end(attack) is None
+    assert end("ddn", "cnn") is None  # no bound
+    assert end("ddn", "abs") is None  # none that is proved
+    assert set(made.ends_on("nearest_neighbor", "l2")) & {"ddn", "pointwise"} == {"ddn"}
+    assert read.checked_bounds("nearest_neighbor", "l2") == [
+        f"results/mnist/bounds/nearest_neighbor/l2/{shard}.csv" for shard in read.shards
+    ]
+
+
+@pytest.mark.parametrize("value", [0, 0.001, 1.5, "yes", True])
+def test_what_the_share_above_a_bound_may_not_be(value):
+    with pytest.raises(InputError, match="stop_when_tight: found"):
+        plan(stop_when_tight=value)

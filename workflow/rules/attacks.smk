@@ -5,7 +5,7 @@ rule run_attack:
         model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
         starts=lambda wildcards: OUTPUTS.attack_starts(**wildcards),
         substitute=lambda wildcards: OUTPUTS.substitute_files(wildcards.attack),
-        bounds=lambda wildcards: OUTPUTS.relay_bounds(**wildcards),
+        bounds=lambda wildcards: OUTPUTS.proved_bounds(**wildcards),
         code=lambda wildcards: code("attacks/run_attack", model=wildcards.model, attack=wildcards.attack),
     output:
         shard=run("attacks/{model}/{norm}/{attack}/{shard}.h5"),

@@ -224,5 +224,6 @@ rule calibrate_model:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         gamma_images=lambda wildcards: planned(wildcards.model).entry.get("gamma_images"),
+        n_accuracy=config["n_accuracy"],
     script:
         "../../scripts/models/calibrate_model.py"

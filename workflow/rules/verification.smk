@@ -5,6 +5,7 @@ rule verify_records:
         model=lambda wildcards: OUTPUTS.model_files(wildcards.model),
         shards=lambda wildcards: OUTPUTS.attack_shards(**wildcards),
         minimal=run("minimal/{model}/{norm}.h5"),
+        bounds=lambda wildcards: OUTPUTS.checked_bounds(**wildcards),
         code=lambda wildcards: code("verification/verify_records", model=wildcards.model),
     output:
         findings=run("verification/{model}/{norm}.csv"),
@@ -25,6 +26,7 @@ rule verify_records:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         spans=PLAN.spans,
+        ends=lambda wildcards: PLAN.ends_on(**wildcards),
     script:
         "../../scripts/verification/verify_records.py"
 

@@ -112,10 +112,18 @@ class EstimatingTarget(Target):
 
     @torch.no_grad()
     def _derivatives(self, queries: Tensor, rows: Tensor, near: NeighbourLogits) -> Tensor:
-        """Derivatives (m, C, d) of the logits at queries (m, c, h, w) that belong to `rows` (m,)."""
+        """Derivatives (m, C, d) of the logits at queries (m, c, h, w) that belong to `rows` (m,).
+
+        They are 0 for images that have ended, of which nothing is asked.
+        """
         ends = pixel_ends(queries, self.step)
         identity = self._identity(queries, ends)
+        ended = self.findings.ended[rows]
         fresh = self.kept.missing(identity, rows)  # positions within rows
+        if self.findings.ends is not None:
+            fresh = fresh[~ended[fresh]]
+            if ended.all():
+                return queries.new_zeros(len(queries), self.findings.n_classes, queries[0].numel())
         if len(fresh):
             self.queries[rows[fresh]] += 2 * queries[0].numel()
 
@@ -127,7 +135,8 @@ class EstimatingTarget(Target):
                 return logits
 
             self.kept.put(identity[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh]))
-        return central_differences(self.kept.get(identity, rows), ends)
+        derivatives = central_differences(self.kept.get(identity, rows), ends)
+        return derivatives if self.findings.ends is None else derivatives.masked_fill(ended[:, None, None], 0)
 
     def _identity(self, queries: Tensor, ends: Tensor) -> Tensor:
         """What determines the logits of the neighbours of queries (m, c, h, w), as rows (m, …)."""

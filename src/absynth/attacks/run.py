@@ -14,6 +14,7 @@ from absynth.attacks.confirm import confirm
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.io.log import LOGGER, progress_bar
+from absynth.io.records import TIGHT_AT_START, TIGHT_BY_ITSELF
 from absynth.models.base import predict_labels, with_inference
 
 
@@ -26,6 +27,8 @@ class Samples:
         costs queries
     stopped: codes (n,) int64 of `absynth.attacks.relay`; images whose code is not 0 are not attacked: the best of
         their starts is recorded. None attacks all.
+    ends: distances (n,) float64 at which a best adversarial ends the attack on its image, be it one of the starts
+        or its own (`absynth.attacks.tight`). None ends no image.
     """
 
     images: Tensor
@@ -33,6 +36,7 @@ class Samples:
     index: Tensor
     starts: Sequence[Tensor] = ()
     stopped: Tensor | None = None
+    ends: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -40,7 +44,8 @@ class Samples:
     def __getitem__(self, rows: slice | Tensor) -> "Samples":
         starts = [start[rows] for start in self.starts]
         stopped = None if self.stopped is None else self.stopped[rows]
-        return Samples(self.images[rows], self.labels[rows], self.index[rows], starts, stopped)
+        ends = None if self.ends is None else self.ends[rows]
+        return Samples(self.images[rows], self.labels[rows], self.index[rows], starts, stopped, ends)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def attack_images(
     progress: saved after each batch; an interrupted attack continues from it
     Returns the columns of a shard, (n, …) each: index, label, clean_prediction, adversarial_prediction, adversarial,
             distance (0 if the clean image is misclassified or classified as neither class, inf if the attack failed),
-            queries, gradients, nonfinite and, if the samples have them, the codes `stopped`
+            queries, gradients, nonfinite and, if the samples have codes `stopped` or `ends`, the codes `stopped`
     """
     columns = progress.resume() if progress else {}
     batches = range(len(columns.get("index", ())), len(samples), settings.batch_size)
@@ -98,21 +103,27 @@ def _attack_batch(settings: AttackSettings, model: nn.Module, samples: Samples) 
         "gradients": torch.zeros_like(y),
         "nonfinite": torch.zeros_like(y),
     }
-    if samples.stopped is not None:
-        columns["stopped"] = samples.stopped
+    if samples.stopped is not None or samples.ends is not None:
+        columns["stopped"] = torch.zeros_like(y) if samples.stopped is None else samples.stopped.clone()
     rows = (clean == y).nonzero().squeeze(1)
     if len(rows):
         attacked = samples[rows]
         target = Target(with_inference(model, "fast"), attacked.images, attacked.labels, settings.norm)
         for start in attacked.starts:
             _ask_start(target, start)
+        target.findings.end_at(attacked.ends)  # from now on: the best of all starts is recorded
         random = SampleRandom(
             settings.seed, f"{settings.name}/{settings.norm}", attacked.index.tolist(), x.device
         )
-        goes_on = torch.ones_like(attacked.labels) if attacked.stopped is None else attacked.stopped == 0
+        codes = torch.zeros_like(attacked.labels) if attacked.stopped is None else attacked.stopped.clone()
+        codes[(codes == 0) & target.findings.ended] = TIGHT_AT_START
+        goes_on = codes == 0
         if goes_on.any():
-            with target.only(goes_on.bool()):
+            with target.only(goes_on):
                 settings.attack(target, random)
+        codes[goes_on & target.findings.ended] = TIGHT_BY_ITSELF
+        if "stopped" in columns:
+            columns["stopped"][rows] = codes
         found = target.findings.recorded
         confirmed = confirm(
             reference, attacked.images, attacked.labels, found.best, settings.norm, found.history

@@ -6,6 +6,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from absynth.attacks.best import BestAdversarial
 from absynth.errors import InputError
@@ -27,6 +28,8 @@ class Findings:
         after post-processing, which may come from a query that is far away itself
     queries, gradients (n,) int64: images asked for, and how many of them with a gradient
     nonfinite (n,) int64: how many of them the model answered with logits that are not finite: neither class
+    ends (n,): distances of recorded adversarials at which an image is done with, None for never; set by `end_at`
+    n_classes: of the model; 0 until it has given logits
     """
 
     def __init__(self, x: Tensor, norm: str, threshold: float | None):
@@ -35,6 +38,19 @@ class Findings:
         self.queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.gradients = torch.zeros_like(self.queries)
         self.nonfinite = torch.zeros_like(self.queries)
+        self.ends: Tensor | None = None
+        self.n_classes = 0
+
+    def end_at(self, ends: Tensor | None) -> None:
+        """Be done with an image once the distance of its best adversarial is at most `ends` (n,); None for never."""
+        self.ends = ends
+
+    @property
+    def ended(self) -> Tensor:
+        """Which images (n,) bool are done with: nothing worth a query can be gained on them."""
+        if self.ends is None:
+            return torch.zeros_like(self.queries, dtype=torch.bool)
+        return self.recorded.distance <= self.ends
 
     @property
     def trackers(self) -> set[BestAdversarial]:
@@ -49,6 +65,10 @@ class Target(nn.Module):
     (k · len(rows), c, h, w). Each answer is compared with its label, so that the best adversarial over *all*
     queries is kept, and not only the last that an attack returns; `recheck` may roll one back. The model is asked
     through a session, in which it may exploit what it computed for nearby images.
+
+    An image that has `ended` (`Findings`) is not asked for any more, and costs no queries: its queries are answered
+    as misclassified if they are no nearer than its best adversarial, else as correctly classified, by logits of 1
+    for one class and 0 for all others, whose gradient is 0. Nothing of that is kept.
 
     rows (m,): which images are active, all at first; `only` narrows them for a while
     session, findings: those of another target of the same images, to share; new ones by default
@@ -110,8 +130,25 @@ class Target(nn.Module):
 
         Where the model's are not finite, they are 1 for the label and 0 for all others, without gradient.
         """
+        ended = self._ended()
+        if ended is None or (ended.all() and not self.findings.n_classes):
+            return self._ask(queries)
+        asked = (~ended).repeat(self._blocks(queries)).nonzero().squeeze(1)
+        with self.only(~ended):
+            logits = (
+                self._ask(queries[asked]) if len(asked) else queries.new_zeros(0, self.findings.n_classes)
+            )
+        labels = self.y[self.rows.repeat(self._blocks(queries))]
+        classes = torch.where(self._beyond(queries.detach()), (labels + 1) % self.findings.n_classes, labels)
+        # Depends on the queries, so that whoever wants a gradient gets one, of 0.
+        rest = 0 * queries.flatten(1).sum(dim=1, keepdim=True).to(logits.dtype)
+        return (rest + one_hot(classes, self.findings.n_classes)).index_copy(0, asked, logits)
+
+    def _ask(self, queries: Tensor) -> Tensor:
+        """Logits (k · m, K) of queries (k · m, c, h, w), the model asked for all of them."""
         rows, blocks = self.rows, self._blocks(queries)
         logits = self.session.logits(queries, rows.repeat(blocks))
+        self.findings.n_classes = logits.shape[1]
         if logits.requires_grad:
             logits.register_hook(lambda gradient: self._count_gradients(rows, blocks))
         prediction = predicted_classes(logits.detach())
@@ -139,10 +176,22 @@ class Target(nn.Module):
 
     def adversarial(self, queries: Tensor) -> Tensor:
         """Whether the model misclassifies queries (k · m, c, h, w): (k · m,) bool."""
+        ended = self._ended()
+        if ended is None:
+            return self._ask_class(queries)
+        asked = (~ended).repeat(self._blocks(queries)).nonzero().squeeze(1)
+        fooled = self._beyond(queries)
+        if len(asked):
+            with self.only(~ended):
+                fooled[asked] = self._ask_class(queries[asked])
+        return fooled
+
+    @torch.no_grad()
+    def _ask_class(self, queries: Tensor) -> Tensor:
+        """Whether the model misclassifies queries (k · m, c, h, w), asked for all of them: (k · m,) bool."""
         rows = self.rows.repeat(self._blocks(queries))
-        with torch.no_grad():
-            prediction = self.session.predict(queries, rows)
-            self._count(queries, prediction)
+        prediction = self.session.predict(queries, rows)
+        self._count(queries, prediction)
         return misclassified(prediction, self.y[rows])
 
     def recheck(self) -> Tensor:
@@ -173,6 +222,18 @@ class Target(nn.Module):
         if len(prediction):
             self.findings.nonfinite[self.rows] += (prediction < 0).view(blocks, -1).sum(dim=0)
         self.offer(queries, prediction)
+
+    def _ended(self) -> Tensor | None:
+        """Which of the active images (m,) bool have ended; None where none has."""
+        if self.findings.ends is None:
+            return None
+        ended = self.findings.ended[self.rows]
+        return ended if ended.any() else None
+
+    def _beyond(self, queries: Tensor) -> Tensor:
+        """Whether queries (k · m, c, h, w) are no nearer than their image's best adversarial: (k · m,) bool."""
+        found, rows = self.findings.recorded, self.rows.repeat(self._blocks(queries))
+        return found.measure(rows, queries) >= found.distance[rows]
 
     def _blocks(self, queries: Tensor) -> int:
         blocks, rest = divmod(len(queries), max(1, len(self.rows)))

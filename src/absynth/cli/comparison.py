@@ -18,6 +18,7 @@ from absynth.errors import InputError
 from absynth.evaluation.accuracy_curve import accuracy_curve
 from absynth.evaluation.paired import compare_pair
 from absynth.reporting.pairs import met_options
+from absynth.workflow.matrix import Matrix
 
 Distances = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -204,7 +205,13 @@ def differing_attacks(chosen: Sequence[Candidate], norm: str) -> bool:
     for one in chosen:
         if norm in one.run.norms and one.run.attacks_on(one.model, norm):
             entries = one.run.config["attacks"]
-            met.append(
-                {name: met_options(entries[name], one.model) for name in one.run.attacks_on(one.model, norm)}
-            )
+            attacks = one.run.attacks_on(one.model, norm)
+            options = {name: met_options(entries[name], one.model) for name in attacks}
+            met.append((options, _stopped_when_tight(one)))
     return any(other != met[0] for other in met[1:])
+
+
+def _stopped_when_tight(one: Candidate) -> float | None:
+    """How near to a proved bound attacks on the model were done with an image; None if they never were."""
+    planned = Matrix({"relay": None, **one.run.config}).planned(one.model)
+    return one.run.config.get("stop_when_tight") if planned.kind.proved else None

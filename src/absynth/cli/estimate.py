@@ -103,7 +103,7 @@ def _add_passes(found: Estimate, plan: Plan, job: PlannedJob, speeds: Speeds, n_
     if job.rule == "probe_model":
         seconds = _PROBE_PASSES * (one.forward + one.backward)
     elif job.rule == "calibrate_model":
-        seconds = n_test / batch * one.forward
+        seconds = min(n_test, plan.config["n_accuracy"] or n_test) / batch * one.forward
     else:
         records = len(plan.attacks_on(model, parts[-1].partition(".")[0])) + 2
         seconds = records * plan.config["n_samples"] / batch * one.forward

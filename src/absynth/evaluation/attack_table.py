@@ -9,7 +9,7 @@ from absynth.io.records import MINIMAL, SHARD, read_record
 
 KEY = ("model", "norm", "attack")
 COLUMNS = (*KEY, *AttackTotals("").row())
-LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients", "nonfinite")}
+LAYOUT = {name: SHARD[name] for name in ("index", "distance", "queries", "gradients", "nonfinite", "stopped")}
 
 
 def write_attack_table(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth.errors import InputError
-from absynth.io.records import SHARD, read_record
+from absynth.io.records import SHARD, TIGHT_AT_START, TIGHT_BY_ITSELF, read_record
 
 # In the place of an attack's name: all attacks that use gradients, and all that do not.
 WITH, WITHOUT = "with gradients", "without gradients"
@@ -59,15 +59,37 @@ class Outcome:
 
     distance (n,): of its adversarials, 0 where misclassified and inf where it failed
     gradients (n,): how many it used
+    stopped (n,): codes of the dataset of this name in `absynth.io.records.SHARD`; None if it has none
     """
 
     distance: npt.NDArray[np.float64]
     gradients: npt.NDArray[np.int64]
+    stopped: npt.NDArray[np.int64] | None = None
+
+    @property
+    def taken_over(self) -> npt.NDArray[np.bool_]:
+        """Which samples (n,) the attack was not run on, since what it starts from is near a proved bound."""
+        return self._stopped(TIGHT_AT_START)
+
+    @property
+    def near_bound(self) -> npt.NDArray[np.bool_]:
+        """Those (n,), and the samples that the attack was done with once its own best was near a proved bound."""
+        return self._stopped(TIGHT_AT_START, TIGHT_BY_ITSELF)
+
+    def _stopped(self, *codes: int) -> npt.NDArray[np.bool_]:
+        if self.stopped is None:
+            return np.zeros(len(self.distance), dtype=bool)
+        return np.isin(self.stopped, codes)
+
+    @property
+    def own_distance(self) -> npt.NDArray[np.float64]:
+        """The distances (n,) that the attack found itself, or by going on from its starts: inf where taken over."""
+        return np.where(self.taken_over, np.inf, self.distance)
 
     @property
     def attacked(self) -> npt.NDArray[np.bool_]:
-        """Which samples (n,) are correctly classified, and so were attacked."""
-        return self.distance > 0
+        """Which samples (n,) are correctly classified, and so were attacked, unless they were taken over."""
+        return (self.distance > 0) & ~self.taken_over
 
     @property
     def n_failed(self) -> int:
@@ -108,7 +130,9 @@ _ADVICE = (
     "do not depend on gradients alone"
 )
 COLUMNS = ("model", "norm", *Finding.__dataclass_fields__)
-_LAYOUT = {name: SHARD[name] for name in ("index", "distance", "gradients")}  # what is read of a shard
+_LAYOUT = {
+    name: SHARD[name] for name in ("index", "distance", "gradients", "stopped")
+}  # what is read of a shard
 
 
 def audit(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> list[Finding]:
@@ -122,7 +146,7 @@ def weak_iterations(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limit
         for other in roles[name].refines:
             if other in outcomes:
                 yield from _weaker(
-                    "iteration", name, outcomes[name].distance, other, outcomes[other].distance, limits,
+                    "iteration", name, [outcomes[name]], other, [outcomes[other]], limits,
                     "too few steps, or steps of the wrong size",
                 )  # fmt: skip
 
@@ -133,7 +157,7 @@ def masked_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limi
         name = roles[other].estimates
         if name is not None and name in outcomes:
             yield from _weaker(
-                "masking", name, outcomes[name].distance, other, outcomes[other].distance, limits,
+                "masking", name, [outcomes[name]], other, [outcomes[other]], limits,
                 f"the second estimates its gradients: the model may mask the exact ones; {_ADVICE}",
             )  # fmt: skip
 
@@ -143,7 +167,7 @@ def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits
     groups = [[name for name in outcomes if roles[name].gradients is kind] for kind in (True, False)]
     if not all(groups):
         return
-    by, without = (np.min([outcomes[name].distance for name in group], axis=0) for group in groups)
+    by, without = ([outcomes[name] for name in group] for group in groups)
     best = min(groups[1], key=lambda name: outcomes[name].median)
     yield from _weaker(
         "gradients", WITH, by, WITHOUT, without, limits,
@@ -201,16 +225,26 @@ CHECKS: tuple[Check, ...] = (
 def _weaker(
     check: str,
     name: str,
-    weak: npt.NDArray[np.float64],
+    weak: Sequence[Outcome],
     other: str,
-    strong: npt.NDArray[np.float64],
+    strong: Sequence[Outcome],
     limits: Limits,
     meaning: str,
 ) -> Iterator[Finding]:
-    """A finding if distances `weak` (n,) exceed `strong` (n,) by their medians, or on too many samples."""
-    medians = float(np.median(weak)), float(np.median(strong))
-    worse = weak > (1 + limits.tolerance) * strong  # never where both are inf, (n,)
-    n, attacked = int(worse.sum()), int((weak > 0).sum())
+    """A finding if what attacks `weak` found together exceeds what `strong` found, by medians or on too many samples.
+
+    Samples on which one of `weak` was done near a proved bound, or none of `strong` was run, compare nothing.
+    """
+    compared = ~np.any([one.near_bound for one in weak], axis=0)
+    compared &= ~np.all([one.taken_over for one in strong], axis=0)  # (n,)
+    if not compared.any():
+        return
+    first, second = (
+        np.min([one.own_distance for one in group], axis=0)[compared] for group in (weak, strong)
+    )
+    medians = float(np.median(first)), float(np.median(second))
+    worse = first > (1 + limits.tolerance) * second  # never where both are inf
+    n, attacked = int(worse.sum()), int((first > 0).sum())
     share = n / max(1, attacked)
     beyond = medians[0] > (1 + limits.tolerance) * medians[1]
     if beyond or share > limits.share:
@@ -245,18 +279,20 @@ def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str
 
 
 class _Samples:
-    """Index, distance and gradients of one attack, shard after shard, in 24 bytes per image."""
+    """Index, distance, gradients and codes of one attack, shard after shard, in 32 bytes per image."""
 
     def __init__(self) -> None:
         self._columns: dict[str, array[Any]] = {
             "index": array("q"),
             "distance": array("d"),
             "gradients": array("q"),
+            "stopped": array("q"),
         }
 
     def add(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        unstopped = np.zeros(len(columns["index"]), dtype=np.int64)
         for name, values in self._columns.items():
-            values.frombytes(columns[name].tobytes())
+            values.frombytes(columns.get(name, unstopped).tobytes())
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         return np.array(self._columns[name])
@@ -275,5 +311,5 @@ def _outcomes(parts: Mapping[str, _Samples], model: str, norm: str) -> dict[str,
                 f"attacks/{model}/{norm}/{name}: not the same samples as {next(iter(parts))}; delete both folders "
                 "in the run's folder and rerun"
             )
-        found[name] = Outcome(samples["distance"][order], samples["gradients"][order])
+        found[name] = Outcome(*(samples[key][order] for key in ("distance", "gradients", "stopped")))
     return found

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from absynth.errors import InputError
 from absynth.io.log import progress_bar
-from absynth.models.base import predicted_classes
+from absynth.models.base import Deciding, predicted_classes
 
 TARGET_CONFIDENCE = 0.9
 _LARGEST = 600  # |αℓ|, so that η, which is of the order of e^{αℓ}, does not overflow
@@ -116,6 +116,19 @@ def calibrate(logits: Tensor, labels: Tensor) -> dict[str, float]:
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of correctly classified images, by logits (n, C); neither class is wrong."""
     return (predicted_classes(logits) == labels).double().mean().item()
+
+
+def classes(
+    model: torch.nn.Module, images: Tensor, factors: Tensor, batch_size: int, device: torch.device
+) -> Tensor:
+    """The predicted classes (n,), on the CPU, of images (n, c, h, w), by logits times `factors`, (C,) or one.
+
+    They are those of the logits, for which a model that is `Deciding` need not be asked.
+    """
+    if not isinstance(model, Deciding):
+        return predicted_classes(predict(model, images, batch_size, device) * factors)
+    parts = progress_bar(images.split(batch_size), "batches of images")
+    return torch.cat([model.decide(part.to(device, copy=True), factors.to(device)).cpu() for part in parts])
 
 
 def predict(model: torch.nn.Module, images: Tensor, batch_size: int, device: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth.errors import InputError
-from absynth.io.records import SHARD, read_record
+from absynth.io.records import SHARD, TIGHT_AT_START, TIGHT_BY_ITSELF, read_record
 
 
 class Minimum:
@@ -18,6 +18,9 @@ class Minimum:
         """expected: the attributes that every shard must have, for example run, model and norm."""
         self.expected = dict(expected)
         self.distances: dict[str, list[float]] = {}  # by attack, in the order of the shards
+        self.near_bound: dict[
+            str, set[int]
+        ] = {}  # by attack, images that it was done with near a proved bound
         self._source: dict[int, str | Path] = {}  # the first shard that holds an image
         self._best: dict[int, tuple[float, int, str, npt.NDArray[np.float32], int]] = {}
 
@@ -29,6 +32,10 @@ class Minimum:
         """
         columns, _ = read_record(path, SHARD, {**self.expected, "attack": attack})
         self.distances.setdefault(attack, []).extend(columns["distance"].tolist())
+        tight = np.isin(
+            columns.get("stopped", np.zeros_like(columns["index"])), (TIGHT_AT_START, TIGHT_BY_ITSELF)
+        )
+        self.near_bound.setdefault(attack, set()).update(columns["index"][tight].tolist())
         for row, index in enumerate(columns["index"].tolist()):
             distance, label = float(columns["distance"][row]), int(columns["label"][row])
             known = self._best.get(index)

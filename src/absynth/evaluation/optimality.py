@@ -27,6 +27,9 @@ def optimality_rows(
         that could be left out; found greedily, so that a still smaller one may exist
     spread: of attacks that `roles` says differ in their random numbers alone, by what share the largest of their
         median distances over attacked images exceeds the smallest; empty for an attack without such companions
+    An attack has no part in what others found on images that it was not run on, since what it starts from was near a
+    proved bound (`stopped`, 3): these are left out of its `optimality` and `excess`, which are empty where no other
+    image is left, and of `spread`; and it is not among those that come close on them.
     """
     distances = {name: outcome.distance for name, outcome in outcomes.items()}
     best = np.min(list(distances.values()), axis=0)
@@ -34,20 +37,30 @@ def optimality_rows(
     if not compared.any():
         return []
     distances, best = {name: values[compared] for name, values in distances.items()}, best[compared]
-    close = {name: values <= (1 + tolerance) * best for name, values in distances.items()}
+    run_on = {name: ~outcome.taken_over[compared] for name, outcome in outcomes.items()}
+    close = {name: (values <= (1 + tolerance) * best) & run_on[name] for name, values in distances.items()}
     times = np.sum(list(close.values()), axis=0)  # by how many attacks each image's best is reached, (n,)
-    needed, spread = smallest_selection(close), spreads(distances, roles or {})
+    needed, spread = smallest_selection(close), spreads(distances, roles or {}, run_on)
     return [
         {
             "attack": name,
-            "optimality": local_optimality(values, best),
-            "excess": float(np.median(values / best - 1)),
+            **_standing(values[run_on[name]], best[run_on[name]]),
             "alone": int((close[name] & (times == 1)).sum()),
             "needed": int(name in needed),
             "spread": spread.get(name, ""),
         }
         for name, values in distances.items()
     ]
+
+
+def _standing(distance: Distances, best: Distances) -> dict[str, float | str]:
+    """The columns `optimality` and `excess` of `optimality_rows`, empty if there is no image."""
+    if not len(best):
+        return {"optimality": "", "excess": ""}
+    return {
+        "optimality": local_optimality(distance, best),
+        "excess": float(np.median(distance / best - 1)),
+    }
 
 
 def local_optimality(distance: Distances, best: Distances) -> float:
@@ -73,16 +86,25 @@ def smallest_selection(close: Mapping[str, npt.NDArray[np.bool_]]) -> set[str]:
     return chosen
 
 
-def spreads(distances: Mapping[str, Distances], roles: Mapping[str, Role]) -> dict[str, float]:
-    """The column `spread` of `optimality_rows`, of those attacks that have it; NaN where no median is finite."""
+def spreads(
+    distances: Mapping[str, Distances],
+    roles: Mapping[str, Role],
+    run_on: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+) -> dict[str, float]:
+    """The column `spread` of `optimality_rows`, of those attacks that have it; NaN where no median is finite.
+
+    run_on (n,): by attack, which images count, if not all; those count that do for all companions
+    """
     groups: dict[str, list[str]] = {}
     for name in distances:
         if name in roles and roles[name].repeats:
             groups.setdefault(roles[name].repeats, []).append(name)
     found: dict[str, float] = {}
     for names in groups.values():
-        medians = [float(np.median(distances[name])) for name in names]
-        if len(names) > 1:
+        masks = [run_on[name] if run_on else np.ones(len(distances[name]), dtype=bool) for name in names]
+        common = np.all(masks, axis=0)
+        if len(names) > 1 and common.any():
+            medians = [float(np.median(distances[name][common])) for name in names]
             spread = max(medians) / min(medians) - 1 if np.isfinite(min(medians)) else float("nan")
             found |= dict.fromkeys(names, spread)
     return found

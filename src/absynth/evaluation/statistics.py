@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from absynth.io.records import TIGHT_AT_START, TIGHT_BY_ITSELF
+
 
 def summarise_distal(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
     """One model's row of tables/distal.csv, from the columns of `absynth.io.records.DISTAL`.
@@ -33,6 +35,11 @@ def summarise_distal(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, float
     }
 
 
+def count_near_bound(columns: Mapping[str, npt.NDArray[Any]]) -> int:
+    """How many images of a shard an attack left out, or was done with, near a proved bound."""
+    return int(np.isin(columns.get("stopped", ()), (TIGHT_AT_START, TIGHT_BY_ITSELF)).sum())
+
+
 @dataclass
 class AttackTotals:
     """What one attack on one model in one norm found, and what it cost, added up shard by shard.
@@ -41,6 +48,7 @@ class AttackTotals:
     minima: how many of the adversarials are their image's best over all attacks
     queries, gradients: summed over the images attacked
     nonfinite: queries answered with logits that are not finite
+    near_bound: images that the attack left out, or was done with, near a proved bound (`stopped`, 3 and 4)
     seconds: summed over jobs, on whatever devices they ran
     """
 
@@ -51,6 +59,7 @@ class AttackTotals:
     queries: int = 0
     gradients: int = 0
     nonfinite: int = 0
+    near_bound: int = 0
     seconds: float = 0.0
     devices: set[str] = field(default_factory=set)
 
@@ -63,7 +72,8 @@ class AttackTotals:
     ) -> None:
         """Include one shard, without keeping its columns.
 
-        columns: index, distance, queries, gradients and, if there is one, nonfinite of `absynth.io.records.SHARD`
+        columns: index, distance, queries, gradients and, if there are any, nonfinite and stopped of
+            `absynth.io.records.SHARD`
         best_attacks: by index, the attack that found the image's best adversarial (see `absynth.io.records.MINIMAL`)
         """
         attacked = columns["distance"] > 0
@@ -75,6 +85,7 @@ class AttackTotals:
         self.queries += int(columns["queries"][attacked].sum())
         self.gradients += int(columns["gradients"][attacked].sum())
         self.nonfinite += int(columns["nonfinite"].sum()) if "nonfinite" in columns else 0
+        self.near_bound += count_near_bound(columns)
         self.seconds += seconds
         self.devices.add(device)
 
@@ -87,6 +98,7 @@ class AttackTotals:
             "queries": self.queries / self.n if self.n else float("nan"),
             "gradients": self.gradients / self.n if self.n else float("nan"),
             "nonfinite": self.nonfinite,
+            "near_bound": self.near_bound,
             "seconds": self.seconds,
             "device": " ".join(sorted(self.devices)),
         }

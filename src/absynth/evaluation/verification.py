@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from absynth.io.records import TIGHT_AT_START, TIGHT_BY_ITSELF
 from absynth.norms import NORMS
 
 TIE = 1e-5
@@ -43,6 +44,19 @@ class Clean:
     @property
     def index(self) -> Array:
         return self.first + np.arange(len(self.labels))
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Where an attack may be done with an image: up to what share, `tightness`, above its proved bound.
+
+    bound (n,) float64: NaN where nothing is proved
+    epsilon: of the accuracy that is reported; where it lies between bound and distance the attack must go on
+    """
+
+    bound: Array
+    tightness: float
+    epsilon: float
 
 
 class Check(NamedTuple):
@@ -84,11 +98,14 @@ def unreadable(reason: str) -> Findings:
     return Findings(faults=((None, reason),))
 
 
-def check_shard(columns: Columns, norm: str, clean: Clean, logits_of: Logits) -> Findings:
+def check_shard(
+    columns: Columns, norm: str, clean: Clean, logits_of: Logits, bounded: Bounded | None = None
+) -> Findings:
     """Check all rows of a shard (see `absynth.io.records.SHARD`) that should hold the images of `clean`.
 
     Every adversarial that differs from its clean image is classified anew with `logits_of`; every distance is
     measured anew in float64.
+    bounded: of an attack that may be done with images near a proved bound; None for all others
     """
     n = len(columns["index"])
     misplaced = _check_index(columns["index"], clean) or _check_shape(columns["adversarial"], clean)
@@ -113,6 +130,7 @@ def check_shard(columns: Columns, norm: str, clean: Clean, logits_of: Logits) ->
             for name, truth in truths.items()
         ),
         *_check_distance(columns, norm, clean, changed),
+        *_check_ended(columns, bounded),
         Check(
             np.isfinite(distance) & (distance > 0) & (columns["adversarial_prediction"] == columns["label"]),
             "the adversarial is classified as {}, which is its label",
@@ -145,6 +163,26 @@ def _check_distance(columns: Columns, norm: str, clean: Clean, changed: Array) -
             found & ~np.isclose(distance, measured, rtol=_DISTANCE_TOLERANCE, atol=0),
             "distance {} recorded, {} measured",
             (distance, measured),
+        ),
+    ]
+
+
+def _check_ended(columns: Columns, bounded: Bounded | None) -> list[Check]:
+    """Whether images that the attack was done with near a proved bound are as near as they must be."""
+    distance = columns["distance"]
+    ended = np.isin(columns.get("stopped", np.zeros(len(distance))), (TIGHT_AT_START, TIGHT_BY_ITSELF))
+    if bounded is None:
+        return [Check(ended, "done with near a proved bound, though the attack must go on")]
+    bound, largest = bounded.bound, (1 + bounded.tightness) * bounded.bound
+    near = (distance > 0) & (distance <= largest)  # NaN is not near
+    return [
+        Check(
+            ended & ~near, "done with at distance {}, too far above the proved bound {}", (distance, bound)
+        ),
+        Check(
+            ended & (bound <= bounded.epsilon) & (bounded.epsilon < distance),
+            "done with though ε lies between its proved bound {} and its distance {}",
+            (bound, distance),
         ),
     ]
 

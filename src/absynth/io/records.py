@@ -59,11 +59,16 @@ SHARD = {
     ),
     "stopped": Column(
         "int64",
-        "0: attacked; 1: left out, since the last round of the relay gained too little; 2: left out, since a proved "
-        "lower bound shows its distance to be tight; only in a relay",
+        "0: attacked; 1: left out, since the last round of the relay gained too little; 2: left out by the relay, "
+        "since a proved lower bound shows its distance to be tight; with `stop_when_tight`, 3: left out, since the "
+        "best that the attack starts from is near a proved bound, 4: done with once the attack's own best was; only "
+        "in a relay and with `stop_when_tight`",
         optional=True,
     ),
 }
+# Codes of `stopped`: with `stop_when_tight` an image is done with near a proved bound, for what the attack starts
+# from, or for what it found itself.
+TIGHT_AT_START, TIGHT_BY_ITSELF = 3, 4
 MINIMAL = {
     "index": SHARD["index"],
     "label": SHARD["label"],

@@ -36,6 +36,18 @@ class Switchable(Protocol):
 
 
 @runtime_checkable
+class Deciding(Protocol):
+    """A model that can tell the class of an image without all that the image's logits need."""
+
+    def decide(self, x: Tensor, factors: Tensor) -> Tensor:
+        """The classes (n,) int64 of the largest logit of images (n, c, h, w), once logits are multiplied by factors.
+
+        factors: (C,), or a single one for all classes; all above 0
+        """
+        ...
+
+
+@runtime_checkable
 class Copying(Protocol):
     """A model that asks what it consists of for copies of images alone, so that those handed to it stay as they are.
 

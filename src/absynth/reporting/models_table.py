@@ -16,7 +16,7 @@ def write_models_table(
     probes: Sequence[str | Path],
     table: str | Path,
 ) -> None:
-    """Write one row per model: constants and accuracy on the calibration split, accuracy on all test images.
+    """Write one row per model: constants and accuracy on the calibration split, accuracy on test images.
 
     probe: the warnings of its probe, empty if there are none
     """

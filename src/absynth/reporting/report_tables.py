@@ -9,6 +9,7 @@ from absynth.reporting.costs import duration
 from absynth.reporting.overview import overview_table
 from absynth.reporting.pairs import pairs_table
 from absynth.reporting.report import LARGEST, Cell, Field, Table, flat_table
+from absynth.reporting.tables import NEAR_BOUND, NEAR_BOUND_NOTE
 
 PAIRS = "Differences between models"
 
@@ -56,6 +57,12 @@ def report_tables(
     return tables
 
 
+def _table1_title(table: pd.DataFrame | None) -> str:
+    """Its title, and what a mark in a cell means, if any has one."""
+    marked = table is not None and NEAR_BOUND in table.to_csv()
+    return "Table 1: median distance / accuracy at ε" + (f"; {NEAR_BOUND_NOTE}" if marked else "")
+
+
 def robustness_table(frame: pd.DataFrame, *_: object) -> Table:
     """tables/table1.csv, one group per norm; cells are sorted by the median, the first number in each."""
     groups: dict[str, list[list[Cell]]] = {}
@@ -79,7 +86,8 @@ def models_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> 
         frame,
         [
             Field("model", "model", models),
-            Field("test_accuracy", "accuracy, all test images", "{:.2%}"),
+            Field("test_accuracy", "accuracy, test images", "{:.2%}"),
+            Field("n_test", "test images", "{:,.0f}"),
             Field("accuracy", "accuracy, calibration images", "{:.2%}"),
             Field("alpha", "α", "{:.4g}"),
             Field("eta", "η", "{:.4g}"),
@@ -126,7 +134,12 @@ def distal_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> 
 def attacks_table(
     frame: pd.DataFrame, models: Mapping[str, str], titles: Mapping[str, Mapping[str, str]]
 ) -> Table:
-    """tables/attacks.csv, with the columns of tables/optimality.csv where it has them"""
+    """tables/attacks.csv, with the columns of tables/optimality.csv where it has them
+
+    The column `near_bound` is left out where it is 0 throughout.
+    """
+    if "near_bound" in frame and not frame["near_bound"].any():
+        frame = frame.drop(columns="near_bound")
     named = frame.assign(
         attack=[
             titles[norm].get(attack, attack)
@@ -142,6 +155,7 @@ def attacks_table(
             Field("n", "images"),
             Field("found", "adversarials"),
             Field("minima", "best of all"),
+            Field("near_bound", "done with near a proved bound"),
             Field("optimality", "optimality", "{:.3f}"),
             Field("excess", "median excess", "{:.1%}"),
             Field("alone", "best by far", "{:.0f}"),

@@ -8,9 +8,15 @@ import pandas as pd
 
 from absynth.norms import NORMS
 
+NEAR_BOUND = "‡"  # in a cell of Table 1
+NEAR_BOUND_NOTE = (
+    f"{NEAR_BOUND} done with some images once their best adversarial, perhaps another attack's, was near a proved "
+    "bound (stop_when_tight): smaller distances may exist, down to the bound"
+)
 _LATEX = str.maketrans(
     {mark: f"\\{mark}" for mark in "%&_#${}"}
     | {"∞": r"$\infty$", "ε": r"$\epsilon$", "\\": r"\textbackslash{}"}
+    | {NEAR_BOUND: r"$\ddagger$"}
     | {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 )
 _BASES = {"proved": "Median lower bound (proved)", "searched": "Median lower bound (searched)"}
@@ -24,6 +30,7 @@ def table1(
     attacks: Mapping[str, Mapping[str, str]],
     epsilons: Mapping[str, float],
     of_paper: Collection[str] = (),
+    near_bound: Collection[tuple[str, str, str]] = (),
     brackets: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Lay out `robustness` (model, norm, attack, median, accuracy, n) as the paper does.
@@ -31,6 +38,7 @@ def table1(
     clean: accuracy on the unperturbed images of each model that was attacked
     models: column titles; attacks: by norm, in order, row titles; epsilons: those of the accuracies
     of_paper: the attacks that the paper has; their rows, and that of their minimum, `paper`, go before the others
+    near_bound: model, norm and attack of rows of `robustness` with images done with near a proved bound; marked
     brackets: medians of the lower bound and of its gap to the best adversarial (model, norm, lower, basis, gap);
         norms without any get no rows for them
     Returns a frame of strings, "median / accuracy", with the columns norm, attack and one per model; empty where an
@@ -49,7 +57,10 @@ def table1(
         }
         apart = of_paper if any((m, norm, "paper") in cells for m in models) else ()
         for attack, title in _rows(shown, norm, apart).items():
-            entries = [_cell(cells.get((model, norm, attack)), norm) for model in models]
+            keys = [(model, norm, attack) for model in models]
+            entries = [
+                _cell(cells.get(key), norm) + (f" {NEAR_BOUND}" if key in near_bound else "") for key in keys
+            ]
             rows.append([_section(norm, epsilons), title, *entries])
         of_norm = {model: bounds[model, norm] for model in models if (model, norm) in bounds}
         for title, column, chosen in _bracket_rows(of_norm):
@@ -107,7 +118,7 @@ def _section(norm: str, epsilons: Mapping[str, float]) -> str:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """The table as GitHub Markdown, the norm once above its rows."""
+    """The table as GitHub Markdown, the norm once above its rows; below, what a mark means, if any cell has one."""
     models = list(table.columns[2:])
     lines = [_line(["", *models]), _line([":--", *["--:"] * len(models)])]
     section = ""
@@ -116,6 +127,8 @@ def to_markdown(table: pd.DataFrame) -> str:
             lines.append(_line([f"**{norm}**", *[""] * len(models)]))
             section = norm
         lines.append(_line([attack, *cells]))
+    if table.iloc[:, 2:].map(lambda cell: NEAR_BOUND in cell).any(axis=None):
+        lines += ["", NEAR_BOUND_NOTE]
     return "\n".join(lines) + "\n"
 
 

@@ -120,11 +120,17 @@ class Outputs:
         starts = self.plan.starts(attack, model, norm)
         return [self.path(f"attacks/{model}/{norm}/{start}/{shard}.h5") for start in starts]
 
-    def relay_bounds(self, model: str, norm: str, attack: str, shard: str) -> list[str]:
-        """The proved lower bounds by which a later round of a relay leaves images out; none for all other attacks."""
+    def proved_bounds(self, model: str, norm: str, attack: str, shard: str) -> list[str]:
+        """The proved lower bounds by which an attack leaves images out, or ends them; none where it does neither."""
         known = (model, norm) in self.plan.bounded and self.plan.planned(model).kind.proved
         later = self.plan.relay_leg(attack, model, norm) is not None
-        return [self.path(f"bounds/{model}/{norm}/{shard}.csv")] if known and later else []
+        ends = self.plan.end(attack, model, norm) is not None
+        return [self.path(f"bounds/{model}/{norm}/{shard}.csv")] if known and (later or ends) else []
+
+    def checked_bounds(self, model: str, norm: str) -> list[str]:
+        """The proved lower bounds, by shard, with which verification compares images that attacks were done with."""
+        ends = self.plan.end_of(model, norm) is not None
+        return [self.path(f"bounds/{model}/{norm}/{shard}.csv") for shard in self.shards] if ends else []
 
     def attack_checkpoint(self, model: str, norm: str, attack: str, shard: str) -> str:
         """Where an attack keeps its progress, outside the rule's outputs: those are deleted when a job fails."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from absynth.attacks.outside import named_path
+from absynth.attacks.registry import PAPER
 from absynth.data.format import DataFormat, distal_labels
 from absynth.errors import InputError
 from absynth.models.registry import KINDS, LABELS
@@ -78,8 +79,28 @@ class Plan(Matrix):
         path = named_path(self.config["attacks"][attack]) if attack else None
         return named if path is None else [*named, path]
 
+    def end(self, attack: str, model: str, norm: str) -> dict[str, Any] | None:
+        """By what an attack is done with images near a proved bound (`end_of`); None if it goes on.
+
+        The paper's attacks, by their own names, go on: their rows are compared with the paper's.
+        """
+        return None if attack in PAPER else self.end_of(model, norm)
+
+    def ends_on(self, model: str, norm: str) -> dict[str, dict[str, Any]]:
+        """`end` of each attack on a model in a norm that may be done with images; empty where none may."""
+        ends = {name: self.end(name, model, norm) for name in self.attacks_on(model, norm)}
+        return {name: end for name, end in ends.items() if end is not None}
+
+    def end_of(self, model: str, norm: str) -> dict[str, Any] | None:
+        """What `absynth.attacks.tight.end_distances` takes besides the bounds; None where attacks end no image."""
+        tightness = self.config["stop_when_tight"]
+        if tightness is None or (model, norm) not in self.bounded or not self.planned(model).kind.proved:
+            return None
+        return {"tightness": tightness, "epsilon": self.config["epsilons"][norm]}
+
     def attack_job(self, *, model: str, norm: str, attack: str, shard: str) -> dict[str, Any]:
         """What scripts/attacks/run_attack.py must know of one shard of an attack, besides run and seed."""
+        end = self.end(attack, model, norm)
         return {
             "model": model,
             "norm": norm,
@@ -91,6 +112,9 @@ class Plan(Matrix):
             "batch_size": self.config["attacks"][attack]["batch_size"],
             "span": self.spans[int(shard)],
             "relay": self.relay_leg(attack, model, norm),
+            **(
+                {} if end is None else {"end": end}
+            ),  # no key without it: another set of params runs a job again
         }
 
     def relay_leg(self, attack: str, model: str, norm: str) -> dict[str, Any] | None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from absynth.errors import InputError
-from absynth.models.abs.decoders import Decoders
+from absynth.models.abs import prior
+from absynth.models.abs.decoders import CHUNK, Decoders
 from absynth.models.abs.energy import energies
 from absynth.models.abs.fast import Fast
 from absynth.models.abs.model import ABS
@@ -51,6 +52,15 @@ def test_prior_keeps_the_most_likely_nine_tenths_in_order():
     radius = drawn.norm(dim=1).sort().values[899]
     torch.testing.assert_close(kept, drawn[drawn.norm(dim=1) <= radius])
     assert not torch.equal(kept, prior_samples(900, seed=2))
+
+
+def test_prior_samples_are_decoded_in_parts_to_the_bit(decoders, monkeypatch):
+    n = 2 * CHUNK + 5
+    monkeypatch.setattr(prior, "_DECODED", CHUNK)
+    made = Prototypes(decoders, n, seed=1)
+    whole = decoders(made.latents.repeat(3, 1), [n] * 3).view(3, n, -1)
+    assert torch.equal(made.images, whole)
+    assert torch.equal(made.offsets, whole.square().sum(dim=2) + 0.5 * made.latents.square().sum(dim=1))
 
 
 def test_clipping_keeps_the_direction_and_the_signs():
@@ -171,3 +181,39 @@ def test_near_refuses_bad_latents(vaes, images, latents, found):
 def test_images_are_checked_first(vaes, x, found):
     with pytest.raises(InputError, match=found):
         ABS(vaes, prior_samples=20, steps=1)(x)
+
+
+@pytest.mark.parametrize("gamma", [None, [1.1, 0.9, 1.0]])
+@pytest.mark.parametrize("factors", [[1.0, 1.0, 1.0], [0.9, 1.1, 1.0], [1.1, 1.0, 0.9], [3.0, 0.2, 1.0]])
+def test_decisions_are_those_of_the_logits_with_fewer_steps(vaes, images, gamma, factors):
+    """Factors may make a class win that the search has given up: then it goes on, and changes nothing."""
+    model = ABS(vaes, prior_samples=30, gamma=gamma)
+    x, asked = images.view(-1, 1, 28, 28), torch.tensor(factors)
+    x = torch.cat([x, x.roll(1, dims=3), x.flip(0)])
+    taken: dict[bool, int] = {}
+    count = model.decoders.with_jacobian
+    for decided in (False, True):
+        taken[decided] = 0
+
+        def counted(z, counts, decided=decided):
+            taken[decided] += len(z)
+            return count(z, counts)
+
+        model.decoders.with_jacobian = counted
+        if decided:
+            found = model.decide(x, asked)
+        else:
+            with torch.no_grad():
+                expected = (model(x) * asked).argmax(dim=1)
+    assert torch.equal(found, expected)
+    assert taken[True] <= taken[False]
+    if factors == [1.0, 1.0, 1.0]:
+        assert taken[True] < taken[False]
+    assert torch.equal(
+        model.with_inference("reference").decide(x[:3], asked), decided_by_reference(model, x[:3], asked)
+    )
+
+
+def decided_by_reference(model, x, factors):
+    with torch.no_grad():
+        return (model.with_inference("reference")(x) * factors).argmax(dim=1)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from absynth.models.abs.vae import LATENT, Decoder
 
 PIXELS = 784
-_CHUNK = 48  # images a class decodes at a time on the CPU, so that 48 × 10,000 activations stay in cache
+CHUNK = 48  # images a class decodes at a time on the CPU, so that 48 × 10,000 activations stay in cache
 _JACOBIAN_CHUNK = 12  # the same with eight tangents each
 
 
@@ -47,7 +47,7 @@ class Decoders(nn.Module):
 
         Differentiable with respect to z.
         """
-        (images,) = self._map(lambda classes, latents: (self._decode(classes, latents),), z, counts, _CHUNK)
+        (images,) = self._map(lambda classes, latents: (self._decode(classes, latents),), z, counts, CHUNK)
         return images
 
     @torch.no_grad()

@@ -43,14 +43,15 @@ class Fast:
         x: Tensor,
         scale: Tensor,
         without: Tensor | None = None,
-        until_decided: bool = False,
+        until_decided: bool | Tensor = False,
         watch: Watcher | None = None,
     ) -> Inferred:
         """x (n, 784) to the latents (n, C, 8) found; classes far from winning keep their best prior sample.
 
         scale (C,): the factor γ_c by which a class's energy enters the comparison between classes
         without: a class (n,) of each image whose rivals are then searched for as if the class did not exist
-        until_decided: the search of an image stops where a single class can still win
+        until_decided: the search of an image stops where a single class can still win; given factors (C,), only where
+            its energy is the lowest, too, once each is multiplied by its factor besides
         """
         found = []
         for first, rows in _batches(x):
@@ -126,6 +127,18 @@ class _Search:
         scaled = self.energy.view(self.c, self.n) * self.scale[:, None]
         return (scaled - scaled.min(dim=0).values <= margin).flatten()
 
+    def decided(self, contenders: Tensor, factors: bool | Tensor) -> Tensor:
+        """Which images (n,) have a single one among the contenders (C · n,), of lowest energy by factors (C,), too.
+
+        Further steps would lower its energy alone: whoever is no contender now will be none later.
+        """
+        left = contenders.view(self.c, self.n)
+        if isinstance(factors, bool):
+            return left.sum(dim=0) == 1
+        scaled = self.energy.view(self.c, self.n) * (self.scale * factors)[:, None]
+        best = left.gather(0, scaled.argmin(dim=0, keepdim=True))[0]
+        return best & (left.sum(dim=0) == 1)
+
     def counts(self, rows: Tensor) -> list[int]:
         return torch.bincount(rows // self.n, minlength=self.c).tolist()
 
@@ -144,14 +157,14 @@ class _Search:
         watch: Watcher | None,
         pairs: Tensor | None = None,
         *,
-        until_decided: bool = False,
+        until_decided: bool | Tensor = False,
     ) -> Inferred:
         """Take one step for each margin, of all pairs or those chosen (C · n,)."""
         unfinished = torch.ones_like(self.energy, dtype=torch.bool) if pairs is None else pairs.clone()
         for margin in margins:
             contenders = self.contenders(margin)
-            if until_decided:
-                contenders &= (contenders.view(self.c, self.n).sum(dim=0) > 1).repeat(self.c)
+            if until_decided is not False:
+                contenders &= ~self.decided(contenders, until_decided).repeat(self.c)
             rows = (unfinished & contenders).nonzero().squeeze(1)
             if not len(rows):
                 break

@@ -92,7 +92,7 @@ class ABS(nn.Module):
         x: Tensor,
         without: Tensor | None = None,
         *,
-        until_decided: bool = False,
+        until_decided: bool | Tensor = False,
         watch: Watcher | None = None,
     ) -> Inferred:
         """The latents of images (n, 1, 28, 28) under every class.
@@ -100,7 +100,8 @@ class ABS(nn.Module):
         Fast inference searches only classes that may win.
 
         without: a class (n,) of each image whose rivals it then searches for as if the class did not exist
-        until_decided: it then stops searching where the best class has no rival left
+        until_decided: it then stops searching where the best class has no rival left; given factors (C,), only where
+            it is the best, too, once logits are multiplied by them
         watch: given the Jacobians of fast inference
         """
         check_images(x, PAPER.shape)
@@ -136,6 +137,16 @@ class ABS(nn.Module):
         if not len(x):
             return Inferred.none(inputs, self.decoders.n_classes, LATENT)
         return self.fast.refine(self.decoders, inputs, start, self.gamma, without, pairs, watch)
+
+    @torch.no_grad()
+    def decide(self, x: Tensor, factors: Tensor) -> Tensor:
+        """The classes (n,) of largest logit of images (n, 1, 28, 28), each logit times its factor (C,).
+
+        As by the logits, but fast inference leaves an image as soon as no further step can change its class.
+        """
+        factors = factors.to(self.gamma)
+        inferred = self.infer(x, until_decided=factors)
+        return (self.logits_at(x, inferred) * factors).argmax(dim=1)
 
     def preprocess(self, x: Tensor) -> Tensor:
         """Images (n, 1, 28, 28) as energies compare them: flat (n, 784), binarised if the model is binary."""

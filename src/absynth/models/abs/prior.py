@@ -3,13 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from absynth.models.abs.decoders import PIXELS, Decoders
+from absynth.models.abs.decoders import CHUNK, PIXELS, Decoders
 from absynth.models.abs.energy import Inferred
 from absynth.models.abs.vae import LATENT
 
 DISMISSED = 0.1  # the share of draws with the lowest prior density that is left out
 _COMPONENTS = 96  # principal components in which the fast search compares images
 _CANDIDATES = 4  # prior samples, of lowest energy in those components, that are compared in all pixels
+_DECODED = (
+    20 * CHUNK
+)  # prior samples decoded before they are put in their place; whole chunks, for equal rounding
 _QUERIES = 64  # images compared with all prototypes at a time: 64 × 80,000 distances are 20 MB
 
 
@@ -45,9 +48,11 @@ class Prototypes(nn.Module):
         super().__init__()
         c = decoders.n_classes
         latents = prior_samples(n, seed).to(decoders.device, decoders.dtype)
-        with torch.no_grad():
-            images = decoders(latents.repeat(c, 1), [n] * c).view(c, n, PIXELS)
-        offsets = images.square().sum(dim=2) + 0.5 * latents.square().sum(dim=1)  # ‖G‖² + ½‖z‖², (C, n)
+        images = _decoded(decoders, latents)
+        squares = torch.stack(
+            [of_class.square().sum(dim=1) for of_class in images]
+        )  # class by class: less memory
+        offsets = squares + 0.5 * latents.square().sum(dim=1)  # ‖G‖² + ½‖z‖², (C, n)
         self.register_buffer("latents", latents, persistent=False)
         self.register_buffer("images", images, persistent=False)
         self.register_buffer("offsets", offsets, persistent=False)
@@ -84,6 +89,23 @@ class Prototypes(nn.Module):
         return Inferred(
             self.latents[index], self.images[torch.arange(len(self.images), device=index.device), index]
         )
+
+
+@torch.no_grad()
+def _decoded(decoders: Decoders, latents: Tensor) -> Tensor:
+    """The images (C, n, 784) of latents (n, 8) under every class.
+
+    On the CPU they are put in their places a few at a time: a list of all parts beside the whole would take twice the
+    memory, and leave the heap in pieces that are never given back.
+    """
+    c, n = decoders.n_classes, len(latents)
+    if not latents.is_cpu:
+        return decoders(latents.repeat(c, 1), [n] * c).view(c, n, PIXELS)
+    images = latents.new_empty(c, n, PIXELS)
+    for label, of_class in enumerate(images):
+        for part, place in zip(latents.split(_DECODED), of_class.split(_DECODED), strict=True):
+            place.copy_(decoders(part, [len(part) if other == label else 0 for other in range(c)]))
+    return images
 
 
 def _principal_components(images: Tensor) -> Tensor:
