@@ -107,6 +107,7 @@ def test_slurm_that_keeps_accounts_runs_the_profile_and_sacct_too(checkout, min_
             chosen = ["--slurm-status-command", command] if command else []
             done = submit(checkout, "slurm", f"results/{run}/data/test.h5", *SOON, *chosen, run=run)
             assert done.returncode == 0, done.stdout
+            assert "Unable to guess SLURM account" in done.stdout  # though sacct answers, and root has one
             assert ("Falling back to 'sacct'" in done.stdout) == (min_job_age == 5 and not command)
             assert (checkout.folder / "results" / run / "data" / "test.h5").is_file()
         accounts = subprocess.run(
