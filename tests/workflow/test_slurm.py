@@ -57,6 +57,16 @@ def test_without_accounts_what_would_wait_for_ever_is_refused(command, first, ag
         check_status_command(settings(command, first), site(accounts=False, age=age))
 
 
+def test_a_sacct_that_says_so_and_ends_well_will_not_do():
+    answers = site(accounts=False)
+
+    def ask(*command):
+        return CompletedProcess([], 0, "", NO_ACCOUNTS) if command[0] == "sacct" else answers(*command)
+
+    with pytest.raises(InputError, match="accounting storage is disabled"):
+        check_status_command(settings("sacct"), ask)
+
+
 def test_without_accounts_squeue_will_do():
     check_status_command(settings("squeue"), site(accounts=False))
     check_status_command(settings("squeue", 100), site(accounts=False))

@@ -41,7 +41,7 @@ def check_status_command(settings: Any, ask: Ask) -> None:
     Raises InputError, which names the setting to use.
     """
     told = ask("sacct", "--noheader", "--starttime", "now")
-    if told is None or told.returncode == 0:
+    if told is None or (told.returncode == 0 and "disabled" not in told.stderr):
         return
     why = (told.stderr or told.stdout).strip().splitlines() or [f"exit code {told.returncode}"]
     config = ask("scontrol", "show", "config")
