@@ -51,7 +51,8 @@ def cluster(clone):
     text = profile.read_text().replace(".org/absynth", ".org/image")
     profile.write_text(text.replace("/absynth", str(clone.folder)))
     (clone.folder / ".gitignore").write_text(".snakemake/\n")
-    (clone.folder / "results").mkdir()
+    for name in ("data", "results"):
+        (clone.folder / name).mkdir()
     (clone.folder / "results" / ".gitignore").write_text("*\n!.gitignore\n")
     for arguments in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *arguments], cwd=clone.folder, check=True)
