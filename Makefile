@@ -3,7 +3,7 @@ BIN := .venv/bin
 CORES ?= 2
 CONFIG ?= config/config.yaml
 
-.PHONY: quickstart report test test-all lint docs clean
+.PHONY: quickstart report test test-all lint docs kubernetes clean
 
 quickstart: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quickstart.yaml
@@ -32,6 +32,11 @@ docs: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --editable '.[test,docs]'
 	touch $@
+
+# For the test of its profile, in a folder of its own: Snakemake imports every plugin in .venv at each start.
+kubernetes: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt --upgrade \
+		--target .venv/kubernetes snakemake-executor-plugin-kubernetes snakemake-storage-plugin-fs
 
 clean:
 	rm -rf .venv .snakemake

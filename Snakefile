@@ -64,6 +64,7 @@ rule report:
 
 onstart:
     drop_default_rate_limit(workflow.scheduler)
+    watch_scheduler()
 
 
 onsuccess:

@@ -34,11 +34,11 @@ def test_torch_is_pinned_exactly():
     assert constraints()["torch"] == "2.13.0"
 
 
-@pytest.mark.parametrize("group", ["dependencies", "test", "docs", "cluster"])
+@pytest.mark.parametrize("group", ["dependencies", "test", "docs", "cluster", "kubernetes"])
 def test_every_requirement_is_pinned(group):
     optional = project()["optional-dependencies"]
     required = project()["dependencies"] if group == "dependencies" else optional[group]
-    assert optional.keys() == {"test", "docs", "cluster", "peers", *extras()}
+    assert optional.keys() == {"test", "docs", "cluster", "kubernetes", "peers", *extras()}
     assert {name_of(requirement) for requirement in required} <= constraints().keys()
 
 
@@ -71,6 +71,11 @@ def test_hooks_run_what_make_lint_does():
         "hooks"
     ]
     assert [hook["entry"] for hook in hooks] == [line.strip() for line in commands.splitlines()]
+
+
+def test_what_the_test_of_kubernetes_installs_is_its_extra():
+    (line,) = re.findall(r"--target .venv/kubernetes (.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert line.split() == project()["optional-dependencies"]["kubernetes"]
 
 
 @pytest.mark.parametrize("target", ["lint", "test-all", "docs"])

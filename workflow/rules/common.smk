@@ -27,6 +27,7 @@ from absynth.workflow.outputs import Outputs
 from absynth.workflow.plan import Plan
 from absynth.workflow.run_config import check_start, settle_config, tell
 from absynth.workflow.scheduling import drop_default_rate_limit
+from absynth.workflow.slurm import watch_jobs
 
 share_library(BASE / "src")
 share_working_directory()
@@ -113,6 +114,14 @@ def drawn(figure, stem=None, norm=""):
 def template(name):
     """A file of workflow/report, relative to the working directory."""
     return os.path.relpath(BASE / "workflow" / "report" / name)
+
+
+def watch_scheduler():
+    """Say which jobs a scheduler has ended without Snakemake's seeing it; end a run that never could see it."""
+    try:
+        watch_jobs(workflow, logger.warning)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def report_results(folder):
