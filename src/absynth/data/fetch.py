@@ -130,7 +130,8 @@ def _check(raw: bytes, file: IdxFile, dataset: Dataset, name: str) -> bool:
 def _known_payloads() -> dict[str, str]:
     """The data set of each registered payload with a known checksum, by its sha256."""
     registered = [(dataset.files, dataset) for dataset in DATASETS.values() if dataset.files]
-    return {file.sha256: dataset.name for files, dataset in registered for file in files.by_role().values()}
+    owners = [(file, dataset.name) for files, dataset in registered for file in files.by_role().values()]
+    return {file.sha256: name for file, name in owners if file.sha256}
 
 
 def _download(

@@ -53,9 +53,9 @@ def files_from_config(key: str, entry: Mapping[str, Mapping[str, str]]) -> IdxFi
     check_keys(key, entry, required=set(_TEST_ROLES), optional=set(ROLES))
     if any(role not in _TEST_ROLES for role in entry):
         check_keys(key, entry, required=set(ROLES))
-    return IdxFiles(
-        **{role: _file_from_config(f"{key}.{role}", entry[role]) if role in entry else None for role in ROLES}
-    )
+    made = {role: _file_from_config(f"{key}.{role}", entry[role]) for role in ROLES if role in entry}
+    train_images, train_labels = made.get("train_images"), made.get("train_labels")
+    return IdxFiles(train_images, train_labels, made["test_images"], made["test_labels"])
 
 
 def _file_from_config(key: str, entry: Mapping[str, Any]) -> IdxFile:

@@ -9,6 +9,7 @@ import math
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from absynth.errors import InputError
 from absynth.io.opening import opening
 
 Values = npt.NDArray[np.uint8 | np.int32]
-_DTYPES = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}  # by code; int32 are QMNIST's labels
+_DTYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}  # by code; int32 are QMNIST's labels
 _MAX_DIMENSIONS = 3
 # What other files of the MNIST family start with, and what to do with them.
 _FOREIGN = {
