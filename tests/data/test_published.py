@@ -80,8 +80,8 @@ def test_qmnist_has_the_class_in_the_first_of_eight_columns(tmp_path):
     np.testing.assert_array_equal(test_labels, DIGITS[TEST])
 
 
-def test_the_registered_qmnist_is_read_from_a_folder(tmp_path, monkeypatch):
-    """With its published file names; only the checksums, which are of the real files, are taken away."""
+def test_the_registered_qmnist_is_verified(tmp_path):
+    """Files under its names that are not its own are refused."""
     described = qmnist(tmp_path, qmnist_labels(DIGITS))
     registered = DATASETS["qmnist"]
     assert {role: file.name for role, file in registered.files.by_role().items()} == {
@@ -233,7 +233,7 @@ def test_npz_files_have_checksums_too(tmp_path):
             npz(DIGITS, DIGITS),
             r"holds 2 arrays \(arr_0, arr_1\), and each of `files` is to hold one; .* by npz",
         ),
-        (npz(), "not a gzip, IDX or .npz|holds 0 arrays|wrong magic number"),
+        (npz(), "wrong magic number"),
         (npz(DIGITS)[:200], "damaged, or no .npz file"),
         (npz(np.array([{}], dtype=object)), "damaged, or no .npz file of plain arrays"),
         (npz(DIGITS.astype(float)), "labels of type float64; integers"),

@@ -19,7 +19,8 @@ from absynth.errors import InputError
 from absynth.io.opening import opening
 
 Values = npt.NDArray[np.uint8 | np.int32]
-_DTYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}  # by code; int32 are QMNIST's labels
+# By their codes; int32 are QMNIST's labels.
+_DTYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
 _MAX_DIMENSIONS = 3
 # What other files of the MNIST family start with, and what to do with them.
 _FOREIGN = {
