@@ -115,7 +115,7 @@ def row(class_path: str, result: Outcome) -> str:
     if not result.norms:
         return f"| `{name}` | – | refused | {'; '.join(result.reasons)} |"
     if result.found is None:
-        return f"| `{name}` | {norms} | not run | |"
+        return f"| `{name}` | {norms} | not run | numba compiles it for half a minute |"
     return f"| `{name}` | {norms} | {result.found} of {N} | |"
 
 
@@ -127,7 +127,7 @@ def rows_on_page() -> dict[str, str]:
 
 def main() -> None:
     """Write the table anew."""
-    head = ["| class | norms | found | why it is refused |", "|---|---|---|---|"]
+    head = ["| class | norms | found | why it is refused or not run |", "|---|---|---|---|"]
     rows = []
     for class_path, arguments in every_class().items():
         rows.append(row(class_path, outcome(class_path, arguments)))

@@ -114,3 +114,11 @@ def test_archives_without_arrays_and_damaged_ones_are_refused(files):
         archive.writestr("notes.txt", "none")
     with pytest.raises(InputError, match="holds no arrays"):
         dataset_entry("text.npz", None, {})
+
+
+@pytest.mark.parametrize("name", ["X_kannada_MNIST_test.npz", "t10k-images-idx3-ubyte.gz"])
+def test_images_in_a_file_of_their_own_are_described_in_a_config(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    np.savez("X_kannada_MNIST_test.npz", np.zeros(IMAGES, np.uint8))
+    with pytest.raises(InputError, match=rf"{name} ?.*describe them by files in a config"):
+        dataset_entry(name, None, {})

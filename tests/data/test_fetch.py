@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from absynth.data.fetch import Downloads, locate
+from absynth.data.files import ROLES, IdxFile, IdxFiles
 from absynth.data.idx import parse_idx, read_idx
 from absynth.data.places import images_held, unverified
-from absynth.data.sources import DATASETS, ROLES, Dataset, IdxFile, IdxFiles
+from absynth.data.sources import DATASETS, Dataset
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
 
@@ -360,7 +361,7 @@ def test_web_page_is_refused_even_without_a_checksum(tmp_path, serve):
 
 def test_mirror_that_decompresses_passes_by_sha256_only(tmp_path, serve):
     mirror = serve(Reply(PAYLOAD))
-    with pytest.raises(InputError, match="not gzipped"):
+    with pytest.raises(InputError, match="not packed"):
         download(BY_MD5, tmp_path, mirror.url)
     assert read_idx(download(BY_SHA256, tmp_path, mirror.url)).tobytes() == PAYLOAD[8:]
 

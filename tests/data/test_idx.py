@@ -37,6 +37,13 @@ def test_sizes_are_big_endian():
     assert parse_idx(bytes.fromhex("00000801 00000102") + bytes(258), "labels").shape == (258,)
 
 
+def test_int32_are_big_endian():
+    labels = parse_idx(bytes.fromhex("00000c02 00000001 00000002 00000102 ffffffff"), "labels")
+    assert labels.dtype == np.dtype("int32")
+    assert labels.tolist() == [[258, -1]]
+    labels += 1  # it may be written to
+
+
 @given(arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, max_side=6)))
 def test_round_trip(array):
     np.testing.assert_array_equal(parse_idx(idx_bytes(array), "array"), array)
@@ -64,7 +71,10 @@ def test_every_surplus_is_refused(array, surplus):
         (b"\0\1\x08\1\0\0\0\0", "wrong magic number 0x00010801"),
         (b"\0\0\x08\0\7", "wrong magic number 0x00000800"),
         (b"\0\0\x08\4" + bytes(16), "wrong magic number 0x00000804"),
-        (b"\0\0\x0d\1\0\0\0\1\0\0\0\0", r"IDX dtype code 0x0d; only 0x08 \(uint8\) is allowed"),
+        (b"\0\0\x0d\1\0\0\0\1\0\0\0\0", r"IDX dtype code 0x0d; only 0x08 \(uint8\) and 0x0c"),
+        (b"\0\0\x0c\1\0\0\0\1\0\0\0", "truncated IDX payload: 11 bytes found, 12 needed"),
+        (b"\xfd7zXZ\0\0\4", "wrong magic number 0xfd377a58; .*; it is compressed with xz, unpack it"),
+        (b"MATLAB 5.0 MAT-file", "wrong magic number .*; it is a MATLAB file, take"),
         (b"\0\0\x08\3\0\0\0\1", "truncated IDX header: 8 bytes found, 16 needed"),
         (b"", "truncated IDX header: 0 bytes found"),
         (b"\0\0\x08\3" + b"\xff" * 12, "truncated IDX payload: 16 bytes found"),

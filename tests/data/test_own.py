@@ -430,10 +430,12 @@ def test_labels_from_one_are_refused_where_no_class_has_the_label_zero(tmp_path)
     np.savez(tmp_path / "mine.npz", a=LAST, b=LABELS + 1, c=np.where(LABELS, LABELS, 1))
     entry = {"npz": str(tmp_path / "mine.npz"), "test": {"images": "a", "labels": "b"}}
     n = int(LABELS.max()) + 1
-    message = rf"^mine: labels are 1 to {n}, and none is 0; subtract 1, .* state n_classes: {n + 1}$"
+    message = rf"^mine: labels are 1 to {n}, and none is 0; .* first_label: 1 .* state n_classes: {n + 1}$"
     with pytest.raises(InputError, match=message):
         loaded("mine", **entry)
     assert loaded("mine", **entry, n_classes=n + 1)[1].n_classes == n + 1
+    splits, about = loaded("mine", **entry, first_label=1)
+    assert (splits[3].tolist(), about.n_classes) == (LABELS.tolist(), n)
     gaps = {"npz": entry["npz"], "test": {"images": "a", "labels": "c"}}
     with pytest.raises(InputError, match=rf"^mine: labels are 1 to {n - 1}, and none is 0"):
         loaded("mine", **gaps)

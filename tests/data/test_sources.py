@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from absynth.data import sources
-from absynth.data.sources import DATASETS, ROLES, IdxFile, dataset_from_config, find_dataset
+from absynth.data.files import ROLES, IdxFile
+from absynth.data.sources import DATASETS, dataset_from_config, find_dataset
 from absynth.errors import InputError
 
 
@@ -16,7 +17,7 @@ from absynth.errors import InputError
 def test_registered_data_set_is_complete(name):
     entry = find_dataset(name)
     assert entry.name == name
-    assert entry.n_train > entry.n_test > 0
+    assert entry.n_train >= entry.n_test > 0
     if entry.files:
         assert entry.mirrors
         assert all(urlsplit(mirror).netloc for mirror in entry.mirrors)
@@ -24,7 +25,8 @@ def test_registered_data_set_is_complete(name):
         sums = {file.sha256 or file.md5 for file in files}
         assert len(sums) == 4
         assert {len(value) for value in sums} <= {32, 64}
-        assert [file.name[:5] for file in files] == ["train", "train", "t10k-", "t10k-"]
+        assert ["train" in file.name for file in files] == [True, True, False, False]
+        assert ["images" in file.name for file in files] == [True, False, True, False]
 
 
 def test_unknown_data_set_is_refused():
@@ -60,7 +62,7 @@ def test_config_describes_a_data_set():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("mirror",), [], r"mine\.mirror: \[\]; allowed keys are files, mirrors, n_classes, n_test"),
+        (("mirror",), [], r"mine\.mirror: \[\]; allowed keys are channels, files, first_label, mirrors"),
         (("files",), None, r"mine\.files: None; a mapping"),
         (("files", "validation"), {}, r"mine\.files\.validation: {}; allowed keys are test_images"),
         (("files", "train_images"), {}, r"mine\.files\.train_images\.name: missing"),
@@ -73,6 +75,15 @@ def test_config_describes_a_data_set():
         (("files", "test_labels", "md5"), 7, r"md5: 7; 32 hexadecimal digits"),
         (("mirrors",), "https://example.org", r"mirrors: 'https://example\.org'; a list"),
         (("mirrors",), ["example.org"], r"mirrors: 'example\.org'; URLs that start"),
+        (("transposed",), "yes", r"mine\.transposed: 'yes'; true and false"),
+        (("first_label",), -1, r"mine\.first_label: -1; a whole number from 0 on"),
+        (("first_label",), True, r"mine\.first_label: True; a whole number"),
+        (("channels",), "middle", r"mine\.channels: 'middle'; first and last"),
+        (
+            ("files", "train_images", "name"),
+            "emnist-letters-train-images-idx3-ubyte.gz",
+            "transposed: missing; .* true",
+        ),
         (("n_test",), 0, r"n_test: 0; a positive"),
         (("n_test",), True, r"n_test: True; a positive"),
     ],
@@ -84,6 +95,13 @@ def test_malformed_description_is_refused(path, value, message):
         place = place[key]
     place[path[-1]] = value
     with pytest.raises(InputError, match=message):
+        dataset_from_config("mine", entry)
+
+
+def test_training_images_without_their_labels_are_refused():
+    entry = description()
+    del entry["files"]["train_labels"]
+    with pytest.raises(InputError, match=r"mine\.files\.train_labels: missing"):
         dataset_from_config("mine", entry)
 
 

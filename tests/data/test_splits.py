@@ -16,7 +16,8 @@ from scripts.data import prepare_data
 
 from absynth import __version__
 from absynth.data import split_files
-from absynth.data.sources import DATASETS, ROLES, dataset_from_config, find_dataset
+from absynth.data.files import ROLES
+from absynth.data.sources import DATASETS, dataset_from_config, find_dataset
 from absynth.data.split_files import read_split, write_split
 from absynth.data.splits import load_dataset, resize_digits, split_calibration
 from absynth.errors import InputError

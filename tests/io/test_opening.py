@@ -18,8 +18,9 @@ from torch import nn
 
 from absynth.attacks.checkpoint import Progress
 from absynth.data.fetch import Downloads, locate
+from absynth.data.files import IdxFile
 from absynth.data.idx import read_idx
-from absynth.data.sources import Dataset, IdxFile
+from absynth.data.sources import Dataset
 from absynth.data.split_files import read_split, write_split
 from absynth.errors import InputError
 from absynth.io import records

@@ -127,7 +127,7 @@ BAD = [
     ({"norms": ["l3"]}, "norms.0: found 'l3', allowed are l2, linf, l0"),
     ({"norms": []}, "norms: found [], allowed are 1 items or more"),
     ({"norms": ["l2", "l2"]}, "norms: found ['l2', 'l2'], allowed are items that differ"),
-    ({"dataset": "mnits"}, "dataset: 'mnits'; allowed are digits, mnist, fashion_mnist, kmnist, or "),
+    ({"dataset": "mnits"}, "dataset: 'mnits'; allowed are digits, mnist, fashion_mnist, kmnist, qmnist, or "),
     ({"models": {"madri": {}}}, "models.madri: unknown; did you mean madry? allowed are cnn, "),
     ({"models": {"wide": {"kind": "cn"}}}, "models.wide.kind: found cn, allowed are cnn, "),
     ({"models": {"mine": {"kind": "substitute"}}}, "models.mine.kind: found substitute, allowed are cnn, "),

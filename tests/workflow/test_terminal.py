@@ -1,6 +1,10 @@
 """What the terminal shows of a run, from Snakemake's records."""
 
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +14,7 @@ from absynth.io.log import QUIET
 from absynth.workflow.terminal import RunView, duration, expected
 from snakemake_logger_plugin_absynth import LogHandler
 
+ROOT = Path(__file__).parents[2]
 ATTACK = {"model": "cnn", "norm": "l2", "attack": "ddn", "shard": "0"}
 
 
@@ -191,3 +196,43 @@ def test_what_is_said_of_every_run_is_known():
     assert expected("Select jobs to execute...")
     assert expected("Assuming unrestricted shared filesystem usage.")
     assert not expected("Nothing to be done (all requested files are present and up to date).")
+
+
+SNAKEFILE = """
+rule all:
+    input:
+        expand("{i}.txt", i=range(2)),
+
+
+rule job:
+    output:
+        "{i}.txt",
+    log:
+        "{i}.log",
+    shell:
+        "touch {output} {log}"
+"""
+
+
+def test_a_real_run_into_a_file_has_a_plain_line_for_each_job_that_succeeds(tmp_path):
+    """With the profile that plain `snakemake` takes, whose scheduler is one that this Snakemake has."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "1",
+        "--workflow-profile",
+        ROOT / "profiles/default",
+    ]
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with (tmp_path / "told").open("w+", encoding="utf-8") as told:
+        subprocess.run(command, cwd=tmp_path, env=surroundings, stdout=told, stderr=told, check=True)
+        told.seek(0)
+        text = told.read()
+    lines = text.splitlines()
+    assert "3 jobs, among them 2 job" in lines
+    assert sorted(line for line in lines if "/3  job " in line)[0].startswith("1/3  job ")
+    assert {line[-1] for line in lines if "/3  job " in line} == {"0", "1"}
+    assert not {"\033", "\r"} & set(text)

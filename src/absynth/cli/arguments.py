@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", nargs="?", metavar="WEIGHTS",
                         help="state dict, .pt or .safetensors; none if the model comes with its weights")  # fmt: skip
     data = parser.add_argument_group("data")
-    data.add_argument("--data", metavar="DATA", help="mnist, fashion_mnist, kmnist, digits; my.npz, my.h5; a folder "
-                      "with a folder of images for each class; my_data.py:function")  # fmt: skip
+    data.add_argument("--data", metavar="DATA", help="mnist, fashion_mnist, kmnist, qmnist, digits; my.npz, my.h5; a "
+                      "folder with a folder of images for each class; my_data.py:function")  # fmt: skip
     data.add_argument("--keys", nargs=2, metavar=("IMAGES", "LABELS"),
                       help="arrays of an .npz or HDF5 file, if they cannot be told by their names")  # fmt: skip
     data.add_argument(

@@ -38,7 +38,8 @@ def dataset_entry(
     elif Path(data).suffix.lower() in _SUFFIXES:
         entry = _arrays(Path(data), keys)
     else:
-        raise InputError(f"--data: found {data!r}{_meant(data)}; allowed are {_ALLOWED}")
+        idx = f"; {_BY_FILES}" if "idx" in Path(data).name else ""
+        raise InputError(f"--data: found {data!r}{_meant(data)}; allowed are {_ALLOWED}{idx}")
     kind = "data" if isinstance(entry, str) else next(iter(entry))
     if keys and kind not in _SUFFIXES.values():
         raise InputError(f"--keys: names arrays of an .npz or HDF5 file, and --data is {data}; leave it out")
@@ -61,8 +62,9 @@ def chosen_keys(shapes: Shapes, name: str) -> tuple[str, str]:
                 return image, labels[0]
             break
     found = ", ".join(f"{key} {tuple(shape)}" for key, shape in shapes.items()) or "no arrays"
+    several = "" if _named(shapes, (), (1,)) else f", or, where these lie in files of their own, {_BY_FILES}"
     raise InputError(
-        f"--data: {name} holds {found}; which are the test images and labels? say --keys IMAGES LABELS"
+        f"--data: {name} holds {found}; which are the test images and labels? say --keys IMAGES LABELS{several}"
     )
 
 
@@ -117,4 +119,5 @@ def _meant(data: str) -> str:
     return f" (did you mean {meant}?)" if meant else ""
 
 
+_BY_FILES = "describe them by files in a config (docs/how-to/add-a-data-set.md)"
 _ALLOWED = f"{', '.join(DATASETS)}, .npz, .h5 and .hdf5 files, folders, and my_data.py:function"

@@ -13,9 +13,11 @@ from typing import Any
 from urllib.error import HTTPError
 
 from absynth import __version__
-from absynth.data.idx import decompress, is_gzip, parse_idx
-from absynth.data.places import candidates, download_place, downloaded, named_folders
-from absynth.data.sources import DATASETS, ROLES, Dataset, IdxFile
+from absynth.data.files import IdxFile
+from absynth.data.idx import decompress
+from absynth.data.places import candidates, download_place, downloaded, named_folders, packed
+from absynth.data.published import parse
+from absynth.data.sources import DATASETS, Dataset
 from absynth.errors import InputError
 from absynth.io.atomic import replacing
 from absynth.io.log import LOGGER
@@ -101,10 +103,10 @@ def _check_local(path: Path, file: IdxFile, dataset: Dataset, remedy: str) -> No
 
 
 def _check(raw: bytes, file: IdxFile, dataset: Dataset, name: str) -> bool:
-    """Check the bytes of a plain or gzipped file; return whether a checksum verified them.
+    """Check the bytes of a file; return whether a checksum verified them.
 
-    Without a checksum that applies (`md5` applies only to the .gz) they must be whole IDX and, for a registered data
-    set, not a file of another one.
+    Without a checksum that applies (`md5` applies only to what is packed, .gz or .npz) they must be a whole IDX or
+    .npz file and, for a registered data set, not a file of another one.
     Raises `InputError`, naming `name`, with the sum expected and the sum found.
     """
     payload = decompress(raw, name)
@@ -113,12 +115,12 @@ def _check(raw: bytes, file: IdxFile, dataset: Dataset, name: str) -> bool:
         if found != file.sha256:
             raise InputError(f"{name}: sha256 of the payload is {found}, expected {file.sha256}")
         return True
-    if file.md5 and is_gzip(raw):
+    if file.md5 and (kind := packed(raw)):
         found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
         if found != file.md5:
-            raise InputError(f"{name}: md5 of the .gz is {found}, expected {file.md5}")
+            raise InputError(f"{name}: md5 of the {kind} is {found}, expected {file.md5}")
         return True
-    parse_idx(payload, name)
+    parse(payload, name)
     owner = _known_payloads().get(found)
     if owner and DATASETS.get(dataset.name) == dataset:
         raise InputError(f"{name}: sha256 of the payload is {found}, which is a file of {owner}")
@@ -127,8 +129,9 @@ def _check(raw: bytes, file: IdxFile, dataset: Dataset, name: str) -> bool:
 
 def _known_payloads() -> dict[str, str]:
     """The data set of each registered payload with a known checksum, by its sha256."""
-    registered = [dataset for dataset in DATASETS.values() if dataset.files]
-    return {getattr(dataset.files, role).sha256: dataset.name for dataset in registered for role in ROLES}
+    registered = [(dataset.files, dataset) for dataset in DATASETS.values() if dataset.files]
+    owners = [(file, dataset.name) for files, dataset in registered for file in files.by_role().values()]
+    return {file.sha256: name for file, name in owners if file.sha256}
 
 
 def _download(
@@ -144,7 +147,7 @@ def _download(
                 _transfer(url, part, downloads)
                 verified = _check(part.read_bytes(), file, dataset, url)
                 if file.md5 and not verified:
-                    raise InputError(f"{url}: not gzipped, so that its md5 {file.md5} cannot be checked")
+                    raise InputError(f"{url}: not packed, so that its md5 {file.md5} cannot be checked")
         except (InputError, *_TRANSFER_ERRORS) as error:
             failures.append(f"{url} ({_one_line(error)})")
             LOGGER.warning("%s: %s could not be downloaded from %s", dataset.name, file.name, failures[-1])

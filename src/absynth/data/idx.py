@@ -1,7 +1,7 @@
 """IDX files, the format MNIST and its relatives are published in.
 
 A file is a header of big-endian fields (two zero bytes, a dtype code, the number of dimensions, one
-uint32 size for each) and the values in C order. The whole may be gzipped.
+uint32 size for each) and the values in C order, big-endian too. The whole may be gzipped.
 """
 
 import gzip
@@ -9,6 +9,7 @@ import math
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,15 @@ from absynth.data.places import GZIP_MAGIC
 from absynth.errors import InputError
 from absynth.io.opening import opening
 
-Bytes = npt.NDArray[np.uint8]
-_UINT8 = 0x08
+Values = npt.NDArray[np.uint8 | np.int32]
+# By their codes; int32 are QMNIST's labels.
+_DTYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
 _MAX_DIMENSIONS = 3
+# What other files of the MNIST family start with, and what to do with them.
+_FOREIGN = {
+    b"\xfd7zXZ\0": "; it is compressed with xz, unpack it",
+    b"MATLAB": "; it is a MATLAB file, take the data set's binary format (IDX)",
+}
 
 
 def is_gzip(raw: bytes) -> bool:
@@ -39,27 +46,30 @@ def decompress(raw: bytes, name: str) -> bytes:
         ) from error
 
 
-def parse_idx(payload: bytes, name: str) -> Bytes:
-    """Parse the decompressed bytes of one IDX file of uint8 values.
+def parse_idx(payload: bytes, name: str) -> Values:
+    """Parse the decompressed bytes of one IDX file of uint8 or int32 values.
 
-    Returns a writable uint8 array in the shape the header states, 1 to 3 dimensions.
+    Returns a writable uint8 or int32 array in the shape the header states, 1 to 3 dimensions.
     Raises  `InputError`, naming `name`, on a wrong magic number, another dtype, or a payload that is shorter
             or longer than its header says.
     """
     dtype, n_dimensions = _parse_magic(payload, name)
-    if dtype != _UINT8:
-        raise InputError(f"{name}: IDX dtype code 0x{dtype:02x}; only 0x{_UINT8:02x} (uint8) is allowed")
+    if dtype not in _DTYPES:
+        raise InputError(
+            f"{name}: IDX dtype code 0x{dtype:02x}; only 0x08 (uint8) and 0x0c (int32) are allowed"
+        )
     header = 4 + 4 * n_dimensions
     if len(payload) < header:
         raise InputError(f"{name}: truncated IDX header: {len(payload)} bytes found, {header} needed")
     shape = tuple(int.from_bytes(payload[i : i + 4], "big") for i in range(4, header, 4))
-    expected = header + math.prod(shape)
+    expected = header + math.prod(shape) * _DTYPES[dtype].itemsize
     if len(payload) != expected:
         fault = "truncated" if len(payload) < expected else "over-long"
         raise InputError(
             f"{name}: {fault} IDX payload: {len(payload)} bytes found, {expected} needed for shape {shape}"
         )
-    return np.frombuffer(payload, np.uint8, offset=header).reshape(shape).copy()
+    values = np.frombuffer(payload, _DTYPES[dtype], offset=header).reshape(shape)
+    return values.astype(_DTYPES[dtype].newbyteorder("="))  # a copy in any case
 
 
 def _parse_magic(payload: bytes, name: str) -> tuple[int, int]:
@@ -67,14 +77,15 @@ def _parse_magic(payload: bytes, name: str) -> tuple[int, int]:
         raise InputError(f"{name}: truncated IDX header: {len(payload)} bytes found, at least 4 needed")
     dtype, n_dimensions = payload[2], payload[3]
     if payload[:2] != b"\0\0" or not 1 <= n_dimensions <= _MAX_DIMENSIONS:
+        cure = next((cure for start, cure in _FOREIGN.items() if payload.startswith(start)), "")
         raise InputError(
             f"{name}: wrong magic number 0x{payload[:4].hex()}; allowed are 0x00000801 (labels), "
-            f"0x00000802 and 0x00000803 (images)"
+            f"0x00000802 and 0x00000803 (images), and 0x00000c02 (labels of QMNIST){cure}"
         )
     return dtype, n_dimensions
 
 
-def read_idx(path: str | os.PathLike[str]) -> Bytes:
+def read_idx(path: str | os.PathLike[str]) -> Values:
     """Read one IDX file, gzipped or plain; returns and raises as `parse_idx`, and if it cannot be read."""
     with opening(path):
         raw = Path(path).read_bytes()

@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from absynth.data.sources import Dataset, check_keys
+from absynth.data.files import check_keys
+from absynth.data.layout import LAYOUT, check_layout
+from absynth.data.sources import Dataset
 from absynth.errors import InputError
 
-CHANNELS = (
-    "first",
-    "last",
-)  # the order of an image's axes: (channels, rows, columns) or (rows, columns, channels)
 _PARTS = {"images", "labels"}
 _COMMON = {"n_test", "n_classes", "channels"}
 OWN_KINDS = ("npz", "hdf5", "folder", "load")  # the keys that say what a data set is read from
@@ -29,7 +27,8 @@ def own_dataset(name: str, entry: Mapping[str, Any], n_test: int | None, n_class
             {hdf5: path, test: …, train: …}, with the paths of datasets within the file for keys; or
             {folder: path, test: subfolder, train: subfolder}, each with a folder of images for each class; or
             {load: "file.py:function" or "module:function", arguments: {…}, train: whether it returns training images}
-            and for each kind: channels: "first" or "last", where that is not plain from the shape
+            and for each kind: channels: "first" or "last", where that is not plain from the shape; for each but
+            `folder` what `absynth.data.layout` checks
     Raises  `InputError` with the key, the value and what is allowed.
     """
     kinds = [kind for kind in _KINDS if kind in entry]
@@ -39,13 +38,13 @@ def own_dataset(name: str, entry: Mapping[str, Any], n_test: int | None, n_class
             f"{name}: found {found}; one of {', '.join(_KINDS)} is allowed, which says where it is"
         )
     kind = kinds[0]
-    optional = {"arguments", "train"} if kind == "load" else {"train"}
+    optional = {"train"} | ({"arguments"} if kind == "load" else set())
+    optional |= LAYOUT if kind != "folder" else set()
     check_keys(
         name, entry, required={kind} if kind == "load" else {kind, "test"}, optional=_COMMON | optional
     )
     _check_text(f"{name}.{kind}", entry[kind])
-    if entry.get("channels", "last") not in CHANNELS:
-        raise InputError(f"{name}.channels: {entry['channels']!r}; {' and '.join(CHANNELS)} are allowed")
+    check_layout(name, entry)
     if kind == "load":
         _check_function(name, entry)
     for split in ("test", "train") if kind != "load" else ():

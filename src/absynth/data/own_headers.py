@@ -39,7 +39,7 @@ def _of_npz(options: Mapping[str, Any]) -> tuple[int | None, tuple[int, int, int
     ):
         n, *image = _array_shape(stored)
     if len(image) == 2:
-        return n, (1, image[0], image[1])
+        return n, _turned((1, image[0], image[1]), options)
     if len(image) != 3:
         return n, None
     first, last = (size in FEW_CHANNELS for size in (image[0], image[2]))
@@ -48,7 +48,12 @@ def _of_npz(options: Mapping[str, Any]) -> tuple[int | None, tuple[int, int, int
         return n, None
     if stated == "last" or (stated is None and last):
         image = [image[2], *image[:2]]
-    return n, (image[0], image[1], image[2])
+    return n, _turned((image[0], image[1], image[2]), options)
+
+
+def _turned(shape: tuple[int, int, int], options: Mapping[str, Any]) -> tuple[int, int, int]:
+    """The shape of an image once it is turned as the entry says."""
+    return (shape[0], shape[2], shape[1]) if options.get("transposed") else shape
 
 
 def npz_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:

@@ -24,6 +24,8 @@ Array = npt.NDArray[Any]
 Splits = tuple[Array, Array, Array, Array]  # images and labels for training, then for the test
 Part = tuple[Any, Any]  # images and labels as they are found
 
+NO_IMAGES = (np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64))  # and their labels
+
 _GREY_MODES = ("1", "L", "LA")  # of Pillow, 8 bits per channel
 _MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "CMYK")
 
@@ -106,7 +108,7 @@ def _splits(dataset: Dataset, read: Callable[[str], Part], channels: str | None 
     found: list[Array] = []
     for split in ("train", "test"):
         if split == "train" and not dataset.has_train:
-            found += [np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64)]
+            found += NO_IMAGES
             continue
         name, (images, labels) = f"{dataset.name} {split}", read(split)
         found += [as_images(images, name, channels), as_labels(labels, name)]

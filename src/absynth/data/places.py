@@ -9,12 +9,21 @@ import os
 import zlib
 from pathlib import Path
 
+from absynth.data.files import IdxFile
 from absynth.data.own import folder_digest
-from absynth.data.sources import ROLES, Dataset, IdxFile
+from absynth.data.own_headers import npz_shapes
+from absynth.data.sources import Dataset
 
 GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = b"PK\x03\x04"  # of an .npz file
 DOWNLOADS = "results/downloads"  # of the workflow, from its working directory
 _IMAGES_MAGIC = bytes([0, 0, 8, 3])  # of an IDX file of uint8 values in three dimensions
+
+
+def packed(raw: bytes) -> str | None:
+    """As what bytes are packed, by the first of them: ".gz" or ".npz"; None for others, as plain IDX."""
+    magics = {GZIP_MAGIC: ".gz", ZIP_MAGIC: ".npz"}
+    return next((suffix for magic, suffix in magics.items() if raw.startswith(magic)), None)
 
 
 def named_folders(data_dir: str | os.PathLike[str] | None) -> dict[str, Path]:
@@ -52,14 +61,13 @@ def unverified(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> dic
     """
     digest = folder_digest(dataset)
     found = {} if digest is None else {"folder": digest}
-    for role in ROLES if dataset.files else ():
-        file = getattr(dataset.files, role)
+    for role, file in (dataset.files.by_role() if dataset.files else {}).items():
         path = None if file.sha256 else _first(dataset, file, data_dir)
         try:
             raw = path.read_bytes() if path else None
         except OSError:
             continue
-        if raw is not None and not (file.md5 and raw.startswith(GZIP_MAGIC)):
+        if raw is not None and not (file.md5 and packed(raw)):
             found[role] = hashlib.sha256(raw).hexdigest()
     return found
 
@@ -67,7 +75,7 @@ def unverified(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> dic
 def images_held(
     dataset: Dataset, data_dir: str | os.PathLike[str] | None, cache: str | os.PathLike[str]
 ) -> int | None:
-    """How many test images a data set of IDX files has, by the header of its file in a user's folders or `cache`.
+    """How many test images a data set of files has, by the header of its file in a user's folders or `cache`.
 
     None if the file is not there, or not to be read: who needs it will say so.
     """
@@ -82,10 +90,13 @@ def images_held(
         if path is None:
             return None
         with path.open("rb") as raw:
-            packed = raw.read(2) == GZIP_MAGIC
-        with gzip.open(path) if packed else path.open("rb") as stream:
+            kind = packed(raw.read(4))
+        if kind == ".npz":
+            (shape,) = npz_shapes(path).values()
+            return shape[0]
+        with gzip.open(path) if kind else path.open("rb") as stream:
             header = stream.read(8)
-    except (OSError, EOFError, zlib.error):
+    except (OSError, EOFError, zlib.error, ValueError, IndexError):
         return None
     return int.from_bytes(header[4:8], "big") if len(header) == 8 and header[:4] == _IMAGES_MAGIC else None
 

@@ -4,43 +4,18 @@ Imported when a workflow starts, so it does without numpy, torch and scikit-lear
 """
 
 import re
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from absynth.data.files import IdxFile, IdxFiles, check_keys, files_from_config
 from absynth.data.format import PAPER, DataFormat
+from absynth.data.layout import LAYOUT, check_layout, check_stated
 from absynth.errors import InputError
 
-_HEX_DIGITS = {"sha256": 64, "md5": 32}
 _NUMBERS = {"n_test": 1, "n_classes": 2}  # what an entry may state, and at least
 _MIRROR = re.compile(r"(https?|ftp|file)://\S+")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-
-@dataclass(frozen=True)
-class IdxFile:
-    """One published file. `sha256` is of the decompressed payload, `md5` of the .gz, each hex or None.
-
-    `sha256` is preferred where it is known: recompressing keeps the payload but changes the .gz.
-    """
-
-    name: str
-    sha256: str | None = None
-    md5: str | None = None
-
-    @property
-    def plain_name(self) -> str:
-        return self.name.removesuffix(".gz")
-
-
-@dataclass(frozen=True)
-class IdxFiles:
-    """The four files of a data set published as IDX."""
-
-    train_images: IdxFile
-    train_labels: IdxFile
-    test_images: IdxFile
-    test_labels: IdxFile
 
 
 @dataclass(frozen=True)
@@ -68,7 +43,6 @@ class Dataset:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-ROLES = tuple(field.name for field in fields(IdxFiles))
 _PUBLISHED_NAMES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",
@@ -77,11 +51,18 @@ _PUBLISHED_NAMES = (
 )
 
 
-def _published(name: str, mirrors: tuple[str, ...], checksum: str, sums: tuple[str, ...]) -> Dataset:
-    """A data set under MNIST's file names and sizes; `sums` are the files' `checksum`, in the order of ROLES."""
-    files = [IdxFile(file, **{checksum: value}) for file, value in zip(_PUBLISHED_NAMES, sums, strict=True)]
+def _published(
+    name: str,
+    mirrors: tuple[str, ...],
+    checksum: str,
+    sums: tuple[str, ...],
+    names: tuple[str, ...] = _PUBLISHED_NAMES,
+    n_test: int = 10_000,
+) -> Dataset:
+    """A data set of 60,000 training images; names and sums (`checksum`) of its files in the order of ROLES."""
+    files = [IdxFile(file, **{checksum: value}) for file, value in zip(names, sums, strict=True)]
     return Dataset(
-        name, "idx", n_train=60_000, n_test=10_000, files=IdxFiles(*files), mirrors=mirrors, format=PAPER
+        name, "idx", n_train=60_000, n_test=n_test, files=IdxFiles(*files), mirrors=mirrors, format=PAPER
     )
 
 
@@ -128,6 +109,24 @@ DATASETS = {
                 "7320c461ea6c1c855c0b718fb2a4b134",
             ),
         ),
+        _published(
+            "qmnist",
+            ("https://raw.githubusercontent.com/facebookresearch/qmnist/master",),
+            "md5",
+            (
+                "ed72d4157d28c017586c42bc6afe6370",
+                "0058f8dd561b90ffdd0f734c6a30e5e4",
+                "1394631089c404de565df7b7aeaf9412",
+                "5b5b05890a5e13444e108efe57b788aa",
+            ),
+            (
+                "qmnist-train-images-idx3-ubyte.gz",
+                "qmnist-train-labels-idx2-int.gz",
+                "qmnist-test-images-idx3-ubyte.gz",
+                "qmnist-test-labels-idx2-int.gz",
+            ),
+            n_test=60_000,
+        ),
     )
 }
 
@@ -147,11 +146,11 @@ def find_dataset(name: str, description: Mapping[str, Any] | None = None) -> Dat
 
 
 def dataset_from_config(name: str, entry: Mapping[str, Any]) -> Dataset:
-    """Make a data set of one's own from a config entry: of four IDX files, or as `absynth.data.own.own_dataset`.
+    """Make a data set of one's own from a config entry: of files, or as `absynth.data.own.own_dataset`.
 
     Reads   {files: {train_images: {name, sha256 or md5}, train_labels: …, test_images: …, test_labels: …},
             mirrors: [URL, …] (none: local files only), n_test: test images, n_classes: classes (not stated: unknown
-            until read)}
+            until read), and what `absynth.data.layout` checks}; files for training may be missing
     Raises  `InputError` with the key, the value and what is allowed.
     """
     if not _NAME.fullmatch(name):
@@ -161,13 +160,15 @@ def dataset_from_config(name: str, entry: Mapping[str, Any]) -> Dataset:
         from absynth.data.own import own_dataset
 
         return own_dataset(name, entry, n_test, n_classes)
-    check_keys(name, entry, required={"files"}, optional={"mirrors", *_NUMBERS})
-    check_keys(f"{name}.files", entry["files"], required=set(ROLES))
-    files = IdxFiles(
-        **{role: _file_from_config(f"{name}.files.{role}", entry["files"][role]) for role in ROLES}
-    )
+    check_keys(name, entry, required={"files"}, optional={"mirrors", "channels", *_NUMBERS, *LAYOUT})
+    check_layout(name, entry)
+    files = files_from_config(f"{name}.files", entry["files"])
+    check_stated(name, entry, [file.name for file in files.by_role().values()])
     mirrors = _mirrors_from_config(f"{name}.mirrors", entry.get("mirrors", []))
-    return Dataset(name, "idx", None, n_test, files, mirrors, n_classes=n_classes)
+    options = {key: value for key, value in entry.items() if key not in ("files", "mirrors", *_NUMBERS)}
+    return Dataset(
+        name, "idx", None, n_test, files, mirrors, None, n_classes, files.train_images is not None, options
+    )
 
 
 def stated_number(name: str, entry: Any, key: str, least: int) -> int | None:
@@ -179,20 +180,6 @@ def stated_number(name: str, entry: Any, key: str, least: int) -> int | None:
     return found
 
 
-def _file_from_config(key: str, entry: Mapping[str, Any]) -> IdxFile:
-    check_keys(key, entry, required={"name"}, optional=set(_HEX_DIGITS))
-    name = entry["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InputError(f"{key}.name: {name!r}; a file name without folders is allowed")
-    sums = {}
-    for checksum, length in _HEX_DIGITS.items():
-        value = entry.get(checksum)
-        if value is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", str(value)):
-            raise InputError(f"{key}.{checksum}: {value!r}; {length} hexadecimal digits are allowed")
-        sums[checksum] = None if value is None else str(value).lower()
-    return IdxFile(name, **sums)
-
-
 def _mirrors_from_config(key: str, mirrors: object) -> tuple[str, ...]:
     if not isinstance(mirrors, list | tuple):
         raise InputError(f"{key}: {mirrors!r}; a list of URLs is allowed")
@@ -200,17 +187,3 @@ def _mirrors_from_config(key: str, mirrors: object) -> tuple[str, ...]:
         if not isinstance(mirror, str) or not _MIRROR.fullmatch(mirror):
             raise InputError(f"{key}: {mirror!r}; URLs that start with http, https, ftp or file are allowed")
     return tuple(mirrors)
-
-
-def check_keys(key: str, entry: object, required: Set[str], optional: Set[str] = frozenset()) -> None:
-    if not isinstance(entry, Mapping):
-        raise InputError(
-            f"{key}: {entry!r}; a mapping with the keys {', '.join(sorted(required))} is allowed"
-        )
-    allowed = required | optional
-    for unknown in entry.keys() - allowed:
-        raise InputError(
-            f"{key}.{unknown}: {entry[unknown]!r}; allowed keys are {', '.join(sorted(allowed))}"
-        )
-    for missing in sorted(required - entry.keys()):
-        raise InputError(f"{key}.{missing}: missing; needed are {', '.join(sorted(required))}")

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from absynth.data.fetch import locate
 from absynth.data.format import PAPER, DataFormat
-from absynth.data.idx import read_idx
 from absynth.data.intensities import check_varied
 from absynth.data.order import few
-from absynth.data.own_readers import OWN_READERS
+from absynth.data.own_readers import NO_IMAGES, OWN_READERS
 from absynth.data.pairs import check_intensities, check_pair, image_shape
-from absynth.data.sources import ROLES, Dataset
+from absynth.data.published import as_described, read_images, read_labels
+from absynth.data.sources import Dataset
 from absynth.errors import InputError
 
 Array = npt.NDArray[Any]
@@ -32,7 +32,7 @@ def load_dataset(
     Raises  `InputError` if a file is missing or corrupt, images and labels do not belong together, images
             are all the same or hold only 0 and 1, or there are not as many as `dataset` states.
     """
-    splits = READERS[dataset.reader](dataset, data_dir, cache)
+    splits = as_described(READERS[dataset.reader](dataset, data_dir, cache), dataset)
     for split, images, labels, stated in (
         ("train", *splits[:2], dataset.n_train),
         ("test", *splits[2:], dataset.n_test),
@@ -75,7 +75,7 @@ def format_of(dataset: Dataset, splits: Splits) -> DataFormat:
             f"{dataset.name}: label {largest} found among {len(labels)} images; labels are 0, 1, …, K − 1, and "
             "where K is that large n_classes says so"
         )
-    if stated is None and not dataset.has_train:
+    if stated is None:
         _check_from_zero(dataset.name, labels)
     return DataFormat(shape, stated or max(2, largest + 1))
 
@@ -85,18 +85,25 @@ def _check_from_zero(name: str, labels: Array) -> None:
     used = np.unique(labels)
     if len(used) > 1 and np.array_equal(used, np.arange(1, len(used) + 1)):
         raise InputError(
-            f"{name}: labels are 1 to {used[-1]}, and none is 0; subtract 1, for classes are numbered from 0, or, if "
-            f"class 0 has no image, state n_classes: {used[-1] + 1}"
+            f"{name}: labels are 1 to {used[-1]}, and none is 0; classes are numbered from 0: write first_label: 1 "
+            f"in the data set's entry, or, if class 0 has no image, state n_classes: {used[-1] + 1}"
         )
 
 
-def _read_idx_files(
+def _read_files(
     dataset: Dataset, data_dir: str | os.PathLike[str] | None, cache: str | os.PathLike[str]
 ) -> Splits:
-    train_images, train_labels, test_images, test_labels = (
-        read_idx(locate(getattr(dataset.files, role), dataset, data_dir, cache)) for role in ROLES
-    )
-    return train_images, train_labels, test_images, test_labels
+    assert dataset.files is not None
+    channels = dataset.options.get("channels")
+
+    def read(split: str) -> tuple[Array, Array]:
+        paths = {
+            part: locate(files[f"{split}_{part}"], dataset, data_dir, cache) for part in ("images", "labels")
+        }
+        return read_images(paths["images"], channels), read_labels(paths["labels"])
+
+    files = dataset.files.by_role()
+    return (*(read("train") if dataset.has_train else NO_IMAGES), *read("test"))
 
 
 def _read_digits(
@@ -118,7 +125,7 @@ def _read_digits(
 
 _CLASSES = 1000  # no label from here on is believed without n_classes, where there are fewer images than that
 
-READERS: dict[str, Callable[..., Splits]] = {"idx": _read_idx_files, "digits": _read_digits, **OWN_READERS}
+READERS: dict[str, Callable[..., Splits]] = {"idx": _read_files, "digits": _read_digits, **OWN_READERS}
 
 
 def resize_digits(images: npt.NDArray[np.float64]) -> Bytes:
