@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from absynth.io.atomic import replacing
 
@@ -24,7 +25,7 @@ Style = dict[str, Any]  # keyword arguments of matplotlib's lines
 _DEEP = "#4C72B0 #DD8452 #55A868 #C44E52 #8172B3 #937860 #DA8BC3 #8C8C8C #CCB974 #64B5CD"
 _COLORBLIND = "#0173B2 #DE8F05 #029E73 #D55E00 #CC78BC #CA9161 #FBAFE4 #949494 #ECE133 #56B4E9"
 _DARK, _SCALE, _FONTS = ".15", 0.8, 0.9
-_LOOK: dict[str, Any] = {
+_LOOK: dict[Any, Any] = {
     "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
     **dict.fromkeys(
         ("font.size", "axes.labelsize", "axes.titlesize", "legend.title_fontsize"), 12 * _SCALE * _FONTS
@@ -36,7 +37,7 @@ _LOOK: dict[str, Any] = {
     **dict.fromkeys(("lines.markersize", "xtick.major.size", "ytick.major.size"), 6 * _SCALE),
     **dict.fromkeys(("xtick.minor.size", "ytick.minor.size"), 4 * _SCALE),
     "axes.axisbelow": True,
-    "axes.prop_cycle": matplotlib.cycler(color=_DEEP.split()),
+    "axes.prop_cycle": cycler(color=_DEEP.split()),
     "grid.color": ".8",
     "lines.linewidth": 1.5 * _SCALE,
     "lines.solid_capstyle": "round",
