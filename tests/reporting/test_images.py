@@ -234,7 +234,10 @@ FAILED = ["every attack failed", "CNN has a median distance of ∞", "No attack 
         (4, ALONE, {"change": never}, FAILED),
         (4, SIX, {"norms": []}, ["No model was attacked"]),
     ],
-    ids=["one image", "20 models with names of 60 letters", "a word of 60 letters, and HTML", "all infinite", "nothing attacked"],
+    ids=[
+        "one image", "20 models with names of 60 letters", "a word of 60 letters, and HTML", "all infinite",
+        "nothing attacked",
+    ],
 )  # fmt: skip
 def test_odd_runs_are_told_in_words_and_readable(tmp_path, width, n, models, changes, said):
     report = write_made_up_report(tmp_path, n, models, **changes)
