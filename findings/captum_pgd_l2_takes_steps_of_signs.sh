@@ -9,7 +9,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet torch==2.13.0 numpy==2.4.6 matplotlib tqdm packaging
+environment/bin/pip install --quiet torch==2.13.0 numpy==2.4.6 matplotlib==3.11.2 tqdm==4.70.1 packaging==25.0
 environment/bin/pip install --quiet --no-deps captum==0.8.0
 
 cat > step.py <<'PYTHON'

@@ -24,7 +24,7 @@ from absynth.reporting.report import Figure, render
 from absynth.reporting.report_tables import report_tables
 from absynth.reporting.runtime import write_runtime
 
-LARGEST_PAGE = 23e6  # characters of figures and pictures together; tables and text take the rest of 25 MB
+LARGEST_PAGE = 23e6  # characters of figures and the browser of images; tables and text take the rest of 25 MB
 Path = str | os.PathLike[str]
 
 

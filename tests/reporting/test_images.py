@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from devtools import browser_page
-from made_up_run import SIX, write_made_up_report
+from made_up_run import SIX, digits, minima, write_made_up_report
 
 from absynth.evaluation.bracket import medians
-from absynth.reporting.images import brackets
+from absynth.reporting.images import Gallery, brackets
 from absynth.reporting.pixels import pictures, reduction
 
 CHOOSE = """
@@ -220,6 +220,7 @@ def never(columns):
 
 LONG = {f"model_{i}": f"{i:02}" + "abcdefghij" * 5 + " of mine" for i in range(20)}
 ALONE = {"cnn": "CNN"}
+UNBROKEN = {"abs": "W" * 60, "cnn": "</script><img src=x onerror=alert(1)>"}
 FAILED = ["every attack failed", "CNN has a median distance of ∞", "No attack found an adversarial"]
 
 
@@ -229,10 +230,14 @@ FAILED = ["every attack failed", "CNN has a median distance of ∞", "No attack 
     [
         (1, ALONE, {}, ["1 of 1 image", "How robust is CNN", "No two models were attacked on the same images"]),
         (3, LONG, {"norms": ["l2"]}, ["How robust are 20 classifiers", "190 pairs of models"]),
+        (4, UNBROKEN, {}, ["Reconstructions by " + "W" * 60, UNBROKEN["cnn"]]),
         (4, ALONE, {"change": never}, FAILED),
         (4, SIX, {"norms": []}, ["No model was attacked"]),
     ],
-    ids=["one image", "20 models with names of 60 letters", "all infinite", "nothing attacked"],
+    ids=[
+        "one image", "20 models with names of 60 letters", "a word of 60 letters, and HTML", "all infinite",
+        "nothing attacked",
+    ],
 )  # fmt: skip
 def test_odd_runs_are_told_in_words_and_readable(tmp_path, width, n, models, changes, said):
     report = write_made_up_report(tmp_path, n, models, **changes)
@@ -265,6 +270,20 @@ def test_pictures_that_do_not_fit_are_left_out_and_that_is_said(tmp_path, monkey
     assert "The page has no pictures of this image." in without
     assert first > 0
     assert page.console == []
+
+
+def test_what_was_found_of_each_image_takes_room_from_the_pictures():
+    images, labels = digits(300)
+    scaled = images.astype(np.float32) / np.float32(255)
+    gallery = Gallery(scaled, labels.astype(np.int64))
+    gallery.add("cnn", "l2", minima(scaled, labels, "l2", 1.0, seed=0))
+    whole = gallery.browser(ALONE, {}, None, 1e9)
+    needed = sum(map(len, [whole.data, whole.thumbnails, *whole.blocks]))
+    told = whole.data.replace('"pictured":300,"sheet":300', "")
+    assert whole.pictured == 300
+    less = gallery.browser(ALONE, {}, None, needed - 100)
+    assert 0 < less.pictured < 300
+    assert gallery.browser(ALONE, {}, None, len(told) + 100).pictured == 0
 
 
 def test_pictures_of_large_images_are_means_of_squares():

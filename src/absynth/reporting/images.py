@@ -109,20 +109,20 @@ class Gallery:
         """All of it as the page holds it; None if nothing was added.
 
         models: labels; attacks: titles, by norm; bounds: tables/bracket.csv
-        room: characters that pictures may take; images that do not fit have none
+        room: characters that all of it may take; images whose pictures do not fit have none
         """
         if not self.cases:
             return None
+        found = self._data(models, attacks, bounds)
+        room -= len(_written(found))
         size = math.prod(self.clean.shape[1:])
         shown = min(len(self.clean), max(0, int(room / 2)) // size)
         columns = max(1, math.ceil(math.sqrt(shown)))
         thumbnails = sheet(self.clean[:shown], columns) if shown else ""
         blocks = list(_fitting(self._blocks(shown), room - len(thumbnails)))
         pictured = min(shown, BLOCK * len(blocks))
-        data = {**self._data(models, attacks, bounds), "pictured": pictured, "sheet": shown}
-        written = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return Browser(
-            data=Markup(written.replace("<", "\\u003c")),
+            data=Markup(_written({**found, "pictured": pictured, "sheet": shown})),
             thumbnails=thumbnails,
             blocks=blocks,
             n=len(self.clean),
@@ -166,6 +166,12 @@ class Gallery:
             "cases": [_case(case, names, lower.get((case.model, case.norm)), n) for case in self.cases],
             "reconstructed": [_reconstructed(made) for made in self.reconstructed],
         }  # fmt: skip
+
+
+def _written(data: Mapping[str, Any]) -> str:
+    """JSON in which no mark ends the script element that holds it."""
+    written = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return written.replace("<", "\\u003c")
 
 
 def _fitting(blocks: Iterable[str], room: float) -> Iterator[str]:
