@@ -12,6 +12,7 @@ from PIL import Image
 
 from absynth.data.format import DataFormat
 from absynth.data.own import folder_digest, own_files
+from absynth.data.own_headers import known_images
 from absynth.data.own_readers import as_images, as_labels
 from absynth.data.sources import dataset_from_config
 from absynth.data.split_files import read_format, read_split, write_split
@@ -312,6 +313,19 @@ def test_files_that_are_not_what_they_should_be_are_named(tmp_path):
     np.savez(tmp_path / "mine.npz", a=np.array([{}, {}]), b=LABELS, c=LAST, d=LABELS)
     with pytest.raises(InputError, match=r"mine\.npz: no \.npz file of plain arrays"):
         loaded("mine", **entry)
+    write_npz(tmp_path)
+    sound = (tmp_path / "mine.npz").read_bytes()
+    listed = sound.rindex(b"c.npy") - 46  # where the archive's list tells of the test images
+    for place, value, known in (
+        (200, 255, (12, (3, 6, 5))),
+        (listed + 10, 97, (None, None)),
+        (listed, 0, (None, None)),
+    ):
+        # a value, how the array is packed, and the list itself
+        (tmp_path / "mine.npz").write_bytes(sound[:place] + bytes([value]) + sound[place + 1 :])
+        with pytest.raises(InputError, match=r"mine\.npz: no \.npz file of plain arrays"):
+            loaded("mine", **entry)
+        assert known_images(dataset_from_config("mine", entry)) == known
     hdf5 = write_hdf5(tmp_path)
     with pytest.raises(InputError, match=r"has no array 'test', .*; it has test, test/x"):
         loaded("mine", **{**hdf5, "test": {"images": "test", "labels": "test/y"}})

@@ -36,6 +36,13 @@ def npz(*arrays: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+def unpackable(archive: bytes) -> bytes:
+    """A zip archive whose first file is packed by a method that there is not, as a damaged byte may say."""
+    changed, listed = bytearray(archive), archive.index(b"PK\x01\x02")
+    changed[8] = changed[listed + 10] = 97
+    return bytes(changed)
+
+
 def entry(folder: Path, contents: dict[str, bytes], **more) -> dict:
     """Write files and return the entry that describes them; contents: by name, in the order of the roles."""
     roles = ("train_images", "train_labels", "test_images", "test_labels")[-len(contents) :]
@@ -113,6 +120,18 @@ def test_labels_in_the_place_of_images_are_refused(tmp_path):
     name = described["files"]["train_images"]["name"]
     (tmp_path / name).write_bytes(idx(IMAGES.astype(np.int32)))
     with pytest.raises(InputError, match=f"{name}: images of type int32; uint8"):
+        loaded(tmp_path, described)
+
+
+@pytest.mark.parametrize("transposed", [True, False])
+@pytest.mark.parametrize(
+    ("content", "shape"),
+    [(idx(DIGITS), r"\(40,\)"), (idx(IMAGES.reshape(40, -1)), r"\(40, 784\)"), (npz(np.uint8(3)), r"\(\)")],
+    ids=["labels", "flat", "scalar"],
+)
+def test_what_is_no_image_is_refused_before_it_is_turned(tmp_path, content, shape, transposed):
+    described = entry(tmp_path, {"images": content, "labels": idx(DIGITS)}, transposed=transposed)
+    with pytest.raises(InputError, match=rf"images: images of shape {shape}; \(n, rows, columns\)"):
         loaded(tmp_path, described)
 
 
@@ -235,11 +254,12 @@ def test_npz_files_have_checksums_too(tmp_path):
         ),
         (npz(), "wrong magic number"),
         (npz(DIGITS)[:200], "damaged, or no .npz file"),
+        (unpackable(npz(DIGITS)), "damaged, or no .npz file"),
         (npz(np.array([{}], dtype=object)), "damaged, or no .npz file of plain arrays"),
         (npz(DIGITS.astype(float)), "labels of type float64; integers"),
         (npz(DIGITS[:, None]), r"labels of shape \(40, 1\); \(n,\) is allowed"),
     ],
-    ids=["two", "none", "cut", "objects", "floats", "columns"],
+    ids=["two", "none", "cut", "method", "objects", "floats", "columns"],
 )
 def test_other_npz_files_are_refused(tmp_path, content, message):
     described = entry(tmp_path, dict(zip(KANNADA[2:], (npz(IMAGES), content), strict=True)))

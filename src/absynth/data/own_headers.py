@@ -17,6 +17,11 @@ from absynth.data.sources import Dataset
 
 FEW_CHANNELS = (1, 3, 4)  # that images are taken to have where the order of their axes is not stated
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+# What a damaged .npz file raises besides OSError, by zipfile and by NumPy, and one whose arrays are no plain ones.
+DAMAGED = (
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError, SyntaxError, RuntimeError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
 _MAGIC = b"\x93NUMPY"
 
 
@@ -27,7 +32,7 @@ def known_images(dataset: Dataset) -> tuple[int | None, tuple[int, int, int] | N
             return _of_npz(dataset.options)
         if dataset.reader == "folder":
             return _in_folder(Path(dataset.options["folder"], dataset.options["test"]).expanduser()), None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, SyntaxError, struct.error):
+    except (OSError, *DAMAGED):
         pass
     return None, None
 
@@ -69,15 +74,7 @@ def npz_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
                     with archive.open(name) as stored:
                         shapes[name.removesuffix(".npy")] = _shape(stored)
             return shapes
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        SyntaxError,
-        LookupError,
-        TypeError,
-        EOFError,
-    ) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: no arrays ({error})") from None
 
 

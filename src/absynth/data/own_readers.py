@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from absynth.data.own_headers import FEW_CHANNELS, SUFFIXES
+from absynth.data.own_headers import DAMAGED, FEW_CHANNELS, SUFFIXES
 from absynth.data.sources import Dataset
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
@@ -119,11 +119,11 @@ def read_npz(dataset: Dataset, *_: object) -> Splits:
     """Read the arrays of an .npz file that the entry names; never unpickles."""
     path = Path(dataset.options["npz"]).expanduser()
     try:
-        with opening(path), np.load(path, allow_pickle=False) as file:
+        with opening(path), path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return _splits(dataset, lambda split: _named(file, dataset, split, path, sorted(file.keys())))
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError):  # NumPy's own words advise to unpickle
+    except (OSError, *DAMAGED):  # NumPy's own words advise to unpickle
         raise InputError(f"{path}: no .npz file of plain arrays") from None
 
 

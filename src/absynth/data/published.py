@@ -7,8 +7,6 @@ docs/how-to/add-a-data-set.md.
 
 import io
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth.data.idx import decompress, parse_idx
+from absynth.data.own_headers import DAMAGED
 from absynth.data.own_readers import as_images, as_labels
 from absynth.data.places import ZIP_MAGIC
 from absynth.data.sources import Dataset
@@ -42,7 +41,7 @@ def _parse_npz(payload: bytes, name: str) -> Array:
         with np.load(io.BytesIO(payload), allow_pickle=False) as file:
             keys = file.files
             found = file[keys[0]] if len(keys) == 1 else None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (OSError, *DAMAGED):
         raise InputError(f"{name}: damaged, or no .npz file of plain arrays") from None
     if len(keys) != 1:
         listed = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
@@ -64,10 +63,10 @@ def _read(path: str | os.PathLike[str]) -> Array:
 def read_images(path: str | os.PathLike[str], channels: str | None = None) -> Array:
     """The images of one file: uint8 (n, H, W) of IDX, or what `as_images` makes of the array of an .npz file.
 
-    Raises `InputError` for a file that is neither, and for values that are no intensities.
+    Raises `InputError` for a file that is neither, and for values that are no images or no intensities.
     """
     images = _read(path)
-    if images.dtype == np.uint8 and images.ndim <= 3:
+    if images.dtype == np.uint8 and images.ndim == 3:
         return images
     return as_images(images, str(path), channels)
 
