@@ -170,7 +170,8 @@ def test_a_folder_without_folders_of_images_is_told_from_one_that_is_not_there(t
     entry = {"folder": str(tmp_path), "test": "."}
     np.savez(tmp_path / "X_test.npz", np.zeros((2, 4, 4)))  # arrays where folders of images should be
     with pytest.raises(
-        InputError, match=r"^config key datasets\.mine\.test: found .*, which holds no folder of images; .* files"
+        InputError,
+        match=r"^config key datasets\.mine\.test: found .*, which holds no folder of images; .* files",
     ):
         known_images(find_dataset("mine", entry))
     assert known_images(find_dataset("mine", entry | {"test": "gone"})) == (None, None)

@@ -109,8 +109,8 @@ def _in_folder(dataset: Dataset) -> int | None:
     n = sum(path.suffix.lower() in SUFFIXES for path in folder.glob("[!.]*/*"))
     if n == 0 and folder.is_dir():
         raise InputError(
-            f"config key datasets.{dataset.name}.test: found {folder}, which holds no folder of images; allowed is one "
-            f"with a folder for each class, of {', '.join(sorted(SUFFIXES))}; arrays in files are described by npz, hdf5 "
-            "or files (docs/how-to/add-a-data-set.md)"
+            f"config key datasets.{dataset.name}.test: found {folder}, which holds no folder of images; allowed is "
+            f"one with a folder for each class, of {', '.join(sorted(SUFFIXES))}; arrays in files are described by "
+            "npz, hdf5 or files (docs/how-to/add-a-data-set.md)"
         )
     return n or None
