@@ -33,7 +33,7 @@ def main(
         shutil.copyfile(path, copy)
     for module, why in content["missing"].items():
         LOGGER.warning("the module %s is not kept (%s)", module, why)
-    LOGGER.info("kept %d modules, and %s", len(modules), ", ".join(files) or "no files")
+    LOGGER.info("kept modules: %d; files: %s", len(modules), ", ".join(files) or "none")
     write_text(manifest, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 

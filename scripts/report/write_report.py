@@ -91,7 +91,7 @@ def _content(
         "summary": summary(frames["robustness"], models, config["epsilons"]),
         "checks": checks(frames, models, attacks),
         "intervals": INTERVALS if "distances" in frames else "",
-        "pairs": [] if pairs is None else pairs_text(pairs),
+        "pairs": [] if pairs is None else pairs_text(pairs, len(models)),
         "pair_tests": TESTS if pairs is not None and len(pairs) else "",
         "unequal": unequal if pairs is not None and len(pairs) else [],
         "costs": costs(frames["runtime"], frames.get("attacks")),

@@ -228,7 +228,7 @@ FAILED = ["every attack failed", "CNN has a median distance of ∞", "No attack 
 @pytest.mark.parametrize(
     ("n", "models", "changes", "said"),
     [
-        (1, ALONE, {}, ["1 of 1 image", "How robust is CNN", "No two models were attacked on the same images"]),
+        (1, ALONE, {}, ["1 of 1 image", "How robust is CNN", "In difference images red is brighter"]),
         (3, LONG, {"norms": ["l2"]}, ["How robust are 20 classifiers", "190 pairs of models"]),
         (4, UNBROKEN, {}, ["Reconstructions by " + "W" * 60, UNBROKEN["cnn"]]),
         (4, ALONE, {"change": never}, FAILED),
@@ -254,6 +254,15 @@ def test_odd_runs_are_told_in_words_and_readable(tmp_path, width, n, models, cha
     assert wide <= 0
     assert narrow == 0  # no column so narrow that a name becomes a tower
     assert [sentence for sentence in said if sentence not in text] == []
+
+
+def test_differences_of_images_in_colour_are_told_as_they_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "absynth.reporting.images.pictures", lambda images: pictures(np.repeat(images, 3, axis=1))
+    )
+    page = write_made_up_report(tmp_path, 2, ALONE, norms=["l2"]).read_text(encoding="utf-8")
+    assert "In difference images grey is no change" in page
+    assert "In difference images red is brighter" not in page
 
 
 def test_pictures_that_do_not_fit_are_left_out_and_that_is_said(tmp_path, monkeypatch):

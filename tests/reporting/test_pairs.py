@@ -40,12 +40,13 @@ def test_the_table_and_the_sentence_mark_what_is_beyond_chance():
     assert title == "L2, ε = 1.5"
     assert [cell.text for cell in rows[0]] == ["CNN – ABS", "12", "0 – 11", "0.006 *", "11, 1, 0", "0.006 *"]
     assert [cell.text for cell in rows[1]][-3:] == ["1.000", "0, 0, 4", "1.000"]
-    assert pairs_text(frame) == [
+    assert pairs_text(frame, 3) == [
         "L2: of 3 pairs of models, differences beyond chance: 1 in accuracy at ε and 1 in distance."
     ]
-    assert pairs_text(frame.iloc[:0]) == [
+    assert pairs_text(frame.iloc[:0], 2) == [
         "No two models were attacked on the same images, so none are compared."
     ]
+    assert pairs_text(frame.iloc[:0], 1) == []  # a lone model has none to be compared with
 
 
 def test_other_attacks_or_options_of_a_model_are_noticed_norm_by_norm():

@@ -166,6 +166,20 @@ def test_what_cannot_be_known_is_left_to_the_reader(tmp_path, npz):
     assert known_images(find_dataset("mine", {"load": "mine:f"})) == (None, None)
 
 
+def test_a_folder_without_folders_of_images_is_told_from_one_that_is_not_there(tmp_path):
+    entry = {"folder": str(tmp_path), "test": "."}
+    np.savez(tmp_path / "X_test.npz", np.zeros((2, 4, 4)))  # arrays where folders of images should be
+    with pytest.raises(
+        InputError,
+        match=r"^config key datasets\.mine\.test: found .*, which holds no folder of images; .* files",
+    ):
+        known_images(find_dataset("mine", entry))
+    assert known_images(find_dataset("mine", entry | {"test": "gone"})) == (None, None)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.PNG").touch()
+    assert known_images(find_dataset("mine", entry)) == (1, None)
+
+
 def test_a_substitute_for_other_images_is_refused_at_the_start(tmp_path):
     np.savez(tmp_path / "big.npz", x=np.zeros((2, 3, 5, 6), np.uint8), y=np.arange(2))
     parts = {"images": "x", "labels": "y"}

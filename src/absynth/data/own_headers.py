@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from absynth.data.sources import Dataset
+from absynth.errors import InputError
 
 FEW_CHANNELS = (1, 3, 4)  # that images are taken to have where the order of their axes is not stated
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
@@ -26,12 +27,15 @@ _MAGIC = b"\x93NUMPY"
 
 
 def known_images(dataset: Dataset) -> tuple[int | None, tuple[int, int, int] | None]:
-    """How many test images there are, and their shape (C, H, W); None where it takes reading them to know."""
+    """How many test images there are, and their shape (C, H, W); None where it takes reading them to know.
+
+    Raises InputError for a folder that holds no folder of images.
+    """
     try:
         if dataset.reader == "npz":
             return _of_npz(dataset.options)
         if dataset.reader == "folder":
-            return _in_folder(Path(dataset.options["folder"], dataset.options["test"]).expanduser()), None
+            return _in_folder(dataset), None
     except (OSError, *DAMAGED):
         pass
     return None, None
@@ -96,6 +100,14 @@ def _shape(stored: Any) -> tuple[int, ...]:
     return tuple(ast.literal_eval(stream.read(size[0]).decode("utf-8" if major > 2 else "latin-1"))["shape"])
 
 
-def _in_folder(folder: Path) -> int:
-    """How many images there are in the folders of a folder, one for each class."""
-    return sum(path.suffix.lower() in SUFFIXES for path in folder.glob("[!.]*/*"))
+def _in_folder(dataset: Dataset) -> int | None:
+    """How many images there are in the folders of a folder, one for each class; None if there is no such folder."""
+    folder = Path(dataset.options["folder"], dataset.options["test"]).expanduser()
+    n = sum(path.suffix.lower() in SUFFIXES for path in folder.glob("[!.]*/*"))
+    if n == 0 and folder.is_dir():
+        raise InputError(
+            f"config key datasets.{dataset.name}.test: found {folder}, which holds no folder of images; allowed is "
+            f"one with a folder for each class, of {', '.join(sorted(SUFFIXES))}; arrays in files are described by "
+            "npz, hdf5 or files (docs/how-to/add-a-data-set.md)"
+        )
+    return n or None

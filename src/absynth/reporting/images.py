@@ -56,7 +56,7 @@ class Browser:
 
     data: JSON; thumbnails: a data URI, "" without pictures; blocks: packed pictures, of `BLOCK` images each
     n, pictured: images, and those with pictures; reduced: pixels of an image, along a side, in one of its picture
-    columns: of thumbnails; size: height and width of a picture
+    columns: of thumbnails; size: height and width of a picture; channels: of a picture, 1 or 3
     """
 
     data: Markup
@@ -67,6 +67,7 @@ class Browser:
     reduced: int
     columns: int
     size: tuple[int, int]
+    channels: int
 
 
 class Gallery:
@@ -130,6 +131,7 @@ class Gallery:
             reduced=self.reduced,
             columns=columns,
             size=self.clean.shape[2:],
+            channels=self.clean.shape[1],
         )
 
     def _blocks(self, n: int) -> Iterator[str]:

@@ -49,8 +49,13 @@ def _label(model: str, models: Mapping[str, str]) -> str:
     return models.get(model, model)
 
 
-def pairs_text(frame: pd.DataFrame) -> list[str]:
-    """A sentence per norm: how many differences are beyond chance; or one, that there is nothing to compare."""
+def pairs_text(frame: pd.DataFrame, n_models: int) -> list[str]:
+    """A sentence per norm: how many differences are beyond chance; or one, that there is nothing to compare.
+
+    n_models: of the run; of a single one nothing is said
+    """
+    if n_models < 2:
+        return []
     if frame.empty:
         return ["No two models were attacked on the same images, so none are compared."]
     sentences = []
