@@ -11,7 +11,7 @@ import slurm_cluster
 import yaml
 from configs import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(2400)]
 
 SMALL = {
     "n_samples": 8,
@@ -32,7 +32,7 @@ SMALL = {
 # Quicker than the profile, which must not ask a busy controller all the time.
 SOON = [
     *("--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "2"),
-    *("--seconds-between-status-checks", "3"),
+    *("--seconds-between-status-checks", "3", "--max-status-checks-per-second", "1"),
 ]
 # The workflow with a watch that loses its patience in seconds.
 HASTY = """

@@ -39,7 +39,7 @@ def missing() -> str | None:
 
 pytestmark = [
     pytest.mark.workflow,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(2400),
     pytest.mark.skipif(missing() is not None, reason=f"{missing()}"),
 ]
 
