@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-_FLAGS = [
+FLAGS = [  # of every browser here: no window, no network
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -16,12 +16,9 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    "--enable-logging=stderr",
-    "--v=0",
     "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--virtual-time-budget=20000",
-    "--dump-dom",
 ]
+_FLAGS = [*FLAGS, "--enable-logging=stderr", "--v=0", "--virtual-time-budget=20000", "--dump-dom"]
 
 
 def chromium() -> str:

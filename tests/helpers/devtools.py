@@ -9,20 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from browser import chromium
+from browser import FLAGS, chromium
 
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--remote-debugging-pipe",
-]
+_FLAGS = [*FLAGS, "--remote-debugging-pipe"]
 
 
 class Page:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth.errors import InputError
-from absynth.io.records import SHARD, TIGHT_AT_START, TIGHT_BY_ITSELF, read_record
+from absynth.io.records import SHARD, near_bound, read_record
 
 
 class Minimum:
@@ -32,10 +32,7 @@ class Minimum:
         """
         columns, _ = read_record(path, SHARD, {**self.expected, "attack": attack})
         self.distances.setdefault(attack, []).extend(columns["distance"].tolist())
-        tight = np.isin(
-            columns.get("stopped", np.zeros_like(columns["index"])), (TIGHT_AT_START, TIGHT_BY_ITSELF)
-        )
-        self.near_bound.setdefault(attack, set()).update(columns["index"][tight].tolist())
+        self.near_bound.setdefault(attack, set()).update(columns["index"][near_bound(columns)].tolist())
         for row, index in enumerate(columns["index"].tolist()):
             distance, label = float(columns["distance"][row]), int(columns["label"][row])
             known = self._best.get(index)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from absynth.io.records import TIGHT_AT_START, TIGHT_BY_ITSELF
+from absynth.io.records import near_bound
 
 
 def summarise_distal(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
@@ -33,11 +33,6 @@ def summarise_distal(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, float
         "median_moved": median("moved"),
         "median_nearest": median("nearest"),
     }
-
-
-def count_near_bound(columns: Mapping[str, npt.NDArray[Any]]) -> int:
-    """How many images of a shard an attack left out, or was done with, near a proved bound."""
-    return int(np.isin(columns.get("stopped", ()), (TIGHT_AT_START, TIGHT_BY_ITSELF)).sum())
 
 
 @dataclass
@@ -85,7 +80,7 @@ class AttackTotals:
         self.queries += int(columns["queries"][attacked].sum())
         self.gradients += int(columns["gradients"][attacked].sum())
         self.nonfinite += int(columns["nonfinite"].sum()) if "nonfinite" in columns else 0
-        self.near_bound += count_near_bound(columns)
+        self.near_bound += int(near_bound(columns).sum())
         self.seconds += seconds
         self.devices.add(device)
 

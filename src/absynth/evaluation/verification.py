@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from absynth.io.records import TIGHT_AT_START, TIGHT_BY_ITSELF
+from absynth.io.records import near_bound
 from absynth.norms import NORMS
 
 TIE = 1e-5
@@ -169,8 +169,7 @@ def _check_distance(columns: Columns, norm: str, clean: Clean, changed: Array) -
 
 def _check_ended(columns: Columns, bounded: Bounded | None) -> list[Check]:
     """Whether images that the attack was done with near a proved bound are as near as they must be."""
-    distance = columns["distance"]
-    ended = np.isin(columns.get("stopped", np.zeros(len(distance))), (TIGHT_AT_START, TIGHT_BY_ITSELF))
+    distance, ended = columns["distance"], near_bound(columns)
     if bounded is None:
         return [Check(ended, "done with near a proved bound, though the attack must go on")]
     bound, largest = bounded.bound, (1 + bounded.tightness) * bounded.bound

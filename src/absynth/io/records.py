@@ -69,6 +69,17 @@ SHARD = {
 # Codes of `stopped`: with `stop_when_tight` an image is done with near a proved bound, for what the attack starts
 # from, or for what it found itself.
 TIGHT_AT_START, TIGHT_BY_ITSELF = 3, 4
+
+
+def near_bound(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Which images (n,) of a shard an attack left out, or was done with, near a proved bound.
+
+    columns: distance and, if there is one, stopped of `SHARD`
+    """
+    codes = columns.get("stopped", np.zeros(len(columns["distance"])))
+    return np.isin(codes, (TIGHT_AT_START, TIGHT_BY_ITSELF))
+
+
 MINIMAL = {
     "index": SHARD["index"],
     "label": SHARD["label"],
