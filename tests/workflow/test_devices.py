@@ -200,3 +200,24 @@ def test_torch_keeps_to_the_threads_granted():
         [sys.executable, "-c", code], cwd=LIBRARY, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "3"
+
+
+def test_jobs_share_a_device_once_each_has_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_LEASES", [])
+    assert [devices.lease(["A", "B"], tmp_path, jobs=2) for _ in range(4)] == [0, 1, 0, 1]
+    with pytest.raises(InputError, match="--resources gpu=4 at most"):
+        devices.lease(["A", "B"], tmp_path, jobs=2)
+
+
+def test_a_device_is_shared_only_where_the_variable_says_so(monkeypatch):
+    monkeypatch.delenv(devices.JOBS_PER_GPU, raising=False)
+    assert devices.jobs_per_gpu() == 1
+    monkeypatch.setenv(devices.JOBS_PER_GPU, "4")
+    assert devices.jobs_per_gpu() == 4
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+def test_variable_that_is_no_number_of_jobs_is_refused(monkeypatch, given):
+    monkeypatch.setenv(devices.JOBS_PER_GPU, given)
+    with pytest.raises(InputError, match=f"ABSYNTH_JOBS_PER_GPU: found '{given}', allowed is how many"):
+        devices.jobs_per_gpu()

@@ -19,6 +19,7 @@ _LEASES: list[FileLock] = []  # held as long as the process lives; the system fr
 _PATIENCE = (
     60.0  # seconds that a job waits for a GPU: a job that was just killed takes a moment to release its own
 )
+JOBS_PER_GPU = "ABSYNTH_JOBS_PER_GPU"  # the variable that says how many jobs may share a GPU; 1 where it is not set
 _INTERVAL = 1.0  # seconds between two checks of a lock, or of the parent process
 
 
@@ -28,7 +29,8 @@ def acquire(*, gpu: int, threads: int) -> torch.device:
     gpu: how many GPUs the scheduler granted, 0 or 1; without a GPU in the machine the job runs on the CPU
     threads: those of the config. Snakemake grants fewer where there are fewer cores, and sums over a different number
         of threads are rounded differently, which changes trained weights
-    Raises InputError if a GPU was granted but all of them are held by other jobs.
+    As many jobs as the variable ABSYNTH_JOBS_PER_GPU says share a GPU, if Snakemake grants them.
+    Raises InputError if a GPU was granted but all of them are held by other jobs, or if the variable is no number.
     """
     end_with_parent()
     torch.set_num_threads(max(1, threads))
@@ -36,7 +38,7 @@ def acquire(*, gpu: int, threads: int) -> torch.device:
     if n_devices == 0:
         LOGGER.info("device cpu, %d threads", threads)
         return torch.device("cpu")
-    device = torch.device("cuda", lease(_identities(n_devices), _LOCKS, _PATIENCE))
+    device = torch.device("cuda", lease(_identities(n_devices), _LOCKS, _PATIENCE, jobs_per_gpu()))
     use_full_precision()
     LOGGER.info("device %s (%s)", device, torch.cuda.get_device_name(device))
     return device
@@ -65,17 +67,31 @@ def full_precision() -> Iterator[None]:
         convolutions.allow_tf32, products.allow_tf32, convolutions.deterministic = before
 
 
-def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0) -> int:
-    """Lease the first free one of the devices named; returns its position.
+def jobs_per_gpu() -> int:
+    """How many jobs may share a GPU, by the variable ABSYNTH_JOBS_PER_GPU."""
+    given = os.environ.get(JOBS_PER_GPU, "1")
+    if not (given.isdecimal() and int(given) > 0):
+        raise InputError(f"{JOBS_PER_GPU}: found {given!r}, allowed is how many jobs may share a GPU, 1 or more")
+    return int(given)
+
+
+def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0, jobs: int = 1) -> int:
+    """Lease the first of the devices named that is held by the fewest jobs; returns its position.
 
     patience: seconds to wait for one to become free
-    Raises InputError if none does.
+    jobs: how many jobs may hold a device at a time
+    Raises InputError if none becomes free.
     """
     Path(lock_folder).mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience
+    places = [
+        (position, f"gpu-{identity}{f'-{place}' if place else ''}.lock")
+        for place in range(jobs)
+        for position, identity in enumerate(identities)
+    ]
     while True:
-        for position, identity in enumerate(identities):
-            lock = FileLock(Path(lock_folder) / f"gpu-{identity}.lock", blocking=False)
+        for position, name in places:
+            lock = FileLock(Path(lock_folder) / name, blocking=False)
             try:
                 lock.acquire()
             except Timeout:
@@ -86,7 +102,7 @@ def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0)
             break
         time.sleep(_INTERVAL)
     raise InputError(
-        f"no free GPU among {', '.join(identities)}: give snakemake --resources gpu={len(identities)} at most, "
+        f"no free GPU among {', '.join(identities)}: give snakemake --resources gpu={len(places)} at most, "
         "and end what is left of a killed run"
     )
 
