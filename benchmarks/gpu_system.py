@@ -16,6 +16,8 @@ from typing import Any
 from gpu_setting import RUN, Setting
 from laid_over import ROOT
 
+from absynth.workflow.devices import JOBS_PER_GPU
+
 Line = dict[str, Any]
 _OVERLAY = "overlay.yaml"
 CHECKOUT = ("Snakefile", "config", "workflow", "scripts", "src", "envs", "resources")
@@ -32,8 +34,9 @@ _RESERVE = 15.0  # seconds, to stop the workflow in
 
 
 def environment() -> dict[str, str]:
+    """That of the jobs, which each have the GPU to themselves."""
     return {
-        **os.environ,
+        **{key: value for key, value in os.environ.items() if key != JOBS_PER_GPU},
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]),
     }
 
@@ -66,6 +69,8 @@ def tests(setting: Setting) -> Iterator[Line]:
         "tests/test_cuda.py",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:benchmark",  # pytest-benchmark warns beside -n, and warnings are errors here
     ]
     command += ["-n", "6"] if setting.device.type == "cuda" else ["--collect-only"]
     limit = max(10.0, setting.seconds_left())

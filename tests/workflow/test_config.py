@@ -5,6 +5,7 @@ from copy import deepcopy
 from datetime import date, datetime
 
 import pytest
+import yaml
 from configs import OWN, ROOT, SCHEMAS, overlaid, plan, shipped
 
 from absynth.attacks.outside import BUILDERS
@@ -31,6 +32,20 @@ def test_shipped_configs_are_valid(name):
     assert set(checked.models) == papers - left_out | added.get(name, set())
     assert ("abs" in checked.models) == (name != "mnist-1000")  # which is slow on so many images
     assert all(checked.attacks_on(model, norm) for model in checked.models for norm in checked.norms)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config" / "gpu").glob("*.yaml")))
+def test_batch_sizes_for_a_gpu_change_nothing_else(name):
+    with (ROOT / "config" / "gpu" / f"{name}.yaml").open() as file:
+        laid = yaml.safe_load(file)
+    below = Plan(overlaid(shipped(), shipped(name)), SCHEMAS).config
+    with_sizes = Plan(overlaid(overlaid(shipped(), shipped(name)), laid), SCHEMAS).config
+    assert with_sizes != below
+    for part in (with_sizes["certificates"], *with_sizes["attacks"].values()):
+        del part["batch_size"]
+    for part in (below["certificates"], *below["attacks"].values()):
+        del part["batch_size"]
+    assert with_sizes == below
 
 
 def test_registries_and_schemas_know_the_same_names():

@@ -19,7 +19,7 @@ _LEASES: list[FileLock] = []  # held as long as the process lives; the system fr
 _PATIENCE = (
     60.0  # seconds that a job waits for a GPU: a job that was just killed takes a moment to release its own
 )
-JOBS_PER_GPU = "ABSYNTH_JOBS_PER_GPU"  # the variable that says how many jobs may share a GPU; 1 where it is not set
+JOBS_PER_GPU = "ABSYNTH_JOBS_PER_GPU"  # the variable that says how many jobs may share a GPU, 1 by default
 _INTERVAL = 1.0  # seconds between two checks of a lock, or of the parent process
 
 
@@ -71,7 +71,9 @@ def jobs_per_gpu() -> int:
     """How many jobs may share a GPU, by the variable ABSYNTH_JOBS_PER_GPU."""
     given = os.environ.get(JOBS_PER_GPU, "1")
     if not (given.isdecimal() and int(given) > 0):
-        raise InputError(f"{JOBS_PER_GPU}: found {given!r}, allowed is how many jobs may share a GPU, 1 or more")
+        raise InputError(
+            f"{JOBS_PER_GPU}: found {given!r}, allowed is how many jobs may share a GPU, 1 or more"
+        )
     return int(given)
 
 
