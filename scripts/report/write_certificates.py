@@ -41,6 +41,7 @@ def main(
         **dict.fromkeys(("intervals", "pair_tests"), ""),
         **dict.fromkeys(("browser", "command", "lacking_classes")),
         costs={},
+        orders={},
         files=linked(PurePath(report).parent, tables=[certificates]),
         sections={key: section for key, section in sections.items() if key in {*filled, "run"}},
         tables=filled,

@@ -13,12 +13,13 @@ from absynth.io.atomic import read_json, write_text
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record
 from absynth.io.tables import read_table
+from absynth.norms import NORMS
 from absynth.reporting.checks import checks
 from absynth.reporting.costs import costs
 from absynth.reporting.files import linked
 from absynth.reporting.images import Gallery
 from absynth.reporting.machine import machine
-from absynth.reporting.overview import INTERVALS, summary
+from absynth.reporting.overview import INTERVALS, orders, summary
 from absynth.reporting.pairs import TESTS, pairs_text, unequal_norms
 from absynth.reporting.report import Figure, render
 from absynth.reporting.report_tables import report_tables
@@ -89,6 +90,7 @@ def _content(
     return {
         "tables": report_tables(frames, models, attacks, config["epsilons"]),
         "summary": summary(frames["robustness"], models, config["epsilons"]),
+        "orders": {NORMS[norm].title: names for norm, names in orders(frames["robustness"], models).items()},
         "checks": checks(frames, models, attacks),
         "intervals": INTERVALS if "distances" in frames else "",
         "pairs": [] if pairs is None else pairs_text(pairs, len(models)),

@@ -203,7 +203,10 @@ def test_error_of_the_page_is_noticed(page, tmp_path):
 
 
 def test_rows_are_sorted_by_number_not_by_text(page, tmp_path):
-    ten, two = ('data-sort="10.0">10.00 / 50%', 'data-sort="2.0">2.00 / 50%')
+    ten, two = (
+        'data-sort="10.0" data-model="cnn">10.00 / 50%',
+        'data-sort="2.0" data-model="cnn">2.00 / 50%',
+    )
     assert ten in page.read_text(encoding="utf-8")
     altered = page.read_text(encoding="utf-8").replace(ten, two, 1)
     copy = tmp_path / "copy.html"
@@ -218,7 +221,7 @@ def test_rows_are_sorted_by_number_not_by_text(page, tmp_path):
 
 
 def test_table_1_is_sorted_by_medians():
-    table = robustness_table(frames()["table1"])
+    table = robustness_table(frames()["table1"], LABELS)
     assert [title for title, _ in table.groups] == ["", "L2 (ε = 1.5)", "L∞ (ε = 0.3)", "L0 (ε = 12)"]
     assert [cell.sort for cell in table.groups[1][1][0]] == ["FGM", 10.0, 9.0, 1e308]
     assert [cell.sort for cell in table.groups[0][1][0]] == ["Clean", 99.0, 99.0, 99.0]

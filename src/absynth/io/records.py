@@ -117,6 +117,7 @@ RECONSTRUCTIONS = {
     "adversarial": SHARD["adversarial"],
     "reconstruction": Column("float32", _PIXELS, (2, 2, *_IMAGE), f"{_SIDES},channel,row,column"),
     "energy": Column("float64", "γ_c E*_c, squared intensity", (2, 2), _SIDES),
+    "drawn": Column("int64", "1 for those that the figure shows, one per class", optional=True),
 }
 
 

@@ -40,7 +40,7 @@ def overview_table(
             values = of_norm.loc[of_norm["model"] == model, "distance"].to_numpy()
             if len(values):
                 numbers.add(len(values))
-                row = [Cell(label, label), _share(values > 0)]
+                row = [Cell(label, label, model), _share(values > 0)]
                 row += [_median(norm, values), _share(values > epsilons[norm])]
                 rows.append(row + [_by_bounds(bounds, model, norm, side, epsilons[norm]) for side in sides])
         if rows:
@@ -66,6 +66,22 @@ def summary(robustness: pd.DataFrame, models: Mapping[str, str], epsilons: Mappi
         else:
             sentences.append(f"{title}: {name} has the largest median distance, {median}; {held}.")
     return sentences
+
+
+def orders(robustness: pd.DataFrame, models: Mapping[str, str]) -> dict[str, list[str]]:
+    """By norm the models, most robust first: by the median distance over all attacks, then by the accuracy at ε.
+
+    robustness: tables/robustness.csv; models: labels. Those not attacked in the norm are last; ties stay in order.
+    """
+    overall = robustness[robustness["attack"] == "all"].set_index(["norm", "model"])
+    found = {}
+    for norm in (norm for norm in NORMS if norm in overall.index.get_level_values("norm")):
+        rows = overall.loc[norm]
+        reached = {
+            model: tuple(rows.loc[model, ["median", "accuracy"]]) for model in models if model in rows.index
+        }
+        found[norm] = sorted(models, key=lambda model: reached.get(model, (-1.0, -1.0)), reverse=True)
+    return found
 
 
 def _held(accuracy: float, epsilon: float) -> str:
