@@ -14,7 +14,7 @@ from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record
 from absynth.io.tables import read_table
 from absynth.norms import NORMS
-from absynth.reporting.checks import checks
+from absynth.reporting.checks import checks, data_checks
 from absynth.reporting.costs import costs
 from absynth.reporting.files import linked
 from absynth.reporting.images import Gallery
@@ -63,7 +63,9 @@ def main(
     ]
     room = LARGEST_PAGE - sum(len(figure.source) for figure in shown)
     gallery = _gallery(images, minimal, reconstructions, config)
+    about = read_json(provenance)
     content = _content(frames, config, models, attacks)
+    content["checks"] += data_checks(about)
     content["browser"] = gallery.browser(models, attacks, frames.get("bracket"), room)
     content["files"] = linked(
         PurePath(report).parent,
@@ -74,8 +76,8 @@ def main(
     kept = {*content["tables"], *(figure.section for figure in shown)}
     kept |= {key for key, part in (("checks", "checks"), ("images", "browser")) if content[part]}
     content["sections"] = {key: section for key, section in sections.items() if key in kept}
-    about = _about(read_json(provenance), config)
-    write_text(report, render(template, models=models, attacked=True, figures=shown, **content, **about))
+    content |= _about(about, config)
+    write_text(report, render(template, models=models, attacked=True, figures=shown, **content))
 
 
 def _content(
@@ -115,15 +117,13 @@ def _gallery(
 
 
 def _about(provenance: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """How the run was made; older provenance says nothing of its command, nor of what is odd about the images."""
+    """How the run was made; older provenance says nothing of its command."""
     return {
         "config": config,
         "settings": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         "command": provenance.get("command"),
         "machine": machine(provenance),
         "versions": provenance["versions"],
-        "lacking_classes": provenance.get("lacking_classes"),
-        "odd_intensities": provenance.get("odd_intensities", []),
     }
 
 

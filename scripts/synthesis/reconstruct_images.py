@@ -33,7 +33,7 @@ def main(
     first: int,
     device: torch.device,
 ) -> None:
-    """Write what reference inference reconstructs (see absynth.io.records.RECONSTRUCTIONS), in the order of the images.
+    """Write what reference inference reconstructs (see absynth.io.records.RECONSTRUCTIONS), image by image.
 
     These are, of the images with an adversarial, one per class and those among the run's `first`; there may be none.
     """

@@ -82,6 +82,7 @@ def written(folder: Path, models: dict[str, str]) -> Path:
     about = provenance(shipped(), [{"absynth": 1, "torch": "9.9", "foolbox": 2, "device": "cuda:1"}], [1.7e9])
     about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}
     about["command"] = "snakemake --cores 2 --config 'run=a<b>'"
+    about["lacking_classes"] = "the 2 images attacked hold none of classes 2, 3"
     about["odd_intensities"] = ["the brightest pixel is 0.06 & no more"]
     (folder / "provenance.json").write_text(json.dumps(about), encoding="utf-8")
     write_split(folder / "test.h5", np.zeros((2, 8, 8), np.uint8), np.arange(2), "mnist", "test")
@@ -153,9 +154,11 @@ def test_page_states_versions_and_machine_of_the_run(page):
     assert found["records made (UTC)"] == "2023-11-14"
 
 
-def test_page_says_what_is_odd_about_the_images(page):
+def test_page_says_among_the_checks_what_is_odd_about_the_images(page):
     text = page.read_text(encoding="utf-8")
-    assert "Test images: the brightest pixel is 0.06 &amp; no more." in text
+    found = text[text.index('<section id="checks">') : text.index('<section id="minimal">')]
+    said = ["the 2 images attacked hold none of classes 2, 3", "the brightest pixel is 0.06 &amp; no more"]
+    assert re.findall(r'<dt class="look">! Data</dt>\s*<dd>(.*?)\s*</dd>', found) == said
 
 
 def test_empty_sections_are_left_out(page):
