@@ -157,7 +157,7 @@ def test_page_states_versions_and_machine_of_the_run(page):
 def test_page_says_among_the_checks_what_is_odd_about_the_images(page):
     text = page.read_text(encoding="utf-8")
     found = text[text.index('<section id="checks">') : text.index('<section id="minimal">')]
-    said = ["the 2 images attacked hold none of classes 2, 3", "the brightest pixel is 0.06 &amp; no more"]
+    said = ["The 2 images attacked hold none of classes 2, 3", "The brightest pixel is 0.06 &amp; no more"]
     assert re.findall(r'<dt class="look">! Data</dt>\s*<dd>(.*?)\s*</dd>', found) == said
 
 
