@@ -3,9 +3,10 @@
     python benchmarks/report.py [--images 1000] [--figures DIR]
 
 Six models in three norms, with made-up adversarials of that many MNIST images of resources/mnist-sample, noisy as
-those of attacks. Prints one line of JSON: the CPU seconds that writing the page takes, its megabytes, and, in a
-headless Chromium, the CPU seconds of the page's main thread until it has opened, for a filter that keeps all images,
-and for a click on one. DIR has figures as SVG that the page embeds as well, results/quickstart/figures say.
+those of attacks, and reconstructions of all. Prints one line of JSON: the CPU seconds that writing the page takes,
+its megabytes, and, in a headless Chromium, the CPU seconds of the page's main thread until it has opened, for a
+filter that keeps all images, and for a click on one. DIR has figures as SVG that the page embeds as well,
+results/quickstart/figures say.
 """
 
 import argparse

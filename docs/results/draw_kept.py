@@ -4,15 +4,15 @@ python docs/results/draw_kept.py resources/results/mnist-bracket [accuracy_disto
 """
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
-from matplotlib.figure import Figure
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from scripts.figures import plot_accuracy_distortion, plot_bracket
 
 from absynth.errors import InputError
-from absynth.reporting.figures.accuracy_distortion import accuracy_distortion_figure
-from absynth.reporting.figures.bracket import bracket_figure
-from absynth.reporting.figures.style import save_figure
 from absynth.workflow.plan import Plan
 from copy_figures import copy_figure
 from results_data import Run
@@ -27,27 +27,33 @@ def main(kept: Path, names: list[str], folder: Path) -> None:
     for name in names or FIGURES:
         if name not in FIGURES:
             raise InputError(f"found {name}, allowed are {', '.join(FIGURES)}")
-        figure = FIGURES[name](run, Plan(run.config, SCHEMAS))
         with tempfile.TemporaryDirectory() as place:
-            path = Path(place, f"{name}.png")
-            save_figure(figure, [path])
-            copy_figure(path, folder / f"{run.name}-{name}.png")
+            FIGURES[name](run, Path(place, "drawn"))
+            copy_figure(Path(place, "drawn.png"), folder / f"{run.name}-{name}.png")
 
 
-def _accuracy_distortion(run: Run, plan: Plan) -> Figure:
-    sides = run.table("bracket_curves")
-    return accuracy_distortion_figure(
-        run.table("accuracy_distortion"),
-        lower_bounds=sides[sides["side"] != "attacked"],
+def _accuracy_distortion(run: Run, drawn: Path) -> None:
+    plan = Plan(run.config, SCHEMAS)
+    plot_accuracy_distortion.main(
+        curves=run.file("accuracy_distortion"),
+        brackets=[run.file("bracket_curves")],
+        png=drawn.with_suffix(".png"),
+        svg=drawn.with_suffix(".svg"),
         models=plan.labels,
         norms=plan.norms,
         epsilons=run.config["epsilons"],
     )
 
 
-def _bracket(run: Run, plan: Plan) -> Figure:
-    return bracket_figure(
-        run.table("bracket"), run.table("bracket_curves"), models=plan.labels, norms=plan.norms
+def _bracket(run: Run, drawn: Path) -> None:
+    plan = Plan(run.config, SCHEMAS)
+    plot_bracket.main(
+        intervals=run.file("bracket"),
+        curves=run.file("bracket_curves"),
+        png=drawn.with_suffix(".png"),
+        svg=drawn.with_suffix(".svg"),
+        models=plan.labels,
+        norms=plan.norms,
     )
 
 

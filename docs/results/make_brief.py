@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from absynth.evaluation.intervals import median_interval, share_interval
 from absynth.io.atomic import write_text
 from absynth.norms import NORMS
+from absynth.reporting import overview
 from results_comparison import median_text
 from results_data import Paper, Run
 from results_tables import caption, markdown, model_label
@@ -98,15 +98,14 @@ class Numbers:
 
     def _row(self, model: str, norm: str) -> list[str]:
         values, epsilon = self._distances(model, norm), self.epsilons[norm]
-        low, high = (median_text(value, norm) for value in median_interval(values))
-        row = [model_label(model), str(len(values)), _share(values > 0)]
-        row += [f"{self.median(model, norm)} ({low} to {high})", _share(values > epsilon)]
+        row = [model_label(model), str(len(values)), overview.share_text(values > 0, 1)]
+        row += [overview.median_text(values, norm), overview.share_text(values > epsilon, 1)]
         row.append(self.paper(model, norm))
         if not len(self._lower(model, norm)):
             return [*row, "–", "–", "–", "–"]
         basis = self._rows(self._bounds, model, norm)["basis"].iloc[0]
-        held = self._lower(model, norm) > epsilon
-        return [*row, self.lower(model, norm), _share(held), basis, self.ratio(model, norm)]
+        held = overview.share_text(self._lower(model, norm) > epsilon, 1)
+        return [*row, self.lower(model, norm), held, basis, self.ratio(model, norm)]
 
     def _distances(self, model: str, norm: str) -> npt.NDArray[np.float64]:
         return self._rows(self._best, model, norm)["distance"].to_numpy(dtype=float)
@@ -117,11 +116,6 @@ class Numbers:
     @staticmethod
     def _rows(table: pd.DataFrame, model: str, norm: str) -> pd.DataFrame:
         return table[(table["model"] == model) & (table["norm"] == norm)]
-
-
-def _share(hits: npt.NDArray[np.bool_]) -> str:
-    low, high = share_interval(int(hits.sum()), len(hits))
-    return f"{hits.mean():.1%} ({100 * low:.0f} to {high:.0%})"
 
 
 def page(folders: Sequence[Path], paper: Path = PAPER) -> str:

@@ -78,7 +78,7 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder, self.name = folder, folder.resolve().name
-        if not _stored(folder / "tables" / "robustness.csv").is_file():
+        if not self.file("robustness").is_file():
             missing = "lacks tables/robustness.csv" if folder.is_dir() else "there is no such folder"
             raise InputError(f"{folder}: not a finished run: {missing}")
         self.tables = {stem: self._read(stem, columns) for stem, columns in TABLES.items()}
@@ -95,12 +95,16 @@ class Run:
         kept = (self.folder / "distances").is_dir()
         return f"{'resources/' if kept else ''}results/{self.name}"
 
+    def file(self, stem: str) -> Path:
+        """The file of a table of the run by its name, whether or not there is one."""
+        return _stored(self.folder / "tables" / f"{stem}.csv")
+
     def table(self, stem: str) -> pd.DataFrame:
         """A table of the run by its name; raises InputError if it is missing or damaged."""
-        return read_table(_stored(self.folder / "tables" / f"{stem}.csv"))
+        return read_table(self.file(stem))
 
     def _read(self, stem: str, columns: Sequence[str]) -> pd.DataFrame:
-        path = _stored(self.folder / "tables" / f"{stem}.csv")
+        path = self.file(stem)
         if not path.is_file():
             return pd.DataFrame(columns=list(columns))
         table = read_table(path)

@@ -130,7 +130,7 @@ def _ends(job: Job, proved: torch.Tensor | None, device: torch.device) -> torch.
     """The distances (n,) at which images are done with; None where none is."""
     if job.end is None or proved is None:
         return None
-    return end_distances(proved, **job.end).to(device)
+    return end_distances(proved, **job.end, norm=job.norm).to(device)
 
 
 def _log_ended(job: Job, found: Mapping[str, torch.Tensor]) -> None:

@@ -13,12 +13,13 @@ from absynth.io.atomic import read_json, write_text
 from absynth.io.log import start_log
 from absynth.io.records import MINIMAL, RECONSTRUCTIONS, read_record
 from absynth.io.tables import read_table
-from absynth.reporting.checks import checks
+from absynth.norms import NORMS
+from absynth.reporting.checks import checks, data_checks
 from absynth.reporting.costs import costs
 from absynth.reporting.files import linked
 from absynth.reporting.images import Gallery
 from absynth.reporting.machine import machine
-from absynth.reporting.overview import INTERVALS, summary
+from absynth.reporting.overview import INTERVALS, orders, summary
 from absynth.reporting.pairs import TESTS, pairs_text, unequal_norms
 from absynth.reporting.report import Figure, render
 from absynth.reporting.report_tables import report_tables
@@ -62,7 +63,9 @@ def main(
     ]
     room = LARGEST_PAGE - sum(len(figure.source) for figure in shown)
     gallery = _gallery(images, minimal, reconstructions, config)
+    about = read_json(provenance)
     content = _content(frames, config, models, attacks)
+    content["checks"] += data_checks(about)
     content["browser"] = gallery.browser(models, attacks, frames.get("bracket"), room)
     content["files"] = linked(
         PurePath(report).parent,
@@ -73,8 +76,8 @@ def main(
     kept = {*content["tables"], *(figure.section for figure in shown)}
     kept |= {key for key, part in (("checks", "checks"), ("images", "browser")) if content[part]}
     content["sections"] = {key: section for key, section in sections.items() if key in kept}
-    about = _about(read_json(provenance), config)
-    write_text(report, render(template, models=models, attacked=True, figures=shown, **content, **about))
+    content |= _about(about, config)
+    write_text(report, render(template, models=models, attacked=True, figures=shown, **content))
 
 
 def _content(
@@ -89,6 +92,7 @@ def _content(
     return {
         "tables": report_tables(frames, models, attacks, config["epsilons"]),
         "summary": summary(frames["robustness"], models, config["epsilons"]),
+        "orders": {NORMS[norm].title: names for norm, names in orders(frames["robustness"], models).items()},
         "checks": checks(frames, models, attacks),
         "intervals": INTERVALS if "distances" in frames else "",
         "pairs": [] if pairs is None else pairs_text(pairs, len(models)),
@@ -113,15 +117,13 @@ def _gallery(
 
 
 def _about(provenance: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """How the run was made; older provenance says nothing of its command, nor of what is odd about the images."""
+    """How the run was made; older provenance says nothing of its command."""
     return {
         "config": config,
         "settings": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         "command": provenance.get("command"),
         "machine": machine(provenance),
         "versions": provenance["versions"],
-        "lacking_classes": provenance.get("lacking_classes"),
-        "odd_intensities": provenance.get("odd_intensities", []),
     }
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from linear_models import images, smallest, two_class
 
+from absynth.attacks.confirm import LENGTHENING, confirm
 from absynth.attacks.registry import ATTACKS
 from absynth.attacks.run import AttackSettings, Samples, attack_images
 from absynth.attacks.target import Target
@@ -12,7 +13,6 @@ from absynth.attacks.tight import end_distances
 from absynth.io.records import TIGHT_AT_START, TIGHT_BY_ITSELF
 from absynth.models.building import resolve
 
-ROOM = max(STRETCHES)
 INF, NAN = float("inf"), float("nan")
 
 
@@ -29,10 +29,37 @@ INF, NAN = float("inf"), float("nan")
         (INF, 1.0, 0.0),
     ],
 )
-def test_where_an_image_is_done_with(bound, epsilon, end):
-    found = end_distances(torch.tensor([bound]), 0.1, epsilon)
+@pytest.mark.parametrize(("norm", "room"), [("l2", LENGTHENING), ("linf", LENGTHENING), ("l0", 1.0)])
+def test_where_an_image_is_done_with(bound, epsilon, end, norm, room):
+    found = end_distances(torch.tensor([bound]), 0.1, epsilon, norm)
     assert found.dtype == torch.float64
-    torch.testing.assert_close(found * ROOM, torch.tensor([end], dtype=torch.float64), rtol=1e-7, atol=0)
+    torch.testing.assert_close(found * room, torch.tensor([end], dtype=torch.float64), rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize(("bound", "epsilon"), [(12.0, 12.0), (11.0, 12.0), (100.0, 101.0), (12.0, 3.0)])
+def test_in_l0_an_image_is_done_with_at_its_bound_and_at_epsilon(bound, epsilon):
+    """Pixels are whole, and the confirmation adds none: nothing is left to gain, or no decision at ε."""
+    end = end_distances(torch.tensor([bound]), 0.1, epsilon, "l0")
+    assert bound <= end.item() <= 1.1 * bound
+    assert epsilon < bound or epsilon <= end.item()
+
+
+def test_what_ends_an_image_stays_near_the_bound_once_it_is_confirmed():
+    """The model takes back by rounding what it said of the candidate, so that it is pushed."""
+    model = two_class()
+    x, y = images(model)
+    best = smallest(model, x, y, "l2")
+    step = model.weight.detach()[1 - y] - model.weight.detach()[y]
+    step = (step / step.norm(dim=1, keepdim=True)).view_as(x)
+    candidates = x + ((1 - 1e-5) * best)[:, None, None, None].float() * step
+    found = confirm(model, x, y, candidates, "l2").distance
+    given = (candidates - x).double().flatten(1).norm(dim=1)
+    assert (found > max(STRETCHES) * given).all()
+    assert (found <= LENGTHENING * given).all()
+    bound = given * LENGTHENING / 1.01  # the candidate ends its image, barely
+    end = end_distances(bound, 0.01, 100.0, "l2")
+    assert (given <= end * (1 + 1e-12)).all()
+    assert (found <= 1.01 * bound).all()
 
 
 def run(attack, samples, norm="l2"):
@@ -51,7 +78,7 @@ def test_what_starts_near_the_bound_is_left_out_and_keeps_its_best_start():
 
     index = torch.arange(len(x))
     starts = [beyond(0.2), beyond(0.005), beyond(0.007)]  # the second is best; the third is near enough, too
-    ends = end_distances(best, 0.01, 100.0)
+    ends = end_distances(best, 0.01, 100.0, "l2")
     ends[::2] = 0  # nothing is proved of these
     asked = []
     found = run(
@@ -91,7 +118,7 @@ def test_attacks_end_by_themselves_ask_less_and_leave_the_rest_as_it_was(name, n
     x, y = images(model)
     index = torch.arange(len(x))
     attack = resolve(ATTACKS[name].builder)(norm, **options)
-    ends = end_distances(smallest(model, x, y, norm), tightness, 100.0)
+    ends = end_distances(smallest(model, x, y, norm), tightness, 100.0, norm)
     ends[::2] = 0
     plain = run(attack, Samples(x, y, index), norm)
     found = run(attack, Samples(x, y, index, ends=ends), norm)
@@ -99,7 +126,7 @@ def test_attacks_end_by_themselves_ask_less_and_leave_the_rest_as_it_was(name, n
     assert near.any(), "the attack must come near the bound for this test to show anything"
     ended = found["stopped"] == TIGHT_BY_ITSELF
     assert torch.equal(ended, near)
-    assert (found["distance"][ended] <= ROOM * ends[ended]).all()
+    assert (found["distance"][ended] <= LENGTHENING * ends[ended]).all()
     assert (found["queries"][ended] < plain["queries"][ended]).all()
     assert torch.equal(found["queries"][::2], plain["queries"][::2])
     torch.testing.assert_close(found["distance"][::2], plain["distance"][::2], rtol=1e-4, atol=0)

@@ -102,16 +102,18 @@ def made_up_report(
     *,
     norms: Sequence[str] = tuple(NORMS),
     change: Any = None,
+    made: int = 1000,
     drawings: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """What `scripts.report.write_report.main` takes, for a run of n images whose files are written to a folder.
 
     norms: those attacked; change: a function of the columns of each model's minima, which may alter them in place
+    made: how many images are reconstructed, the first that have an adversarial
     """
     images, labels = digits(n)
     write_split(folder / "data" / "test.h5", images, labels, "mnist_sample", "test")
     scaled = images.astype(np.float32) / np.float32(255)
-    found, minimal, made = {}, [], []
+    found, minimal, reconstructed = {}, [], []
     for i, model in enumerate(models):
         for norm in norms:
             columns = minima(scaled, labels, norm, 1 + 0.5 * i, seed=len(found))
@@ -122,11 +124,10 @@ def made_up_report(
             about = {"run": "made_up", "model": model, "norm": norm}
             write_record(minimal[-1], columns, about, MINIMAL)
         if "abs" in model and norms:
-            made.append(folder / "synthesis" / f"{model}.h5")
-            shown = reconstructions(scaled, found[model, norms[0]], 10)
-            write_record(
-                made[-1], shown, {"run": "made_up", "model": model, "norm": norms[0]}, RECONSTRUCTIONS
-            )
+            reconstructed.append(folder / "synthesis" / f"{model}.h5")
+            shown = reconstructions(scaled, found[model, norms[0]], made)
+            about = {"run": "made_up", "model": model, "norm": norms[0]}
+            write_record(reconstructed[-1], shown, about, RECONSTRUCTIONS)
     tables = {}
     for stem, frame in frames(found, models, norms).items():
         tables[stem] = folder / "tables" / f"{stem}.csv"
@@ -142,7 +143,7 @@ def made_up_report(
         "tables": tables,
         "images": folder / "data" / "test.h5",
         "minimal": minimal,
-        "reconstructions": made,
+        "reconstructions": reconstructed,
         "provenance": folder / "tables" / "provenance.json",
         "benchmarks": [],
         "runtime": folder / "tables" / "runtime.csv",

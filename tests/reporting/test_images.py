@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from devtools import browser_page
-from made_up_run import SIX, digits, minima, write_made_up_report
+from made_up_run import SIX, digits, minima, reconstructions, write_made_up_report
 
 from absynth.evaluation.bracket import medians
 from absynth.reporting.images import Gallery, brackets
@@ -47,7 +47,7 @@ def script(body: str) -> str:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory) -> Path:
-    return write_made_up_report(tmp_path_factory.mktemp("large"), 1000)
+    return write_made_up_report(tmp_path_factory.mktemp("large"), 1000, made=600)
 
 
 @pytest.fixture(scope="module")
@@ -162,29 +162,50 @@ def test_a_click_shows_the_adversarial_of_every_model_and_its_difference(opened,
         assert red[change < 0].size == 0 or red[change == change.min()].max() < 255  # darker: blue
 
 
-def test_reconstructions_of_both_classes_are_shown_where_the_run_has_them(opened, large):
-    with h5py.File(large.parent / "synthesis" / "abs.h5") as file:
-        made = {name: values[()] for name, values in file.items()}
+def made_by(report: Path, model: str) -> dict[str, np.ndarray]:
+    with h5py.File(report.parent / "synthesis" / f"{model}.h5") as file:
+        return {name: values[()] for name, values in file.items()}
+
+
+@pytest.mark.parametrize("nth", [3, 77, 599])
+def test_reconstructions_of_both_classes_are_shown_where_the_run_has_them(opened, large, nth):
+    made = made_by(large, "abs")
     opened.run(script("reset(); choose({norm: 'l2'});"))
-    row = int(made["index"][3])
+    row = int(made["index"][nth])
     shown = opened.run(
         script(f"""
         await opened({row});
-        return [...document.querySelectorAll('#detail .made')].map((one) => [
-            [...one.querySelectorAll('figure')].map((figure) => figure.textContent),
-            [...one.querySelectorAll('canvas')].map(grey)]);""")
+        const titles = [...document.querySelectorAll('#detail h3')].map((one) => one.textContent);
+        const one = document.querySelectorAll('#detail .made')[titles.indexOf('Reconstructions by ABS, L2') - 1];
+        return [[...one.querySelectorAll('figure')].map((figure) => figure.textContent),
+            [...one.querySelectorAll('canvas')].map(grey)];""")
     )
-    assert len(shown) == 2  # Binary ABS and ABS
-    texts, drawn = shown[1]
-    own, rival = made["label"][3], made["rival"][3]
+    texts, drawn = shown
+    own, rival = made["label"][nth], made["rival"][nth]
     assert texts == [
         "image", f"by class {own}: energy 10.0", f"by class {rival}: energy 20.0",
         "adversarial", f"by class {own}: energy 16.5", f"by class {rival}: energy 16.3",
     ]  # fmt: skip
-    expected = np.rint(255 * made["reconstruction"][3].reshape(4, -1)).astype(int).tolist()
+    expected = np.rint(255 * made["reconstruction"][nth].reshape(4, -1)).astype(int).tolist()
     assert [drawn[i] for i in (1, 2, 4, 5)] == expected
-    others = opened.run(script("await opened(500); return document.querySelector('#detail').textContent;"))
-    assert "Reconstructions by ABS are there of other images: " in others
+
+
+def test_why_an_image_has_no_reconstructions_is_told(opened, large):
+    made, distance = made_by(large, "abs"), minimal(large, "abs", "l2")["distance"]
+    found = (distance > 0) & np.isfinite(distance)
+    last = int(made["index"].max())
+    without = int(np.flatnonzero(~found[:last])[0]), int(np.flatnonzero(found[last + 1 :])[0]) + last + 1
+    opened.run(script("reset();"))
+    texts = [
+        opened.run(script(f"await opened({row}); return document.querySelector('#detail').textContent;"))
+        for row in without
+    ]
+    assert "No reconstructions by ABS: it has no adversarial of this image in L2." in texts[0]
+    alone = (
+        "No reconstructions by ABS: the run made them of other images alone (figures: reconstructed in its"
+    )
+    assert f"{alone} configuration). Of {made['index'][0]}, " in texts[1]
+    assert "and 580 more" in texts[1]
 
 
 def test_confusion_counts_the_adversarial_classes_and_leads_to_their_images(opened, large):
@@ -288,11 +309,26 @@ def test_what_was_found_of_each_image_takes_room_from_the_pictures():
     gallery.add("cnn", "l2", minima(scaled, labels, "l2", 1.0, seed=0))
     whole = gallery.browser(ALONE, {}, None, 1e9)
     needed = sum(map(len, [whole.data, whole.thumbnails, *whole.blocks]))
-    told = whole.data.replace('"pictured":300,"sheet":300', "")
+    told = whole.data.replace('"pictured":300,"sheet":300,"made":0', "")
     assert whole.pictured == 300
     less = gallery.browser(ALONE, {}, None, needed - 100)
     assert 0 < less.pictured < 300
     assert gallery.browser(ALONE, {}, None, len(told) + 100).pictured == 0
+
+
+def test_reconstructions_are_left_out_before_other_pictures():
+    images, labels = digits(120)
+    scaled = images.astype(np.float32) / np.float32(255)
+    gallery = Gallery(scaled, labels.astype(np.int64))
+    columns = minima(scaled, labels, "l2", 1.0, seed=0)
+    gallery.add("abs", "l2", columns)
+    gallery.reconstruct("abs", "l2", reconstructions(scaled, columns, 120))
+    whole = gallery.browser(ALONE, {}, None, 1e9)
+    assert (whole.pictured, len(whole.made)) == (120, 3)
+    needed = sum(map(len, [whole.data, whole.thumbnails, *whole.blocks, *whole.made]))
+    less = gallery.browser(ALONE, {}, None, needed - len(whole.made[2]) // 2)
+    assert (less.pictured, less.made) == (120, whole.made[:2])
+    assert '"made":100' in less.data
 
 
 def test_pictures_of_large_images_are_means_of_squares():

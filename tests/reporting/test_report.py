@@ -82,6 +82,7 @@ def written(folder: Path, models: dict[str, str]) -> Path:
     about = provenance(shipped(), [{"absynth": 1, "torch": "9.9", "foolbox": 2, "device": "cuda:1"}], [1.7e9])
     about["hardware"] |= {"processor": "Abacus & Co", "gpus": ["Some GPU"]}
     about["command"] = "snakemake --cores 2 --config 'run=a<b>'"
+    about["lacking_classes"] = "the 2 images attacked hold none of classes 2, 3"
     about["odd_intensities"] = ["the brightest pixel is 0.06 & no more"]
     (folder / "provenance.json").write_text(json.dumps(about), encoding="utf-8")
     write_split(folder / "test.h5", np.zeros((2, 8, 8), np.uint8), np.arange(2), "mnist", "test")
@@ -153,9 +154,11 @@ def test_page_states_versions_and_machine_of_the_run(page):
     assert found["records made (UTC)"] == "2023-11-14"
 
 
-def test_page_says_what_is_odd_about_the_images(page):
+def test_page_says_among_the_checks_what_is_odd_about_the_images(page):
     text = page.read_text(encoding="utf-8")
-    assert "Test images: the brightest pixel is 0.06 &amp; no more." in text
+    found = text[text.index('<section id="checks">') : text.index('<section id="minimal">')]
+    said = ["The 2 images attacked hold none of classes 2, 3", "The brightest pixel is 0.06 &amp; no more"]
+    assert re.findall(r'<dt class="look">! Data</dt>\s*<dd>(.*?)\s*</dd>', found) == said
 
 
 def test_empty_sections_are_left_out(page):
@@ -203,7 +206,10 @@ def test_error_of_the_page_is_noticed(page, tmp_path):
 
 
 def test_rows_are_sorted_by_number_not_by_text(page, tmp_path):
-    ten, two = ('data-sort="10.0">10.00 / 50%', 'data-sort="2.0">2.00 / 50%')
+    ten, two = (
+        'data-sort="10.0" data-model="cnn">10.00 / 50%',
+        'data-sort="2.0" data-model="cnn">2.00 / 50%',
+    )
     assert ten in page.read_text(encoding="utf-8")
     altered = page.read_text(encoding="utf-8").replace(ten, two, 1)
     copy = tmp_path / "copy.html"
@@ -218,7 +224,7 @@ def test_rows_are_sorted_by_number_not_by_text(page, tmp_path):
 
 
 def test_table_1_is_sorted_by_medians():
-    table = robustness_table(frames()["table1"])
+    table = robustness_table(frames()["table1"], LABELS)
     assert [title for title, _ in table.groups] == ["", "L2 (ε = 1.5)", "L∞ (ε = 0.3)", "L0 (ε = 12)"]
     assert [cell.sort for cell in table.groups[1][1][0]] == ["FGM", 10.0, 9.0, 1e308]
     assert [cell.sort for cell in table.groups[0][1][0]] == ["Clean", 99.0, 99.0, 99.0]

@@ -159,7 +159,7 @@ def test_attacks_but_the_papers_are_done_near_a_proved_bound():
     ]
 
 
-@pytest.mark.parametrize("value", [0, 0.001, 1.5, "yes", True])
+@pytest.mark.parametrize("value", [0, 0.004, 1.5, "yes", True])
 def test_what_the_share_above_a_bound_may_not_be(value):
     with pytest.raises(InputError, match="stop_when_tight: found"):
         plan(stop_when_tight=value)

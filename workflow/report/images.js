@@ -41,7 +41,8 @@ function options(select, entries, chosen) {
 }
 
 const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
-const inNorm = (norm) => data.cases.filter((found) => found.norm === norm);
+const ordered = (cases) => cases.sort((a, b) => rank(a.model) - rank(b.model));  // as the page's tables are
+const inNorm = (norm) => ordered(data.cases.filter((found) => found.norm === norm));
 const norms = Object.keys(data.norms).filter((norm) => inNorm(norm).length);
 const chosen = () => Object.fromEntries([...form.querySelectorAll("select")].map((one) => [one.name, one.value]));
 
@@ -113,32 +114,38 @@ function more() {
 
 const blocks = new Map();
 
-function unpacked(number) {
-  if (!blocks.has(number)) {
-    if (blocks.size > 5) blocks.delete(blocks.keys().next().value);
-    const packed = Uint8Array.from(atob(element(`pixels-${number}`).textContent), (mark) => mark.charCodeAt(0));
+function unpacked(id) {
+  if (!blocks.has(id)) {
+    if (blocks.size > 9) blocks.delete(blocks.keys().next().value);
+    const packed = Uint8Array.from(atob(element(id).textContent), (mark) => mark.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    blocks.set(number, new Response(stream).arrayBuffer().then((buffer) => new Uint8Array(buffer)));
+    blocks.set(id, new Response(stream).arrayBuffer().then((buffer) => new Uint8Array(buffer)));
   }
-  return blocks.get(number);
+  return blocks.get(id);
 }
+
+const placed = (bytes) => (slot) => bytes.subarray(slot * size, (slot + 1) * size);  // one picture by its number
 
 async function picturesOf(row) {
   if (row >= data.pictured || !window.DecompressionStream) return null;
   const number = Math.floor(row / data.block), start = number * data.block, among = row - start;
   const n = Math.min(data.sheet - start, data.block);
-  const bytes = await unpacked(number);
-  const at = (slot, place) => bytes.subarray((slot + place) * size, (slot + place + 1) * size);
-  const clean = at(0, among), made = [];
-  let slot = n * (1 + data.cases.length);
+  const at = placed(await unpacked(`pixels-${number}`));
+  const clean = at(among), changes = data.cases.map((_, i) => at(n * (i + 1) + among));
+  const made = row < data.made ? reconstructed(row, placed(await unpacked(`made-${number}`)), start, start + n) : [];
+  return { clean, made, adversarials: changes.map((change) => change.map((value, i) => value + clean[i])) };
+}
+
+function reconstructed(row, at, start, stop) {
+  const made = [];
+  let slot = 0;
   for (const found of data.reconstructed) {
-    const inside = found.place.map((place, i) => [place, i]).filter(([place]) => place >= start && place < start + n);
-    const rank = inside.findIndex(([place]) => place === row);
-    if (rank >= 0) made.push({ ...found, i: inside[rank][1], pictures: [0, 1, 2, 3].map((k) => at(slot + 4 * rank, k)) });
+    const inside = found.place.map((place, i) => [place, i]).filter(([place]) => place >= start && place < stop);
+    const nth = inside.findIndex(([place]) => place === row);
+    if (nth >= 0) made.push({ ...found, i: inside[nth][1], pictures: [0, 1, 2, 3].map((k) => at(slot + 4 * nth + k)) });
     slot += 4 * inside.length;
   }
-  const changes = data.cases.map((_, i) => at(n * (i + 1), among));
-  return { clean, made, adversarials: changes.map((change) => change.map((value, i) => value + clean[i])) };
+  return made;
 }
 
 function canvas(values, name) {  // values(channel, pixel) in 0 to 255
@@ -227,21 +234,28 @@ function reconstructions(clean, made, adversarials, row) {
   detail.append(title, rows);
 }
 
-function missing(row) {  // the models whose reconstructions the run has of other images alone
-  const others = data.reconstructed.filter((made) => !made.place.includes(row));
-  for (const made of others) {
+function missing(row, made) {  // why a model's reconstructions of an image are not there
+  for (const one of ordered([...data.reconstructed])) {
+    if (made.some((other) => other.model === one.model)) continue;
+    const found = data.cases.find((other) => other.model === one.model && other.norm === one.norm);
     const text = document.createElement("p");
     text.className = "soft";
-    text.append(`Reconstructions by ${label(made.model)} are there of `
-      + (made.place.length ? "other images: " : "no image: none has an adversarial."));
-    made.place.slice(0, FEW).forEach((place, i) => {
-      const link = Object.assign(document.createElement("a"), { href: "#detail", textContent: place });
-      link.dataset.row = place;
-      text.append(i ? ", " : "", link);
-    });
-    if (made.place.length > FEW) text.append(` and ${made.place.length - FEW} more`);
+    text.append(`No reconstructions by ${label(one.model)}: `);
+    if (one.place.includes(row)) text.append("with them the page would exceed 25 MB; the run's files have them.");
+    else if (state(found, row) !== "found") text.append(`it has no adversarial of this image in ${data.norms[one.norm].title}.`);
+    else others(text, one.place.filter((place) => place < data.made));
     detail.append(text);
   }
+}
+
+function others(text, places) {
+  text.append("the run made them of other images alone (figures: reconstructed in its configuration). ");
+  places.slice(0, FEW).forEach((place, i) => {
+    const link = Object.assign(document.createElement("a"), { href: "#detail", textContent: place });
+    link.dataset.row = place;
+    text.append(i ? ", " : "Of ", link);
+  });
+  if (places.length > FEW) text.append(` and ${places.length - FEW} more`);
 }
 
 async function show(row) {
@@ -267,8 +281,8 @@ async function show(row) {
     one.querySelector(".adversarial")?.append(picture(adversarials[number], `adversarial of ${name}`));
     one.querySelector(".difference")?.append(difference(clean, adversarials[number], `difference, ${name}`));
   }
-  made.forEach((one) => reconstructions(clean, one, adversarials, row));
-  missing(row);
+  ordered(made).forEach((one) => reconstructions(clean, one, adversarials, row));
+  missing(row, made);
 }
 
 // ---- what adversarials are mistaken for
@@ -334,6 +348,11 @@ detail.addEventListener("click", (event) => {
   show(Number(one.dataset.row));
 });
 element("confused").addEventListener("change", confusion);
+ordering?.addEventListener("change", () => {
+  fill();
+  confusion();
+  if (current !== null) show(current);
+});
 element("confusion").addEventListener("click", (event) => {
   const one = event.target.closest("button");
   if (!one) return;

@@ -101,5 +101,6 @@ rule reconstruct_images:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
         seed=config["seed"],
+        first=config["figures"]["reconstructed"],
     script:
         "../../scripts/synthesis/reconstruct_images.py"

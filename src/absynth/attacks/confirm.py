@@ -7,11 +7,14 @@ from torch import Tensor, nn
 
 from absynth.attacks.line_search import bisect, search_grid
 from absynth.attacks.postprocessing import closest_equivalent
-from absynth.attacks.ties import nudge, predict_with_ties
+from absynth.attacks.ties import STRETCHES, nudge, predict_with_ties
 from absynth.models.base import input_threshold, misclassified, predict_labels
 from absynth.norms import distance
 
 _STRETCHES = (1.002, 1.01, 1.03, 1.1, 1.3, 2.0)  # how far beyond a candidate the push looks
+# By how much an adversarial may be lengthened of which the model's opinion varies by rounding, from batch to batch:
+# the first push, the last nudge, and the rounding of images.
+LENGTHENING = _STRETCHES[0] * max(STRETCHES) * (1 + 1e-5)
 _RESOLUTION = (
     0.002  # the push ends when the reference's boundary is known this well, relative to the distance
 )

@@ -7,7 +7,7 @@ import pandas as pd
 from absynth.api.run import Run
 from absynth.io.tables import read_table
 from absynth.norms import NORMS
-from absynth.reporting.checks import TITLES, Check, checks
+from absynth.reporting.checks import TITLES, Check, checks, data_checks
 from absynth.workflow.matrix import Matrix
 
 _NOT_MADE = "not made"
@@ -28,7 +28,8 @@ def checks_text(run: Run) -> str:
             lines += _lines(made[title])
         elif stem != "bound_violations" or (run.path / "bounds").is_dir():
             lines.append(f"- {title}: {_NOT_MADE}")
-    return "\n".join(lines + [line for check in _of_data(run) for line in _lines(check)])
+    odd = data_checks(run.provenance) if run.finished else []
+    return "\n".join(lines + [line for check in odd for line in _lines(check)])
 
 
 def _frames(run: Run) -> dict[str, pd.DataFrame]:
@@ -47,13 +48,6 @@ def _names(run: Run) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, str]]
     if not run.finished:
         return {}, {norm: {} for norm in NORMS}
     return run.labels, Matrix({"relay": None, **run.config}).attack_titles
-
-
-def _of_data(run: Run) -> list[Check]:
-    if not run.finished:
-        return []
-    lacking, odd = (run.provenance.get(key) for key in ("lacking_classes", "odd_intensities"))
-    return [Check("Data", False, said) for said in [*([lacking] if lacking else []), *(odd or [])]]
 
 
 def _lines(check: Check) -> list[str]:

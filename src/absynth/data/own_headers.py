@@ -9,7 +9,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,6 +80,18 @@ def npz_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
             return shapes
     except DAMAGED as error:
         raise ValueError(f"{path}: no arrays ({error})") from None
+
+
+def no_array(dataset: Dataset, split: str, part: str, path: Path, known: Iterable[str]) -> InputError:
+    """The refusal of the key that the entry gives for images or labels (`part`) of a split, of a file that lacks it.
+
+    known: the keys that the file has
+    """
+    key = dataset.options[split][part]
+    return InputError(
+        f"config key datasets.{dataset.name}.{split}.{part}: {path} has no array {key!r}; it has "
+        f"{', '.join(sorted(known)) or 'none'}"
+    )
 
 
 def _array_shape(stored: Any) -> tuple[int, ...]:

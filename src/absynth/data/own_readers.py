@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from absynth.data.own_headers import DAMAGED, FEW_CHANNELS, SUFFIXES
+from absynth.data.own_headers import DAMAGED, FEW_CHANNELS, SUFFIXES, no_array
 from absynth.data.sources import Dataset
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
@@ -120,7 +120,7 @@ def read_npz(dataset: Dataset, *_: object) -> Splits:
     path = Path(dataset.options["npz"]).expanduser()
     try:
         with opening(path), path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return _splits(dataset, lambda split: _named(file, dataset, split, path, sorted(file.keys())))
+            return _splits(dataset, lambda split: _named(file, dataset, split, path, file.keys()))
     except InputError:
         raise
     except (OSError, *DAMAGED):  # NumPy's own words advise to unpickle
@@ -147,10 +147,7 @@ def _named(file: Any, dataset: Dataset, split: str, path: Path, known: Sequence[
     for part in ("images", "labels"):
         key = dataset.options[split][part]
         if key not in file or not hasattr(file[key], "shape"):
-            raise InputError(
-                f"{path}: has no array {key!r}, which the data set {dataset.name} names as {split}.{part}; it has "
-                f"{', '.join(known) or 'none'}"
-            )
+            raise no_array(dataset, split, part, path, known)
         parts.append(file[key][()])
     return parts[0], parts[1]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth.errors import InputError
-from absynth.io.records import SHARD, TIGHT_AT_START, TIGHT_BY_ITSELF, read_record
+from absynth.io.records import SHARD, near_bound, read_record
 
 # In the place of an attack's name: all attacks that use gradients, and all that do not.
 WITH, WITHOUT = "with gradients", "without gradients"
@@ -69,17 +69,16 @@ class Outcome:
     @property
     def taken_over(self) -> npt.NDArray[np.bool_]:
         """Which samples (n,) the attack was not run on, since what it starts from is near a proved bound."""
-        return self._stopped(TIGHT_AT_START)
+        return near_bound(self._columns, at_start=True)
 
     @property
     def near_bound(self) -> npt.NDArray[np.bool_]:
         """Those (n,), and the samples that the attack was done with once its own best was near a proved bound."""
-        return self._stopped(TIGHT_AT_START, TIGHT_BY_ITSELF)
+        return near_bound(self._columns)
 
-    def _stopped(self, *codes: int) -> npt.NDArray[np.bool_]:
-        if self.stopped is None:
-            return np.zeros(len(self.distance), dtype=bool)
-        return np.isin(self.stopped, codes)
+    @property
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        return {"distance": self.distance} | ({} if self.stopped is None else {"stopped": self.stopped})
 
     @property
     def own_distance(self) -> npt.NDArray[np.float64]:

@@ -71,13 +71,13 @@ SHARD = {
 TIGHT_AT_START, TIGHT_BY_ITSELF = 3, 4
 
 
-def near_bound(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+def near_bound(columns: Mapping[str, npt.NDArray[Any]], *, at_start: bool = False) -> npt.NDArray[np.bool_]:
     """Which images (n,) of a shard an attack left out, or was done with, near a proved bound.
 
-    columns: distance and, if there is one, stopped of `SHARD`
+    columns: distance and, if there is one, stopped of `SHARD`; at_start: those left out alone
     """
     codes = columns.get("stopped", np.zeros(len(columns["distance"])))
-    return np.isin(codes, (TIGHT_AT_START, TIGHT_BY_ITSELF))
+    return np.isin(codes, [TIGHT_AT_START] if at_start else [TIGHT_AT_START, TIGHT_BY_ITSELF])
 
 
 MINIMAL = {
@@ -117,6 +117,7 @@ RECONSTRUCTIONS = {
     "adversarial": SHARD["adversarial"],
     "reconstruction": Column("float32", _PIXELS, (2, 2, *_IMAGE), f"{_SIDES},channel,row,column"),
     "energy": Column("float64", "γ_c E*_c, squared intensity", (2, 2), _SIDES),
+    "drawn": Column("int64", "1 for those that the figure shows, one per class", optional=True),
 }
 
 

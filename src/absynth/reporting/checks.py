@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -44,6 +45,15 @@ def checks(frames: Frames, models: Labels, titles: Mapping[str, Labels]) -> list
         "models": _probe,
     }
     return [build(frames[stem], models, titles) for stem, build in made.items() if stem in frames]
+
+
+def data_checks(provenance: Mapping[str, Any]) -> list[Check]:
+    """What is odd about the images attacked: classes that none of them has, and their intensities.
+
+    provenance: tables/provenance.json; of older code it says nothing of either
+    """
+    lacking, odd = (provenance.get(key) for key in ("lacking_classes", "odd_intensities"))
+    return [Check("Data", False, said) for said in [*([lacking] if lacking else []), *(odd or [])]]
 
 
 def _verification(frame: pd.DataFrame, *_: object) -> Check:

@@ -55,6 +55,7 @@ class Browser:
     """What the template fills in.
 
     data: JSON; thumbnails: a data URI, "" without pictures; blocks: packed pictures, of `BLOCK` images each
+    made: packed reconstructions, of the images of the first blocks
     n, pictured: images, and those with pictures; reduced: pixels of an image, along a side, in one of its picture
     columns: of thumbnails; size: height and width of a picture; channels: of a picture, 1 or 3
     """
@@ -62,6 +63,7 @@ class Browser:
     data: Markup
     thumbnails: str
     blocks: Sequence[str]
+    made: Sequence[str]
     n: int
     pictured: int
     reduced: int
@@ -110,7 +112,7 @@ class Gallery:
         """All of it as the page holds it; None if nothing was added.
 
         models: labels; attacks: titles, by norm; bounds: tables/bracket.csv
-        room: characters that all of it may take; images whose pictures do not fit have none
+        room: characters that all of it may take; images whose pictures do not fit have none, reconstructions first
         """
         if not self.cases:
             return None
@@ -122,10 +124,12 @@ class Gallery:
         thumbnails = sheet(self.clean[:shown], columns) if shown else ""
         blocks = list(_fitting(self._blocks(shown), room - len(thumbnails)))
         pictured = min(shown, BLOCK * len(blocks))
+        made = list(_fitting(self._made(pictured), room - len(thumbnails) - sum(map(len, blocks))))
         return Browser(
-            data=Markup(_written({**found, "pictured": pictured, "sheet": shown})),
+            data=Markup(_written({**found, "pictured": pictured, "sheet": shown, "made": BLOCK * len(made)})),
             thumbnails=thumbnails,
             blocks=blocks,
+            made=made,
             n=len(self.clean),
             pictured=pictured,
             reduced=self.reduced,
@@ -135,7 +139,7 @@ class Gallery:
         )
 
     def _blocks(self, n: int) -> Iterator[str]:
-        """The pictures of each `BLOCK` images: the clean ones, the changes of each case, reconstructions by model."""
+        """The pictures of each `BLOCK` images: the clean ones and the changes of each case."""
         for start in range(0, n, BLOCK):
             stop = min(start + BLOCK, n)
             parts = [self.clean[start:stop]]
@@ -144,9 +148,15 @@ class Gallery:
                 chosen = (case.place >= start) & (case.place < stop)
                 part[case.place[chosen] - start] = case.change[chosen]
                 parts.append(part)
-            for made in self.reconstructed:
-                parts.append(made.pictures[(made.place >= start) & (made.place < stop)])
             yield packed(parts)
+
+    def _made(self, n: int) -> Iterator[str]:
+        """The reconstructions of each `BLOCK` images, by model."""
+        for start in range(0, n if self.reconstructed else 0, BLOCK):
+            stop = min(start + BLOCK, n)
+            yield packed(
+                [made.pictures[(made.place >= start) & (made.place < stop)] for made in self.reconstructed]
+            )
 
     def _data(
         self,

@@ -40,7 +40,7 @@ def overview_table(
             values = of_norm.loc[of_norm["model"] == model, "distance"].to_numpy()
             if len(values):
                 numbers.add(len(values))
-                row = [Cell(label, label), _share(values > 0)]
+                row = [Cell(label, label, model), _share(values > 0)]
                 row += [_median(norm, values), _share(values > epsilons[norm])]
                 rows.append(row + [_by_bounds(bounds, model, norm, side, epsilons[norm]) for side in sides])
         if rows:
@@ -68,6 +68,22 @@ def summary(robustness: pd.DataFrame, models: Mapping[str, str], epsilons: Mappi
     return sentences
 
 
+def orders(robustness: pd.DataFrame, models: Mapping[str, str]) -> dict[str, list[str]]:
+    """By norm the models, most robust first: by the median distance over all attacks, then by the accuracy at ε.
+
+    robustness: tables/robustness.csv; models: labels. Those not attacked in the norm are last; ties stay in order.
+    """
+    overall = robustness[robustness["attack"] == "all"].set_index(["norm", "model"])
+    found = {}
+    for norm in (norm for norm in NORMS if norm in overall.index.get_level_values("norm")):
+        rows = overall.loc[norm]
+        reached = {
+            model: tuple(rows.loc[model, ["median", "accuracy"]]) for model in models if model in rows.index
+        }
+        found[norm] = sorted(models, key=lambda model: reached.get(model, (-1.0, -1.0)), reverse=True)
+    return found
+
+
 def _held(accuracy: float, epsilon: float) -> str:
     if accuracy == 0:
         return f"no image withstands every attack within ε = {epsilon:g}"
@@ -83,19 +99,30 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _share(withstood: npt.NDArray[np.bool_]) -> Cell:
-    hits, n = int(withstood.sum()), len(withstood)
-    low, high = share_interval(hits, n)
-    return Cell(f"{hits / n:.0%} ({100 * low:.0f} to {high:.0%})", hits / n)
+def share_text(withstood: npt.NDArray[np.bool_], decimals: int = 0) -> str:
+    """The share of images (n,) that withstood, with so many decimals of a per cent, and its exact interval."""
+    low, high = share_interval(int(withstood.sum()), len(withstood))
+    return f"{withstood.mean():.{decimals}%} ({100 * low:.0f} to {high:.0%})"
 
 
-def _median(norm: str, values: npt.NDArray[np.float64]) -> Cell:
+def median_text(values: npt.NDArray[np.float64], norm: str) -> str:
+    """The median of distances (n,), and its exact interval where there are enough of them."""
+
     def written(distance: float) -> str:
         return "∞" if math.isinf(distance) else NORMS[norm].format_median(distance)
 
-    middle, (low, high) = float(np.median(values)), median_interval(values)
+    low, high = median_interval(values)
     known = f"{written(low)} to {written(high)}" if low >= 0 else "too few images"
-    return Cell(f"{written(middle)} ({known})", LARGEST if math.isinf(middle) else middle)
+    return f"{written(float(np.median(values)))} ({known})"
+
+
+def _share(withstood: npt.NDArray[np.bool_]) -> Cell:
+    return Cell(share_text(withstood), float(withstood.mean()))
+
+
+def _median(norm: str, values: npt.NDArray[np.float64]) -> Cell:
+    middle = float(np.median(values))
+    return Cell(median_text(values, norm), LARGEST if math.isinf(middle) else middle)
 
 
 def _by_bounds(bounds: pd.DataFrame | None, model: str, norm: str, side: str, epsilon: float) -> Cell:

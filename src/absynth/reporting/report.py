@@ -21,10 +21,15 @@ LARGEST = 1e308  # sort key of infinity
 
 @dataclass(frozen=True)
 class Cell:
-    """The text that a table shows, and its sort key: a number or a text, None for an empty cell."""
+    """The text that a table shows, and its sort key: a number or a text, None for an empty cell.
+
+    model: the config's name of the model that the cell's row is about or, if several cells of a row have one, its
+        column; "" for neither
+    """
 
     text: str
     sort: float | str | None
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,13 @@ class Table:
     def empty(self) -> bool:
         """Whether it has no rows."""
         return not any(rows for _, rows in self.groups)
+
+    @property
+    def columns(self) -> list[str]:
+        """The model that each column is about, where each model has one; "" for none."""
+        first = next((row for _, rows in self.groups for row in rows), [])
+        models = [cell.model for cell in first]
+        return models if sum(map(bool, models)) > 1 else [""] * len(self.header)
 
     @property
     def textual(self) -> list[bool]:
@@ -58,7 +70,7 @@ class Field:
     format: str | Mapping[str, str] | Callable[[Any], str] = "{}"
 
     def cell(self, value: Any) -> Cell:
-        """The cell of a value; "–" where it is missing."""
+        """The cell of a value; "–" where it is missing. Values of the column `model` say which model it is."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return Cell("–", None)
         if isinstance(value, float) and math.isinf(value):
@@ -67,7 +79,8 @@ class Field:
             text = self.format.get(value, str(value))
         else:
             text = self.format(value) if callable(self.format) else self.format.format(value)
-        return Cell(text, text if isinstance(value, str) else float(value))
+        model = value if self.name == "model" else ""
+        return Cell(text, text if isinstance(value, str) else float(value), model)
 
 
 def flat_table(frame: pd.DataFrame, fields: Sequence[Field]) -> Table:

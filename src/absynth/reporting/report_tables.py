@@ -63,12 +63,14 @@ def _table1_title(table: pd.DataFrame | None) -> str:
     return "Table 1: median distance / accuracy at ε" + (f"; {NEAR_BOUND_NOTE}" if marked else "")
 
 
-def robustness_table(frame: pd.DataFrame, *_: object) -> Table:
+def robustness_table(frame: pd.DataFrame, models: Mapping[str, str], *_: object) -> Table:
     """tables/table1.csv, one group per norm; cells are sorted by the median, the first number in each."""
+    keys = {label: model for model, label in models.items()}
+    columns = [keys.get(label, "") for label in frame.columns[2:]]
     groups: dict[str, list[list[Cell]]] = {}
     for norm, attack, *cells in frame.astype(object).fillna("").itertuples(index=False):
-        row = [Cell(attack, attack), *(Cell(cell, _leading_number(cell)) for cell in cells)]
-        groups.setdefault(norm, []).append(row)
+        row = [Cell(cell, _leading_number(cell), key) for cell, key in zip(cells, columns, strict=True)]
+        groups.setdefault(norm, []).append([Cell(attack, attack), *row])
     return Table(["attack", *frame.columns[2:]], list(groups.items()))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from absynth.data.format import DataFormat, check_labels, check_shape, check_taken
 from absynth.data.own import OWN_KINDS, own_files
-from absynth.data.own_headers import known_images, npz_shapes
+from absynth.data.own_headers import known_images, no_array, npz_shapes
 from absynth.data.sources import Dataset, find_dataset
 from absynth.errors import InputError
 
@@ -97,10 +97,7 @@ def _check_arrays(dataset: Dataset) -> None:
     for split in ("train", "test"):
         for part, key in dataset.options.get(split, {}).items():
             if key not in known:
-                raise InputError(
-                    f"config key datasets.{dataset.name}.{split}.{part}: {path} has no array {key!r}; it has "
-                    f"{', '.join(sorted(known)) or 'none'}"
-                )
+                raise no_array(dataset, split, part, path, known)
 
 
 def _check_calibration(plan: Plan) -> None:

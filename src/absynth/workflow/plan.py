@@ -92,7 +92,7 @@ class Plan(Matrix):
         return {name: end for name, end in ends.items() if end is not None}
 
     def end_of(self, model: str, norm: str) -> dict[str, Any] | None:
-        """What `absynth.attacks.tight.end_distances` takes besides the bounds; None where attacks end no image."""
+        """What `absynth.attacks.tight.end_distances` takes besides bounds and norm; None if nothing ends."""
         tightness = self.config["stop_when_tight"]
         if tightness is None or (model, norm) not in self.bounded or not self.planned(model).kind.proved:
             return None
