@@ -11,7 +11,6 @@ from absynth.io.atomic import read_rows, write_csv
 from absynth.io.log import LOGGER, start_log
 from absynth.io.tables import read_table
 
-
 StrPath = str | os.PathLike
 
 

@@ -1,4 +1,4 @@
-"""Tabulate the lower bounds of all models and norms: means and medians, and accuracies that no attack can undercut."""
+"""Tabulate the lower bounds of all models and norms: means, medians, and accuracies that no attack can undercut."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,8 @@ def main(
         model, norm = path.parent.name, path.stem
         rows.append({"model": model, "norm": norm, **summarise_joint(read_table(path), epsilons[norm])})
     write_csv(csv, rows, CERTIFICATES)
-    write_text(markdown, to_markdown(certificates_table(pd.DataFrame(rows, columns=list(CERTIFICATES)), models)))
+    shown = certificates_table(pd.DataFrame(rows, columns=list(CERTIFICATES)), models)
+    write_text(markdown, to_markdown(shown))
 
 
 if "snakemake" in globals():

@@ -45,7 +45,9 @@ class Code:
         Raises InputError if a user's own module is not valid Python.
         """
         if models:
-            return sorted({file for name in models for file in self.behind(script, model=name, attack=attack)})
+            return sorted(
+                {file for name in models for file in self.behind(script, model=name, attack=attack)}
+            )
         key = (script, model, attack)
         if key not in self._known:
             start = self.base / "scripts" / f"{script}.py"
