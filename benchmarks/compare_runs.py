@@ -27,7 +27,6 @@ FOLDERS = (
     "attacks",
     "minimal",
     "bounds",
-    "bracket",
     "distal",
     "synthesis",
     "tables",
@@ -51,7 +50,7 @@ def main() -> None:
         if path.suffix not in COMPARE or name in LEFT_OUT:
             continue
         files += 1
-        other = options.after / renamed(name)
+        other = options.after / RENAMED_FILES.get(name, name)
         if not other.is_file():
             problems = ["missing"]
         else:
@@ -62,12 +61,6 @@ def main() -> None:
         different += bool(problems)
     sys.stdout.write(f"{files} files, {values} values compared; {different} files differ\n")
     sys.exit(1 if different else 0)
-
-
-def renamed(name: str) -> str:
-    """A file's path in the newer run, from that in the older one."""
-    violations = name.replace("_refutations.csv", "_violations.csv")
-    return RENAMED_FILES.get(name, violations)
 
 
 def compare_hdf5(path: Path, other: Path) -> tuple[int, list[str]]:

@@ -1,7 +1,7 @@
-"""Compare the lower bounds of one model in one norm with its attacks."""
+"""Compare the lower bounds of all models and norms with their attacks."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,52 +28,52 @@ from absynth.models.building import build
 from absynth.workflow.devices import acquire
 
 StrPath = str | os.PathLike
+TABLES = {"bracket": INTERVALS, "violations": VIOLATIONS, "medians": MEDIANS, "curves": CURVES}
 
 
 def main(
     *,
     images: StrPath,
-    bounds: StrPath,
-    minimal: StrPath,
-    bracket: StrPath,
-    violations: StrPath,
-    middle: StrPath,
-    curve: StrPath,
+    bounds: Sequence[StrPath],
+    minimal: Sequence[StrPath],
+    tables: Mapping[str, StrPath],
     run: str,
+    cases: Sequence[tuple[str, str]],
     folder: StrPath,
-    spec: Mapping[str, Any],
+    specs: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, Any],
-    model: str,
-    norm: str,
     device: torch.device,
 ) -> None:
-    """Write each image's interval, the medians, the curves, and the bound violations.
+    """Write each image's interval, the medians, the curves, and the bound violations; only headers without cases.
+
+    cases: (model, norm) of each of `bounds` and `minimal`; tables: where each of TABLES goes; specs: by model
 
     violations: the images whose best adversarial lies below their lower bound. `margin` is how much lower the energy
         of the own class is at that adversarial than that of any rival, when all are searched from many starts. Where
         it is positive the violation is attributed to inference: the reference inference missed a better latent of
-        the own class, and the model with exact inference classifies the image correctly.
+        the own class, and the model with exact inference classifies the image correctly. Only for these the model is
+        built.
     """
-    identity = {"model": model, "norm": norm}
-    best, _ = read_record(minimal, MINIMAL, {"run": run, **identity})
-    found = intervals(read_table(bounds), best, os.fspath(bounds)).assign(**identity)
-    rows = bound_violations(found).to_dict("records")
-    if rows:
-        network = with_inference(build(spec, folder).to(device), "reference")
-        index = [row["index"] for row in rows]
-        margins = _margins(network, SearchSettings(**settings), images, best, index, device)
-        for row, margin in zip(rows, margins.tolist(), strict=True):
-            row |= {"margin": margin, "attributed_to_inference": int(margin > 0)}
-    write_csv(bracket, found.to_dict("records"), INTERVALS)
-    write_csv(violations, rows, VIOLATIONS)
-    write_csv(middle, [{**identity, **medians(found)}], MEDIANS)
-    write_csv(curve, bracket_curves(found).assign(**identity).to_dict("records"), CURVES)
-    unattributed = sum(1 - row["attributed_to_inference"] for row in rows)
-    log = LOGGER.error if unattributed else LOGGER.info
-    log(
-        "%s %s: %d adversarials below their lower bound, %d of them not attributed to inference",
-        *(model, norm, len(rows), unattributed),
-    )
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for (model, norm), lower, upper in zip(cases, bounds, minimal, strict=True):
+        identity = {"model": model, "norm": norm}
+        best, _ = read_record(upper, MINIMAL, {"run": run, **identity})
+        found = intervals(read_table(lower), best, os.fspath(lower)).assign(**identity)
+        violations = bound_violations(found).to_dict("records")
+        if violations:
+            network = with_inference(build(specs[model], folder).to(device), "reference")
+            index = [row["index"] for row in violations]
+            margins = _margins(network, SearchSettings(**settings), images, best, index, device)
+            for row, margin in zip(violations, margins.tolist(), strict=True):
+                row |= {"margin": margin, "attributed_to_inference": int(margin > 0)}
+        rows["bracket"] += found.to_dict("records")
+        rows["violations"] += violations
+        rows["medians"].append({**identity, **medians(found)})
+        rows["curves"] += bracket_curves(found).assign(**identity).to_dict("records")
+        _report(model, norm, violations)
+    LOGGER.info("%d brackets: %d adversarials below their lower bound", len(cases), len(rows["violations"]))
+    for name, columns in TABLES.items():
+        write_csv(tables[name], rows[name], columns)
 
 
 def _margins(
@@ -94,16 +94,24 @@ def _margins(
     return torch.cat([method.margin(*batch) for batch in zip(*batches, strict=True)])
 
 
+def _report(model: str, norm: str, violations: Sequence[Mapping[str, Any]]) -> None:
+    """Log how many adversarials lie below their lower bound; as an error where inference is not why."""
+    unattributed = sum(1 - row["attributed_to_inference"] for row in violations)
+    log = LOGGER.error if unattributed else LOGGER.info
+    log(
+        "%s %s: %d adversarials below their lower bound, %d of them not attributed to inference",
+        *(model, norm, len(violations), unattributed),
+    )
+
+
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
     main(
         images=job.input.images,
-        bounds=job.input.bounds,
-        minimal=job.input.minimal,
-        **dict(job.output.items()),
+        bounds=job.input.get("bounds", []),
+        minimal=job.input.get("minimal", []),
+        tables=dict(job.output.items()),
         **dict(job.params.items()),
-        model=job.wildcards.model,
-        norm=job.wildcards.norm,
         device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
     )

@@ -1,6 +1,7 @@
 """Brackets: their intervals, bound violations, their figure and their rows in Table 1."""
 
 import math
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scripts.certificates import gather_lower_bounds as reduce_bounds
+from scripts.certificates import tabulate_lower_bounds
 
 from absynth.certificates.lower_bounds import bound_rows
 from absynth.errors import InputError
@@ -115,43 +117,54 @@ def test_statistics_of_infinite_bounds_are_infinite():
 
 
 def test_shards_of_bounds_are_gathered_in_order(tmp_path):
-    for shard, span in enumerate([(0, 1), (1, 3)]):
+    for (norm, scale), (shard, span) in product({"l2": 1, "l0": 10}.items(), enumerate([(0, 1), (1, 3)])):
         index = torch.arange(*span)
         found = {
-            "correct": index != 2, "joint": torch.where(index == 2, 0.0, 1.0 + index), "rival": index,
+            "correct": index != 2, "joint": torch.where(index == 2, 0.0, scale * (1.0 + index)), "rival": index,
             "disagreement": index * 0.1,
         }  # fmt: skip
         draws = [{"paper": 0.1 * (1 + index + draw)} for draw in range(2)]
         rows, drawn = bound_rows(found, draws, index, index + 3)
-        write_csv(tmp_path / f"{shard}.csv", [row | {"basis": "searched"} for row in rows], COLUMNS)
-        write_csv(tmp_path / f"{shard}_draws.csv", drawn, DRAWS)
+        path = tmp_path / f"{norm}_{shard}.csv"
+        write_csv(path, [row | {"basis": "searched"} for row in rows], COLUMNS)
+        write_csv(path.with_stem(f"{path.stem}_draws"), drawn, DRAWS)
+
+    norms = ("l2", "l0")
 
     def reduced(shards):
+        parts = [f"{norm}_{shard}" for norm in norms for shard in shards]
         reduce_bounds.main(
-            shards=[tmp_path / f"{shard}.csv" for shard in shards],
-            draws=[tmp_path / f"{shard}_draws.csv" for shard in shards],
-            bounds=tmp_path / "l2.csv", summary=tmp_path / "l2_summary.csv", n_samples=3, model="abs", norm="l2",
+            shards=[tmp_path / f"{part}.csv" for part in parts],
+            draws=[tmp_path / f"{part}_draws.csv" for part in parts],
+            bounds=[tmp_path / f"{norm}.csv" for norm in norms],
+            summaries=[tmp_path / f"{norm}_summary.csv" for norm in norms],
+            norms=norms, n_samples=3, model="abs",
         )  # fmt: skip
 
     reduced([0, 1])
-    bounds = pd.read_csv(tmp_path / "l2.csv")
-    assert bounds["index"].tolist() == [0, 1, 2]
-    assert bounds["label"].tolist() == [3, 4, 5]
-    assert bounds["correct"].tolist() == [1, 1, 0]
-    assert bounds["paper"].tolist() == pytest.approx([0.1, 0.2, 0.3])  # the model's own draw
-    summary = pd.read_csv(tmp_path / "l2_summary.csv").set_index("bound")
-    assert summary.loc["joint", ["model", "norm", "mean", "disagreeing", "n"]].tolist() == [
-        "abs",
-        "l2",
-        1,
-        2,
-        3,
-    ]
-    assert summary.loc["paper", "mean"] == pytest.approx(0.25)
-    assert summary.loc["paper", "standard_error"] == pytest.approx(0.05)
+    for norm, scale in zip(norms, (1, 10), strict=True):
+        bounds = pd.read_csv(tmp_path / f"{norm}.csv")
+        assert bounds["index"].tolist() == [0, 1, 2]
+        assert bounds["label"].tolist() == [3, 4, 5]
+        assert bounds["correct"].tolist() == [1, 1, 0]
+        assert bounds["joint"].tolist() == [scale, 2 * scale, 0]
+        assert bounds["paper"].tolist() == pytest.approx([0.1, 0.2, 0.3])  # the model's own draw
+        summary = pd.read_csv(tmp_path / f"{norm}_summary.csv").set_index("bound")
+        shown = summary.loc["joint", ["model", "norm", "mean", "disagreeing", "n"]]
+        assert shown.tolist() == ["abs", norm, scale, 2, 3]
+        assert summary.loc["paper", "mean"] == pytest.approx(0.25)
+        assert summary.loc["paper", "standard_error"] == pytest.approx(0.05)
     for wrong in ([1, 0], [0], [0, 1, 1]):
         with pytest.raises(InputError, match="do not hold images 0 to 2"):
             reduced(wrong)
+
+
+def test_tables_of_lower_bounds_without_any_have_only_their_headers(tmp_path):
+    names = ("table", "csv", "markdown")
+    places = {name: tmp_path / name for name in names}
+    tabulate_lower_bounds.main(summaries=[], bounds=[], **places, models={}, epsilons={"l2": 1.5})
+    assert all(pd.read_csv(places[name]).empty for name in ("table", "csv"))
+    assert places["markdown"].read_text(encoding="utf-8").startswith("|")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ LOST = [
     "verification/abs/l0.csv",
     "bounds/abs/l2/1.csv",
     "bounds/nearest_neighbor/l0.csv",
-    "bracket/abs/l2.csv",
+    "tables/bracket_medians.csv",
     "models/cnn/calibration.json",
     "distal/abs.h5",
     "tables/table1.md",

@@ -8,7 +8,8 @@ from scripts.tables import tabulate_minima
 from scripts.verification import summarize_verification as verify
 
 from absynth.evaluation.attack_table import write_attack_table
-from absynth.reporting.tables import table1, to_latex, to_markdown
+from absynth.reporting.contents import legend
+from absynth.reporting.tables import certificates_table, table1, to_latex, to_markdown
 
 ROBUSTNESS = pd.DataFrame(
     [
@@ -45,6 +46,27 @@ def test_layout(table):
         ["L0 (ε = 12)", "Salt & pepper", "12.0 / 50%", ""],
         ["L0 (ε = 12)", "All L0 attacks", "11.5 / 45%", ""],
     ]
+
+
+def test_the_legend_says_what_the_cells_are(table):
+    attacked = to_markdown(table)
+    assert legend(attacked).startswith("Attacks: median distance")
+    assert "bound" not in legend(attacked)
+    gap = {"model": "nn", "norm": "l2", "lower": 1.0, "basis": "proved", "gap": 0.1}
+    settings = {"models": {"nn": "NN"}, "attacks": ATTACKS, "epsilons": dict.fromkeys(ATTACKS, 1.0)}
+    both = to_markdown(table1(ROBUSTNESS, {"nn": 0.9}, brackets=pd.DataFrame([gap]), **settings))
+    assert [line.split()[0] for line in legend(both).splitlines()] == ["Attacks:", "Lower"]
+    row = {
+        "model": "nn",
+        "norm": "l2",
+        "basis": "proved",
+        "clean": 1.0,
+        "median": 1.0,
+        "epsilon": 1.0,
+        "accuracy": 0.5,
+    }
+    bounded = to_markdown(certificates_table(pd.DataFrame([row]), {"nn": "NN"}))
+    assert [line.split()[0] for line in legend(bounded).splitlines()] == ["Cells:", "Lower"]
 
 
 def test_the_papers_attacks_and_their_minimum_stand_before_what_is_beyond():

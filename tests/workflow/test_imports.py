@@ -136,6 +136,15 @@ def test_no_script_depends_on_the_root_of_the_library_or_on_itself(script):
     assert not [path for path in found if path.endswith(("absynth/__init__.py", script.name))]
 
 
+def test_a_script_that_builds_several_models_depends_on_the_code_of_each():
+    code, script = Code(plan(), ROOT), "models/probe_model"
+    cnn, neighbor = (set(code.behind(script, model=model)) for model in ("cnn", "nearest_neighbor"))
+    assert cnn - neighbor
+    assert neighbor - cnn
+    assert code.behind(script, models=["cnn", "nearest_neighbor"]) == sorted(cnn | neighbor)
+    assert code.behind(script, models=[]) == code.behind(script)
+
+
 def test_what_registries_name_is_added():
     code = Code(plan(), ROOT)
     assert set(code.behind("attacks/run_attack")) < set(code.behind("attacks/run_attack", model="abs"))

@@ -13,7 +13,7 @@ from absynth.attacks.registry import PAPER
 from absynth.data.own import own_files
 from absynth.data.places import DOWNLOADS, unverified
 from absynth.errors import InputError
-from absynth.reporting.contents import FIGURES, SECTIONS
+from absynth.reporting.contents import FIGURES, SECTIONS, legend
 from absynth.workflow.config_files import read_config
 from absynth.workflow.environment import (
     check_hidden,
@@ -125,7 +125,7 @@ def watch_scheduler():
 
 
 def report_results(folder):
-    """Say where the results are, and show the table; that of lower bounds where there is no other."""
+    """Show the table, that of lower bounds where there is no other; say what it means, and where the results are."""
     attacked = {"table": "tables/table1.md", "figures": "figures/", "report": "report.html"}
     bounded = {"table": "tables/certificates.md", "report": "certificates.html"}
     for files in (attacked, bounded):
@@ -134,5 +134,5 @@ def report_results(folder):
             continue
         shown = Path(places["table"]).read_text(encoding="utf-8")
         lines = [f"{name:8}{path}" for name, path in places.items() if Path(path).exists()]
-        print("", shown, *lines, sep="\n", file=sys.stderr)
+        print("", shown, legend(shown), "", *lines, sep="\n", file=sys.stderr)
         return

@@ -114,3 +114,19 @@ def figure_entries(
         elif wanted.get(figure, bool(norms)):
             entries.append(FigureEntry(figure))
     return entries
+
+
+def legend(markdown: str) -> str:
+    """What the cells of tables/table1.md or certificates.md, whose text is given, mean: a line or two."""
+    if " attacks |" in markdown:  # the row of all of them together
+        lines = [
+            "Attacks: median distance of each image's best adversarial / share of the images that withstand ε."
+        ]
+    else:
+        lines = ["Cells: median of each image's lower bound / share of the images whose bound exceeds ε."]
+    if "ower bound" in markdown:
+        lines.append(
+            "Lower bounds: no smaller perturbation changes the class; proved, or searched, which assumes that a "
+            "search found its minimum."
+        )
+    return "\n".join(lines)

@@ -30,13 +30,24 @@ class Code:
         self.folders = tuple(dict.fromkeys((self.base, Path.cwd())))
         self._known: dict[tuple[str, str | None, str | None], list[str]] = {}
 
-    def behind(self, script: str, *, model: str | None = None, attack: str | None = None) -> list[str]:
+    def behind(
+        self,
+        script: str,
+        *,
+        model: str | None = None,
+        attack: str | None = None,
+        models: Sequence[str] = (),
+    ) -> list[str]:
         """The files, relative to the working directory and sorted, on which a script's result depends.
 
         The script itself, whose changes Snakemake sees, is not among them.
-        script: its path within scripts/, without suffix; model, attack: those that it builds
+        script: its path within scripts/, without suffix; model, attack: those that it builds; models: if several
         Raises InputError if a user's own module is not valid Python.
         """
+        if models:
+            return sorted(
+                {file for name in models for file in self.behind(script, model=name, attack=attack)}
+            )
         key = (script, model, attack)
         if key not in self._known:
             start = self.base / "scripts" / f"{script}.py"

@@ -111,7 +111,6 @@ class Outputs:
             *self.of_attacked("verification/{model}/{norm}.csv"),
             *bounds,
             *self.of_bounded("bounds/{model}/{norm}.csv"),
-            *self.of_bracketed("bracket/{model}/{norm}.csv"),
             *(self.path(f"distal/{model}.h5") for model in self.plan.differentiable),
         ]
 
@@ -132,6 +131,11 @@ class Outputs:
         ends = self.plan.end_of(model, norm) is not None
         return [self.path(f"bounds/{model}/{norm}/{shard}.csv") for shard in self.shards] if ends else []
 
+    def shards_of_bounds(self, model: str, end: str) -> list[str]:
+        """The files `end` of all shards of a model's lower bounds, norm by norm."""
+        norms, shards = self.plan.norms, self.shards
+        return [self.path(f"bounds/{model}/{norm}/{shard}{end}") for norm in norms for shard in shards]
+
     def attack_checkpoint(self, model: str, norm: str, attack: str, shard: str) -> str:
         """Where an attack keeps its progress, outside the rule's outputs: those are deleted when a job fails."""
         return self.path(f"checkpoints/attack/{model}-{norm}-{attack}-{shard}.h5")
@@ -147,6 +151,11 @@ class Outputs:
     def of_bracketed(self, template: str) -> list[str]:
         """The same of each model and norm with both."""
         return self._of(template, self.plan.bracketed)
+
+    @property
+    def with_brackets(self) -> list[str]:
+        """The models with both in any norm."""
+        return list(dict.fromkeys(model for model, _ in self.plan.bracketed))
 
     def _of(self, template: str, cases: Sequence[tuple[str, str]]) -> list[str]:
         return [self.path(template.format(model=model, norm=norm)) for model, norm in cases]
