@@ -23,7 +23,7 @@ from absynth.attacks.target import Target
 _LESS = 1e-6  # relative; sets must be cheaper than the best by so much
 _HOPELESS = 1.5  # a walk ends where at its last rate it would spend so many times what is left
 _GROUPS = 5  # of 2, 4, 8, … pixels that are toggled together
-_ROUNDS = {"l2": 20, "l0": 20, "linf": 7}
+_ROUNDS = {"l2": 20, "l0": 20, "linf": 12}
 _TENURE = 8  # steps, give or take a half, for which what was toggled stays
 _SPREAD = 0.5  # by how much, relative, walks but the first misjudge what a pixel costs
 
@@ -197,7 +197,7 @@ def flips(
     rounds: int | None = None,
     removed: float = 0.6,
     toggled: float = 0.8,
-    patience: int = 5,
+    patience: int = 2,
 ) -> Attack:
     """Search over sets of flipped pixels, l2, linf or l0; for models that binarise their input.
 
@@ -207,7 +207,7 @@ def flips(
         as well
     candidates: flips of each that are asked in a step, those first that gain most by the straight-through gradient;
         all where the model has none, or it is 0 at the clean image
-    rounds: how often the search goes on from the best set; by default 20 in l2 and l0, 7 in linf
+    rounds: how often the search goes on from the best set; by default 20 in l2 and l0, 12 in linf
     removed: in l2 and l0 up to this share of its pixels is given up at random first
     toggled: in linf up to this share of all pixels nearer than the best distance is toggled at random first
     patience: in linf steps for which a walk goes on without a smaller margin
