@@ -96,6 +96,24 @@ def test_far_pixels_are_shed():
     assert target.findings.recorded.distance < before
 
 
+class Pair(nn.Module):
+    """Class 1 where both of the first two pixels are white and few others: either alone favours class 0."""
+
+    input_threshold = THRESHOLD
+
+    def forward(self, x):
+        first, second, *others = binarize(x).flatten(1).T
+        margin = 1 - 3 * first * second + 0.5 * (first + second) + 0.6 * torch.stack(others).sum(dim=0)
+        return torch.stack([margin, torch.zeros_like(margin)], dim=1)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_patient_walks_leave_a_local_minimum(patience):
+    x, y = torch.full((1, 1, 4, 4), 0.25), torch.zeros(1, dtype=torch.int64)
+    target = attacked(Pair(), x, y, "linf", walks=1, rounds=0, candidates=2, patience=patience)
+    assert target.findings.recorded.distance.item() == (0.25 if patience else torch.inf)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_it_goes_on_from_a_start(norm):
     x, y = grey()

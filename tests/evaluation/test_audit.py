@@ -157,6 +157,37 @@ def test_gradients_do_not_vanish_for_an_attack_that_used_none():
     assert audit(outcomes, ROLES, LIMITS) == []
 
 
+def compared(**outcomes):
+    """Whether those with gradients are found weaker than those without; roles as in ROLES."""
+    found = audit(outcomes, ROLES, LIMITS)
+    assert {finding.check for finding in found} <= {"gradients"}
+    return bool(found)
+
+
+def test_the_recorded_gradients_say_which_attacks_used_any():
+    """An attack that can do without gradients used them on this model, and so is no sign that they mislead."""
+    weak, strong, guided = outcome(2, 2), outcome(1, 1, gradients=0), outcome(1, 1)
+    assert compared(step=weak, noise=strong)
+    assert not compared(step=weak, noise=guided)
+    assert compared(noise=outcome(2, 2), step_ge=strong)
+    assert not compared(noise=guided, step_ge=strong)
+
+
+def test_an_attack_that_needs_gradients_and_took_none_says_nothing():
+    assert not compared(step=outcome(1, 1, gradients=0), noise=outcome(2, 2))
+    assert compared(noise=outcome(2, 2), step_ge=outcome(1, 1, gradients=0))
+
+
+def test_the_best_attack_without_gradients_was_run():
+    """A relay's last round that left all images out recorded what others had found with gradients."""
+    relayed = stopped([1, 2, 3], 1, 1, 1, gradients=0)
+    outcomes = {"step": outcome(2, 2, 2), "step_ge": outcome(1.5, 1.5, 1.5, gradients=0), "noise": relayed}
+    (found,) = (finding for finding in audit(outcomes, ROLES, LIMITS) if finding.check == "gradients")
+    assert found.other_value == 1.5
+    assert "the best attack without them is step_ge; take the preset strong" in found.message
+    assert not compared(step=outcome(2, 2, 2), noise=relayed)
+
+
 def stopped(codes, *distance, gradients=1):
     return Outcome(np.array(distance, float), np.full(len(distance), gradients), np.array(codes))
 

@@ -4,7 +4,8 @@ What is recorded of an adversarial of such a model depends only on the set of pi
 its distance to the threshold (paper, section 5, Postprocessing). So sets are searched, not images. In l2 and l0, in
 which costs add up, some pixels of the best set are given up and others take their place, as long as that is cheaper:
 destroy and repair (Shaw 1998). In linf all pixels closer to their threshold than the best distance are free: any of
-them may be toggled, until no toggle helps. Flips are asked exactly; the straight-through gradient says which.
+them may be toggled, and where no toggle lowers the margin, the one that raises it least is made: tabu search (Glover
+1989). Flips are asked exactly; the straight-through gradient says which.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from absynth.attacks.target import Target
 _LESS = 1e-6  # relative; sets must be cheaper than the best by so much
 _HOPELESS = 1.5  # a walk ends where at its last rate it would spend so many times what is left
 _GROUPS = 5  # of 2, 4, 8, … pixels that are toggled together
+_ROUNDS = {"l2": 20, "l0": 20, "linf": 12}
+_TENURE = 8  # steps, give or take a half, for which what was toggled stays
 _SPREAD = 0.5  # by how much, relative, walks but the first misjudge what a pixel costs
 
 
@@ -97,6 +100,7 @@ class NearestFlips:
     candidates: int
     rounds: int
     toggled: float
+    patience: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
         flips = FlipSets(target)
@@ -104,10 +108,10 @@ class NearestFlips:
         for _ in range(self.rounds + 1):
             reach = 1 - _draw(random, target, self.walks, 1) ** 3 / 2  # most of them nearly 1
             reach[0] = 1
-            flips.walk(sets, _Toggle(flips, reach, self.candidates))
+            tenure = _TENURE * (0.5 + _draw(random, target, self.walks, sets.shape[2]))
+            flips.walk(sets, _Toggle(flips, reach, tenure, self.candidates, self.patience))
             self._shed(flips)
             share = self.toggled * _draw(random, target, self.walks, 1)
-            share[0] = 0
             toggled = _draw(random, target, self.walks, sets.shape[2]) < share
             sets = flips.best() ^ toggled
 
@@ -123,33 +127,61 @@ class NearestFlips:
                 flips.ask(chosen, best[None, chosen], shed & best[chosen])
 
 
-@dataclass(frozen=True)
 class _Toggle:
     """Toggles the pixel, or the first few of those, that lower the margin most, among those near enough.
 
+    Where all raise it, the one that raises it least (Glover 1989): what was toggled stays for a while, so that a
+    walk leaves its local minimum behind. It ends after `patience` steps without a smaller margin, and starts to count
+    again where the best distance, and with it the pixels to choose from, has become smaller. A set that is
+    adversarial without a toggle ends it too: shedding its farthest pixels is faster than a step for each.
+
     reach (walks, m, 1): share of the best distance within which pixels may be flipped
+    tenure (walks, m, d): steps for which a pixel stays as it is once it was toggled
     """
 
-    flips: FlipSets
-    reach: Tensor
-    candidates: int
+    def __init__(self, flips: FlipSets, reach: Tensor, tenure: Tensor, candidates: int, patience: int):
+        self.flips, self.reach, self.tenure = flips, reach, tenure
+        self.candidates, self.patience = candidates, patience
+        walks = tenure.shape[:2]
+        self._step = torch.zeros(walks, dtype=tenure.dtype, device=tenure.device)
+        self._kept_until = torch.zeros_like(tenure)  # the step
+        self._least = torch.full_like(self._step, torch.inf)  # margin since the distance fell
+        self._idle = torch.zeros_like(self._step)  # steps without a smaller one
 
     def __call__(self, chosen: Tensor, walks: Tensor, sets: Tensor) -> tuple[Tensor, Tensor]:
-        limit = (1 - _LESS) * self.flips.distance.to(self.reach.dtype)
+        before, step = self.flips.distance, self._step[walks, chosen]
+        limit = (1 - _LESS) * before.to(self.reach.dtype)
         free = self.flips.change[chosen] < self.reach[walks, chosen] * limit[:, None]  # (n, m, d)
         sets = sets & free
         margins, slopes = self.flips.slopes(chosen, sets)
-        ranked = slopes.masked_fill(~free, torch.inf)
-        order = ranked.argsort(dim=2, stable=True)  # (n, m, d)
-        pixels = order[..., : self.flips.count(chosen, self.candidates)]
-        first = 2 ** torch.arange(1, _GROUPS + 1, device=order.device)[:, None, None, None]
-        groups = (rank(ranked) < first) & (ranked < 0)  # (g, n, m, d)
-        toggled = torch.cat([singly(pixels, order.shape[2]), groups]) & free
+        usable = free & (self._kept_until[walks, chosen] <= step[..., None])
+        toggled = self._choices(chosen, slopes.masked_fill(~usable, torch.inf)) & usable
         asked = self.flips.ask(chosen, sets, toggled).masked_fill(~toggled.any(dim=3), torch.inf)
         least, place = asked.min(dim=0)
-        going = (least < margins - _LESS * margins.abs().clamp(min=1)) & (least >= 0)
         n, m = torch.meshgrid(*(torch.arange(k, device=place.device) for k in place.shape), indexing="ij")
-        return torch.where(going[..., None], sets ^ toggled[place, n, m], sets), going
+        made = toggled[place, n, m]  # (n, m, d)
+        going = self._note(chosen, walks, margins, least, self.flips.distance < before)
+        tenure = torch.minimum(self.tenure[walks, chosen], free.sum(dim=2, keepdim=True) / 2)
+        kept = torch.where(made, step[..., None] + 1 + tenure, self._kept_until[walks, chosen])
+        self._kept_until[walks, chosen], self._step[walks, chosen] = kept, step + 1
+        return torch.where(going[..., None], sets ^ made, sets), going
+
+    def _choices(self, chosen: Tensor, ranked: Tensor) -> Tensor:
+        """What is asked (c, n, m, d): single pixels of least `ranked` (n, m, d), and the first 2, 4, 8, …."""
+        pixels = ranked.argsort(dim=2, stable=True)[..., : self.flips.count(chosen, self.candidates)]
+        first = 2 ** torch.arange(1, _GROUPS + 1, device=ranked.device)[:, None, None, None]
+        return torch.cat([singly(pixels, ranked.shape[2]), (rank(ranked) < first) & (ranked < 0)])
+
+    def _note(self, chosen: Tensor, walks: Tensor, margins: Tensor, least: Tensor, nearer: Tensor) -> Tensor:
+        """Which walks go on (n, m) from margins to `least` (n, m); nearer (m,): whose best distance has fallen."""
+        known = torch.minimum(self._least[walks, chosen], margins)
+        lower = least < known - _LESS * known.abs().clamp(min=1)
+        idle = torch.where(lower | nearer, 0, self._idle[walks, chosen] + 1)
+        self._idle[walks, chosen] = idle
+        self._least[walks, chosen] = torch.where(nearer, torch.inf, torch.minimum(known, least))
+        # An adversarial that is no nearer is one of an image that the attack is done with.
+        goes_on = (margins >= 0) & ((least >= 0) | nearer)
+        return (idle <= self.patience) & least.isfinite() & goes_on
 
 
 def _draw(random: SampleRandom, target: Target, walks: int, size: int) -> Tensor:
@@ -162,21 +194,25 @@ def flips(
     *,
     walks: int = 4,
     candidates: int = 8,
-    rounds: int = 20,
+    rounds: int | None = None,
     removed: float = 0.6,
-    toggled: float = 0.3,
+    toggled: float = 0.8,
+    patience: int = 2,
 ) -> Attack:
     """Search over sets of flipped pixels, l2, linf or l0; for models that binarise their input.
 
     Continues from the best adversarial known, if there is one.
 
-    walks: sets searched from side by side; the first takes what seems best, the others are led by chance as well
+    walks: sets searched from side by side; in l2 and l0 the first takes what seems best, the others are led by chance
+        as well
     candidates: flips of each that are asked in a step, those first that gain most by the straight-through gradient;
         all where the model has none, or it is 0 at the clean image
-    rounds: how often the search goes on from the best set
+    rounds: how often the search goes on from the best set; by default 20 in l2 and l0, 12 in linf
     removed: in l2 and l0 up to this share of its pixels is given up at random first
     toggled: in linf up to this share of all pixels nearer than the best distance is toggled at random first
+    patience: in linf steps for which a walk goes on without a smaller margin
     """
+    rounds = for_norm(norm, **_ROUNDS) if rounds is None else rounds
     cheapest: Attack = CheapestFlips(walks, candidates, rounds, removed)
-    nearest: Attack = NearestFlips(walks, candidates, rounds, toggled)
+    nearest: Attack = NearestFlips(walks, candidates, rounds, toggled, patience)
     return for_norm(norm, l2=cheapest, l0=cheapest, linf=nearest)

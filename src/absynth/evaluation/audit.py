@@ -14,17 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from absynth.errors import InputError
-from absynth.io.records import SHARD, near_bound, read_record
+from absynth.io.records import SHARD, TIGHT_BY_ITSELF, near_bound, read_record
 
-# In the place of an attack's name: all attacks that use gradients, and all that do not.
+# In the place of an attack's name: all attacks that used gradients, and all that did not.
 WITH, WITHOUT = "with gradients", "without gradients"
+_RUN = (0, TIGHT_BY_ITSELF)  # codes of `stopped` of samples that an attack was run on
 
 
 @dataclass(frozen=True)
 class Role:
     """What the registry (`absynth.attacks.registry.AttackEntry`) says of an attack.
 
-    gradients: whether it uses the model's gradients; refines: attacks of which it iterates a single step
+    gradients: whether it needs the model's gradients; what an attack used, needed or not, its `Outcome` says
+    refines: attacks of which it iterates a single step
     estimates: the attack that it repeats with estimated gradients
     round: its round in the run's relay, 0 outside of it
     repeats: the same for attacks that differ in their random numbers alone; "" for one that has no such companion
@@ -81,6 +83,12 @@ class Outcome:
         return {"distance": self.distance} | ({} if self.stopped is None else {"stopped": self.stopped})
 
     @property
+    def ran(self) -> bool:
+        """Whether the attack was run on any sample; of those left out it records what it starts from."""
+        stopped = np.zeros(len(self.distance)) if self.stopped is None else self.stopped
+        return bool(((self.distance > 0) & np.isin(stopped, _RUN)).any())
+
+    @property
     def own_distance(self) -> npt.NDArray[np.float64]:
         """The distances (n,) that the attack found itself, or by going on from its starts: inf where taken over."""
         return np.where(self.taken_over, np.inf, self.distance)
@@ -125,8 +133,8 @@ class Finding:
 Outcomes = Mapping[str, Outcome]
 Check = Callable[[Outcomes, Mapping[str, Role], Limits], Iterable[Finding]]
 _ADVICE = (
-    "take the preset strong (attacks: strong) or lay config/strong.yaml over the config: beam, flips and the relay "
-    "do not depend on gradients alone"
+    "take the preset strong (attacks: strong) or lay config/strong.yaml over the config: its pointwise, square, "
+    "sparse_rs and hop_skip_jump use no gradients, and beam and flips only choose by them what they ask"
 )
 COLUMNS = ("model", "norm", *Finding.__dataclass_fields__)
 _LAYOUT = {
@@ -162,14 +170,19 @@ def masked_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limi
 
 
 def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits) -> Iterator[Finding]:
-    """All attacks that use gradients, together, weaker than all others together."""
-    groups = [[name for name in outcomes if roles[name].gradients is kind] for kind in (True, False)]
-    if not all(groups):
+    """All attacks that used gradients, together, weaker than all others together.
+
+    What was recorded decides: some attacks use gradients where a model has them, and do without where it has none.
+    An attack that needs gradients and recorded none is on neither side, nor is one that was run on no sample.
+    """
+    ran = {name: outcome for name, outcome in outcomes.items() if outcome.ran}
+    by = [name for name, outcome in ran.items() if outcome.gradients.any()]
+    without = [name for name in ran if name not in by and not roles[name].gradients]
+    if not by or not without:
         return
-    by, without = ([outcomes[name] for name in group] for group in groups)
-    best = min(groups[1], key=lambda name: outcomes[name].median)
+    best = min(without, key=lambda name: ran[name].median)
     yield from _weaker(
-        "gradients", WITH, by, WITHOUT, without, limits,
+        "gradients", WITH, [ran[name] for name in by], WITHOUT, [ran[name] for name in without], limits,
         f"too few steps, or gradients of no use; the best attack without them is {best}; {_ADVICE}",
     )  # fmt: skip
 
