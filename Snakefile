@@ -28,7 +28,7 @@ rule all:
         run("tables/verification.csv"),
         run("tables/audit.csv"),
         run("tables/bounds.csv") if PLAN.bounded else [],
-        OUTPUTS.bracket_tables("bracket"),
+        OUTPUTS.bracket_tables("bracket", "bracket_medians", "bracket_curves", "bound_violations"),
         run("tables/provenance.json"),
         OUTPUTS.figure_files("png"),
         run("report.html"),
