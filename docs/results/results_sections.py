@@ -62,7 +62,7 @@ def _difference_row(of: Comparison, key: Key, differing: Differing) -> list[str]
     medians = ["", "", "", ""]
     if by.median is not None and ours.median is not None:
         medians = [median_with_interval(ours.median, of.run.distances(key), norm)]
-        medians += [median_text(theirs.median, norm), number(by.median, "{:+.0f} %").replace("-", "−")]
+        medians += [number(theirs.median, "{:g}"), number(by.median, "{:+.0f} %").replace("-", "−")]
         medians.append(f"{beyond.share:.0f} %" if beyond else "–")
     accuracies = ["", "", ""]
     if by.accuracy is not None:

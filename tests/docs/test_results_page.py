@@ -229,7 +229,7 @@ def test_differences_without_a_note_are_open_questions(run, write):
         "", "Clean, all test images", "ABS", "", "", "", "", "88% (87 to 89%)", "99%", "−11 points, s.e. 0.1",
         "[?](index.md#open-questions)",
     ]  # fmt: skip
-    assert both[:10] == ["L2", "All L2 attacks", "CNN", "0.90", "1.10", "−18 %", "–", "", "", ""]
+    assert both[:10] == ["L2", "All L2 attacks", "CNN", "0.90", "1.1", "−18 %", "–", "", "", ""]
 
 
 def test_notes_that_match_nothing_are_named(run, write, caplog):
