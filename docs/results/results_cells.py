@@ -3,14 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from results_comparison import (
-    Beyond,
-    Difference,
-    Entry,
-    Key,
-    difference,
-    within_chance,
-)
+from results_comparison import Beyond, Difference, Entry, Key, difference, within_chance
 from results_data import Paper, Run
 from results_notes import Note, Notes, Question
 from results_tables import models_of, rows_of

@@ -57,6 +57,9 @@ class Notes:
         for place, entry in enumerate(notes):
             allowed = ("cells", "reason", "commands", "measured", "question")
             _checked(path, f"notes[{place}].", entry, allowed, ("cells", "reason"))
+            for key in ("cells", "commands"):
+                if not isinstance(entry.get(key, []), list):
+                    raise InputError(f"{path}: notes[{place}].{key}: found {entry[key]}; expected a list")
             wrong = [cell for cell in entry["cells"] if cell.count("/") != 2]
             if wrong:
                 raise InputError(

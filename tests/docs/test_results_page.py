@@ -250,6 +250,7 @@ def test_notes_that_match_nothing_are_named(run, write, caplog):
             r"unknown key notes\[0\]\.why; allowed are cells",
         ),
         ("notes: [{cells: [l2/all/abs]}]", r"lacks notes\[0\]\.reason"),
+        ("notes: [{cells: l2/all/abs, reason: x}]", "found l2/all/abs; expected a list"),
         (
             "notes: [{cells: [mnist/l2/all/abs], reason: x}]",
             "found mnist/l2/all/abs; expected norm/attack/model",
