@@ -3,7 +3,8 @@
 python docs/results/keep_run.py results/mnist-bracket
 
 Writes resources/results/{run}/, a folder that make_results.py and draw_kept.py take in place of the run's own: its
-tables, the distance of every attack's adversarial of every image (distances/{model}/{norm}.csv), and calibrations.
+tables, the distance of every attack's adversarial of every image (distances/{model}/{norm}.csv), the lower bounds of
+every image (bounds/{model}/{norm}.csv), and calibrations.
 Files beyond a few kilobytes are compressed. The same run gives the same bytes.
 """
 
@@ -16,6 +17,7 @@ import pandas as pd
 
 from absynth.errors import InputError
 from absynth.io.atomic import write_bytes
+from absynth.norms import NORMS
 from results_data import Run
 
 PLACE = Path(__file__).parents[2] / "resources" / "results"
@@ -26,14 +28,17 @@ def main(run: Path, place: Path) -> Path:
     """Write the folder, in place of an older one, and return it; raises InputError if the run is not finished."""
     found = Run(run)
     kept = place / found.name
+    names = dict.fromkeys((model, norm) for norm, _, model in found.cells if norm != "clean")
+    tables = {(model, norm): distances(found, norm, model) for model, norm in names}
     shutil.rmtree(kept, ignore_errors=True)
     for path in sorted((run / "tables").glob("*.csv")):
         _write(kept / "tables" / path.name, path.read_bytes())
     for path in sorted(run.glob("models/*/calibration.json")):
         _copy(path, kept / path.relative_to(run))
     _copy(run / "tables" / "provenance.json", kept / "tables" / "provenance.json")
-    for model, norm in dict.fromkeys((model, norm) for norm, _, model in found.cells if norm != "clean"):
-        table = distances(found, norm, model)
+    for path in sorted(path for path in run.glob("bounds/*/*.csv") if path.stem in NORMS):
+        _write(kept / path.relative_to(run), path.read_bytes())
+    for (model, norm), table in tables.items():
         _write(kept / "distances" / model / f"{norm}.csv", table.to_csv(index=False).encode())
     return kept
 

@@ -2,7 +2,8 @@
 
 python docs/results/make_brief.py
 
-Its words are in docs/results/brief.md.j2, its numbers in resources/results/ (see keep_run.py) and resources/paper/.
+Its words are in docs/results/templates/brief.md.j2, its numbers in resources/results/ (see keep_run.py) and
+resources/paper/.
 """
 
 import math
@@ -15,28 +16,35 @@ import numpy.typing as npt
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+<<<<<<< HEAD
+=======
+from absynth.evaluation.intervals import share_interval
+>>>>>>> pages
 from absynth.io.atomic import write_text
 from absynth.norms import NORMS
 from absynth.reporting import overview
 from results_comparison import median_text
 from results_data import Paper, Run
-from results_tables import caption, markdown, model_label
+from results_tables import caption, markdown, median_with_interval, model_label
 
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
 PAPER = FOLDER.parents[1] / "resources" / "paper"
+RUNS = ("mnist-1000",)  # in this order a model's numbers are looked for
 
 
 class Numbers:
     """What the words of the page ask for: numbers of the runs that were kept, as they are printed.
 
-    runs: of distinct models, and one ε for each norm
+    runs: with one ε for each norm; a model's numbers are those of the first run that has it
     """
 
     def __init__(self, runs: Sequence[Run], paper: Paper):
         self.runs, self._paper = runs, paper
-        self._best = pd.concat([run.table("distances") for run in runs])
-        self._bounds = pd.concat([run.table("bracket") for run in runs])
+        self.owners: dict[str, Run] = {}
+        for run in runs:
+            self.owners = {**dict.fromkeys(run.table("distances")["model"], run), **self.owners}
+        self._best, self._bounds = (self._owned(stem) for stem in ("distances", "bracket"))
         self.epsilons: Mapping[str, float] = runs[0].config["epsilons"]
 
     def models(self, norm: str) -> list[str]:
@@ -90,16 +98,28 @@ class Numbers:
         """One row per model, as Markdown: what attacks found, the paper's attacks, and what bounds say."""
         header = ["model", "images", "clean", "median distance", "accuracy", "paper's attacks"]
         header += ["median lower bound", "accuracy by bounds", "basis", "upper / lower"]
-        return "\n".join(markdown(header, [self._row(model, norm) for model in self.models(norm)])).rstrip()
+        return markdown(header, [self._row(model, norm) for model in self.models(norm)])
 
     def captions(self) -> str:
         """How each of the runs was made."""
         return "\n\n".join(caption(run) for run in self.runs)
 
+    def _owned(self, stem: str) -> pd.DataFrame:
+        """A table of all runs, each model's rows from its own."""
+        tables = [(run, run.table(stem)) for run in self.runs]
+        return pd.concat(
+            [table[[self.owners[model] is run for model in table["model"]]] for run, table in tables]
+        )
+
     def _row(self, model: str, norm: str) -> list[str]:
         values, epsilon = self._distances(model, norm), self.epsilons[norm]
+<<<<<<< HEAD
         row = [model_label(model), str(len(values)), overview.share_text(values > 0, 1)]
         row += [overview.median_text(values, norm), overview.share_text(values > epsilon, 1)]
+=======
+        median = median_with_interval(float(np.median(values)), values, norm)
+        row = [model_label(model), str(len(values)), _share(values > 0), median, _share(values > epsilon)]
+>>>>>>> pages
         row.append(self.paper(model, norm))
         if not len(self._lower(model, norm)):
             return [*row, "–", "–", "–", "–"]
@@ -121,7 +141,7 @@ class Numbers:
 def page(folders: Sequence[Path], paper: Path = PAPER) -> str:
     """The page of the runs kept in some folders; raises InputError if one of them is not whole."""
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(FOLDER / "templates"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -131,4 +151,4 @@ def page(folders: Sequence[Path], paper: Path = PAPER) -> str:
 
 
 if __name__ == "__main__":
-    write_text(FOLDER / "brief.md", page(sorted(path for path in KEPT.iterdir() if path.is_dir())))
+    write_text(FOLDER / "brief.md", page([KEPT / name for name in RUNS]))

@@ -1,67 +1,87 @@
-"""Write docs/results/index.md, or another page: the tables of finished runs beside the paper's numbers.
+"""Write the results pages of a finished run: its tables beside the paper's numbers, one page for each.
 
-python docs/results/make_results.py results/mnist-small
-python docs/results/make_results.py results/mnist-small-published --output docs/results/released-weights.md
-python docs/results/make_results.py resources/results/mnist-bracket --output docs/results/bracket.md
+python docs/results/make_results.py
+python docs/results/make_results.py results/mnist-small --folder /elsewhere
 
-Measured numbers come from the runs' tables/ (whether a difference may be due to chance, from the distances of the
-run's adversarials where those still exist), the paper's from resources/paper/ (Table 1, A.5 and section 7, as cited
-there), prose from docs/results/notes.yaml.
+Measured numbers come from the run's tables/, distances/, bounds/ and calibrations, as keep_run.py keeps them; the
+paper's from resources/paper/ (Table 1, A.5 and section 7, as cited there); reasons for differences from
+docs/results/notes.yaml, other words from docs/results/templates/.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import results_sections
 from absynth.errors import InputError
 from absynth.io.atomic import write_text
 from absynth.io.log import LOGGER
-from results_data import Notes, Paper, Run
-from results_sections import RUN_BY_RUN, SECTIONS, TOGETHER
+from results_cells import Comparison
+from results_data import Paper, Run
+from results_notes import Notes
+from results_words import Words
 
 FOLDER = Path(__file__).parent
-PAGE = FOLDER / "index.md"
-PAPER = FOLDER.parents[1] / "resources" / "paper"
+TEMPLATES = FOLDER / "templates"
+ROOT = FOLDER.parents[1]
+KEPT = ROOT / "resources" / "results" / "mnist-small"
+PAPER = ROOT / "resources" / "paper"
+NOTES = FOLDER / "notes.yaml"
+PAGES = ("index", "table1", "differences", "best-adversarials", "bounds", "calibration", "distal")
+TABLES: dict[str, Callable[..., str]] = {
+    table.__name__: table
+    for table in (
+        results_sections.made,
+        results_sections.table1,
+        results_sections.differences,
+        results_sections.finders,
+        results_sections.bracket,
+        results_sections.tightness,
+        results_sections.bounds,
+        results_sections.calibration,
+        results_sections.gammas,
+        results_sections.distal,
+        results_sections.orderings,
+    )
+}
 
 
-def main(folders: Sequence[Path], output: Path, notes_file: Path, paper_folder: Path = PAPER) -> None:
-    """Write the page; warns of notes about these runs that match no difference."""
-    found, paper = [Run(path) for path in folders], Paper(paper_folder)
-    notes = Notes.read(notes_file, [*SECTIONS])
-    lines = [*heading(found, output), ""]
-    for key, (title, intro) in SECTIONS.items():
-        lines += [f"## {title}", "", intro, ""]
-        lines += [notes.sections[key].strip(), ""] if key in notes.sections else []
-        if key in TOGETHER:
-            lines += TOGETHER[key](found, paper, notes)
-        else:
-            lines += [line for run in found for line in RUN_BY_RUN[key](run, paper, notes)]
-    write_text(output, "\n".join(lines).rstrip("\n") + "\n")
-    for pattern in notes.unused(run.name for run in found):
-        LOGGER.warning("%s: cells.%s matches no difference", notes_file, pattern)
+def main(run: Path, folder: Path, notes: Path = NOTES) -> None:
+    """Write the pages; warns of notes that match no difference.
+
+    Raises InputError if a table is missing or damaged.
+    """
+    of = Comparison(Run(run), Paper(PAPER), Notes.read(notes))
+    for name, text in pages(of).items():
+        write_text(folder / f"{name}.md", text)
+    for pattern in of.unused:
+        LOGGER.warning("%s: %s matches no difference", notes, pattern)
 
 
-def heading(found: Sequence[Run], output: Path) -> list[str]:
-    """Title and origin of a page."""
-    command = " ".join(["python docs/results/make_results.py", *(run.place for run in found)])
-    if output.name != PAGE.name:
-        command += f" --output docs/results/{output.name}"
-    return [
-        f"# Results: {', '.join(run.name for run in found)}",
-        "",
-        f"Written by `{command}`: edit the reasons and remarks in `docs/results/notes.yaml`, not this page. "
-        "The paper's numbers are in `resources/paper/`.",
-    ]
+def pages(of: Comparison) -> dict[str, str]:
+    """The text of each page by its name."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )  # Markdown, so nothing is escaped
+    tables = {name: partial(table, of) for name, table in TABLES.items()}
+    words = Words(of)
+    return {name: environment.get_template(f"{name}.md.j2").render(of=words, table=tables) for name in PAGES}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "runs", nargs="+", type=Path, help="folders of finished runs, say results/mnist-small"
+        "run", nargs="?", type=Path, default=KEPT, help="default: resources/results/mnist-small"
     )
-    parser.add_argument("--output", type=Path, default=PAGE, help="the page (default: docs/results/index.md)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the pages (default: docs/results)")
     arguments = parser.parse_args()
     try:
-        main(arguments.runs, arguments.output, FOLDER / "notes.yaml")
+        main(arguments.run, arguments.folder)
     except InputError as error:
         parser.error(str(error))

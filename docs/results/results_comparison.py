@@ -37,6 +37,11 @@ class Entry:
     accuracy: float
     n: int = 0
 
+    @property
+    def hits(self) -> int:
+        """The number of the n images that are correctly classified at ε."""
+        return round(self.accuracy * self.n / 100)
+
     def text(self, norm: str) -> str:
         if self.median is None:
             return f"{self.accuracy:.1f}%"

@@ -1,17 +1,14 @@
-"""What the results pages are made from: the paper's numbers, those of a finished run, and prose."""
+"""What the results pages are made from: the paper's numbers, and those of a finished run."""
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
@@ -21,7 +18,6 @@ from absynth.models.calibration_file import read_calibration
 from absynth.workflow.shards import shard_spans
 from results_comparison import Entry, Key
 
-OPEN = "*open question*"
 TABLES = {
     "robustness": ("model", "norm", "attack", "median", "accuracy", "n"),
     "models": ("model", "alpha", "eta", "median_confidence", "n", "test_accuracy", "n_test"),
@@ -143,6 +139,11 @@ class Run:
             return None
         return np.concatenate([read_record(path, layout)[0]["distance"] for path in files])
 
+    def bounds(self, model: str, norm: str) -> pd.DataFrame | None:
+        """The lower bounds of each image, as bounds/{model}/{norm}.csv has them; None if that file is gone."""
+        path = _stored(self.folder / "bounds" / model / f"{norm}.csv")
+        return read_table(path) if path.is_file() else None
+
     def gamma(self, model: str) -> list[float] | None:
         """The model's factors γ of each class; None if it has none or its calibration is gone."""
         path = self.folder / "models" / model / "calibration.json"
@@ -160,52 +161,3 @@ def _stored(path: Path) -> Path:
     """The path itself, or that of the same file compressed where only that exists."""
     compressed = path.with_name(f"{path.name}.gz")
     return compressed if compressed.is_file() and not path.is_file() else path
-
-
-@dataclass
-class Notes:
-    """Prose: `sections` by key, and `cells`, the reasons for differences by run/norm/attack/model.
-
-    Names in a key of `cells` may contain * and ?; the first key that matches counts.
-    older: cells that older code made, as such patterns
-    """
-
-    sections: Mapping[str, str]
-    cells: Mapping[str, str]
-    older: Sequence[str] = ()
-    used: set[str] = field(default_factory=set)
-
-    @classmethod
-    def read(cls, path: Path, sections: Sequence[str]) -> "Notes":
-        """Read a file of notes; raises InputError for an unknown key."""
-        content = {
-            key: value or {} for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()
-        }
-        unknown = [key for key in content if key not in ("sections", "cells", "older")]
-        unknown += [f"sections.{key}" for key in content.get("sections", {}) if key not in sections]
-        unknown += [f"cells.{key}" for key in content.get("cells", {}) if key.count("/") != 3]
-        if unknown:
-            allowed = f"sections.({'|'.join(sections)}), cells.run/norm/attack/model and older"
-            raise InputError(f"{path}: unknown key {unknown[0]}; allowed are {allowed}")
-        return cls(*(content.get(key, {}) for key in ("sections", "cells", "older")))
-
-    def reason(self, run: str, key: Key) -> str:
-        pattern = next(
-            (pattern for pattern in self.cells if fnmatchcase("/".join((run, *key)), pattern)), None
-        )
-        if pattern is None:
-            return OPEN
-        self.used.add(pattern)
-        return " ".join(self.cells[pattern].split())
-
-    def mark(self, run: str, key: Key) -> str:
-        """The mark of a cell that older code made; empty for others."""
-        return " †" if any(fnmatchcase("/".join((run, *key)), pattern) for pattern in self.older) else ""
-
-    def unused(self, runs: Iterable[str]) -> list[str]:
-        """The keys of reasons for these runs that no difference needed."""
-        runs = [*runs]
-        about = [
-            pattern for pattern in self.cells if any(fnmatchcase(run, pattern.split("/")[0]) for run in runs)
-        ]
-        return [pattern for pattern in about if pattern not in self.used]

@@ -1,25 +1,28 @@
-"""What the tables of a results page share: Markdown, rows and columns, cells, and the caption below each."""
+"""What the tables of results pages share: Markdown, rows and columns, cells, intervals, and how a run was made."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
+
 from absynth.attacks.registry import ATTACKS
+from absynth.evaluation.intervals import median_interval, share_interval
 from absynth.models.registry import KINDS
 from absynth.norms import NORMS
 from absynth.reporting.machine import machine
-from results_comparison import Key, difference
+from results_comparison import Key, difference, median_text
 from results_data import Paper, Run
 from run_settings import command_of, weights_of
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *captions: str) -> list[str]:
-    """A table, text aligned left and numbers right, with captions below."""
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table, text aligned left and numbers right."""
     rows = list(rows)
     textual = [any(re.search("[A-Za-z]{2}", row[i]) for row in rows) for i in range(len(header))]
     lines = [header, [":--" if text else "--:" for text in textual], *rows]
-    table = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
-    return [*table, "", *(line for caption in captions for line in (caption, ""))]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
 @cache
@@ -43,7 +46,7 @@ def facts(run: Run) -> dict[str, str]:
 
 
 def caption(run: Run) -> str:
-    """The line under each table: how the run was made."""
+    """The line at the end of a page: how the run was made."""
     known = facts(run)
     return (
         f"<sub>{run.name}: {known['command']}; weights: {known['weights']}; images attacked: "
@@ -92,10 +95,49 @@ def beside(ours: str, theirs: str) -> str:
     return ours if theirs == "–" else f"{ours} ({theirs})"
 
 
+def median_with_interval(median: float, distances: npt.NDArray[np.float64] | None, norm: str) -> str:
+    """A median and its confidence interval; alone where the distances behind it are gone."""
+    if distances is None:
+        return median_text(median, norm)
+    low, high = median_interval(distances)
+    known = f"{median_text(low, norm)} to {median_text(high, norm)}" if low >= 0 else "too few images"
+    return f"{median_text(median, norm)} ({known})"
+
+
+def share_with_interval(hits: int, n: int, decimals: int = 0) -> str:
+    """A share of n images in per cent, and its confidence interval."""
+    low, high = share_interval(hits, n)
+    return f"{hits / n:.{decimals}%} ({100 * low:.{decimals}f} to {high:.{decimals}%})"
+
+
 def cell(run: Run, paper: Paper, key: Key, mark: str = "") -> str:
-    """Both entries, ours in bold where they differ beyond the limits, and with a mark."""
-    if key not in run.cells:
-        return beside("–", paper.text(key))
-    text = run.cells[key].text(key[0])
-    differs = difference(run.cells[key], paper.cells.get(key))
-    return beside((f"**{text}**" if differs else text) + mark, paper.text(key))
+    """A cell of Table 1 in lines: our median / accuracy, their intervals, the paper's; in bold what differs.
+
+    mark: of the cell, set above the first line
+    """
+    ours, theirs = run.cells.get(key), paper.text(key)
+    lines = ["–"] if ours is None else [_differing(run, paper, key), f"<small>{_intervals(run, key)}</small>"]
+    lines[0] += f" <sup>{mark}</sup>" if mark else ""
+    return "<br>".join([*lines, *([] if theirs == "–" else [f"*{theirs}*"])])
+
+
+def _differing(run: Run, paper: Paper, key: Key) -> str:
+    """Median / accuracy, or the accuracy alone of clean images; in bold what differs beyond the limits."""
+    by = difference(run.cells[key], paper.cells.get(key))
+    parts = run.cells[key].text(key[0]).split(" / ")
+    differs = [value is not None for value in (by.median, by.accuracy)][-len(parts) :]
+    return " / ".join(f"**{part}**" if bold else part for part, bold in zip(parts, differs, strict=True))
+
+
+def _intervals(run: Run, key: Key) -> str:
+    """The confidence intervals of both, that of the median left out where its distances are gone."""
+    ours, distances = run.cells[key], run.distances(key) if key[0] in NORMS else None
+    low, high = share_interval(ours.hits, ours.n)
+    decimals = 1 if ours.median is None else 0
+    parts = [f"{100 * low:.{decimals}f}–{high:.{decimals}%}"]
+    if distances is not None:
+        ends = median_interval(distances)
+        texts = [median_text(end, key[0]) for end in ends]
+        known = texts[0] if texts[0] == "∞" else "–".join(texts)
+        parts.insert(0, known if ends[0] >= 0 else "too few")
+    return " / ".join(parts)

@@ -1,5 +1,6 @@
-"""The pages docs/results/{index,released-weights}.md: measured numbers beside the paper's."""
+"""The results pages of docs/results/make_results.py: measured numbers beside the paper's."""
 
+import itertools
 import json
 import logging
 import math
@@ -16,10 +17,10 @@ from absynth.errors import InputError
 from absynth.io.records import MINIMAL, write_record
 from absynth.workflow.plan import Plan
 from absynth.workflow.provenance import provenance
-from make_results import FOLDER, PAPER, main
+from make_results import PAGES, PAPER, main
 from results_comparison import Beyond, Difference, Entry, difference, ordering, within_chance
-from results_data import OPEN, Notes, Paper, Run
-from results_sections import SECTIONS
+from results_data import Paper, Run
+from results_notes import Notes
 from run_settings import command_of, weights_of
 
 RULE = re.compile(r"[| :-]+")  # the line under a table's header
@@ -49,6 +50,11 @@ TABLES = {
             ("abs", "l2", "paper_without_kl", 0.69, 0.68, 0.01, None, 10, 100),
             ("abs", "linf", "paper", 0.05, 0.03, 0.001, None, 10, 100),
         ],
+    ),
+    "bracket": (
+        "model,norm,index,lower,basis,upper,attack",
+        [("abs", "l2", i, 1.0 + 0.1 * i, "searched", 1.01 + 0.1 * i, "ddn") for i in range(10)]
+        + [("abs", "linf", i, 0.2, "searched", math.inf, "") for i in range(10)],
     ),
     "distal": ("model,n,reached,distal", [("cnn", 50, 50, 40)]),
     "attacks": (
@@ -84,22 +90,27 @@ def run(tmp_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """Make the page of some runs and return its lines."""
+    """Make the pages of a run and return their lines by name."""
 
-    def made(*runs, **notes) -> list[str]:
-        (tmp_path / "notes.yaml").write_text(yaml.safe_dump(notes, sort_keys=False), encoding="utf-8")
-        main(runs, tmp_path / "index.md", tmp_path / "notes.yaml")
-        return (tmp_path / "index.md").read_text(encoding="utf-8").splitlines()
+    def made(run, notes=(), questions=None) -> dict[str, list[str]]:
+        content = {"notes": [*notes], "questions": questions or {}}
+        path = tmp_path / "notes.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        main(run, tmp_path, path)
+        return {name: (tmp_path / f"{name}.md").read_text(encoding="utf-8").splitlines() for name in PAGES}
 
     return made
 
 
-def section(lines: list[str], key: str) -> list[list[str]]:
-    """The cells of all table rows of one section."""
-    start = lines.index(f"## {SECTIONS[key][0]}")
-    end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("## ")), len(lines))
-    rows = [line for line in lines[start:end] if line.startswith("| ")]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if not RULE.fullmatch(row)]
+def tables(lines: list[str]) -> list[list[list[str]]]:
+    """The cells of each table of a page."""
+    found: list[list[list[str]]] = []
+    for before, line in itertools.pairwise(["", *lines]):
+        if line.startswith("| "):
+            found += [] if before.startswith("| ") else [[]]
+            if not RULE.fullmatch(line):
+                found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
 
 
 def test_the_paper_s_table_has_its_cells():
@@ -162,172 +173,178 @@ def test_ordering(medians, extreme, expected):
 
 
 def test_table_1_has_both_numbers_in_every_cell(run, write):
-    rows = {row[0]: row[1:] for row in section(write(run), "table1")}
-    assert rows[""] == ["CNN", "Binary CNN", "Nearest Neighbor", "Madry et al.", "Binary ABS", "ABS", "mine"]
-    assert rows["Clean, all test images"][0] == "99.1% (99.1%)"
-    assert rows["Clean, all test images"][5] == "**88.0%** (99.0%)"
-    assert rows["**L2** (ε = 1.5)"] == [""] * 7
-    assert rows["FGM"] == ["1.40 / 48% (1.4 / 48%)", "– (1.4 / 50%)", "–", "∞ / 95% (∞ / 96%)", "–", "–", "–"]
-    assert rows["DDN"][0] == "0.90 / 5%"
-    assert rows["All L2 attacks"][0] == "**0.90 / 5%** (1.1 / 8%)"
-    assert rows["All L2 attacks"][5] == "2.00 / 79% (2.3 / 80%)"
-    assert rows["BIM"][6] == "0.123 / 50%"
-    order = [*rows]
-    assert (
-        order.index("FGM")
-        < order.index("All L2 attacks")
-        < order.index("**L∞** (ε = 0.3)")
-        < order.index("BIM")
+    clean, l2, linf, _ = tables(write(run)["table1"])
+    assert l2[0] == ["", "CNN", "Binary CNN", "Nearest Neighbor", "Madry et al.", "Binary ABS", "ABS", "mine"]
+    assert clean[1][1] == "99.1%<br><small>98.9–99.2%</small><br>*99.1%*"
+    assert clean[1][6] == (
+        "**88.0%** <sup>[?](index.md#open-questions)</sup><br><small>87.3–88.6%</small><br>*99.0%*"
     )
+    rows = {row[0]: row[1:] for row in l2}
+    assert rows["FGM"] == [
+        "1.40 / 48%<br><small>38–58%</small><br>*1.4 / 48%*", "–<br>*1.4 / 50%*", "–",
+        "∞ / 95%<br><small>89–98%</small><br>*∞ / 96%*", "–", "–", "–",
+    ]  # fmt: skip
+    assert rows["DDN"][0] == "0.90 / 5%<br><small>2–11%</small>"
+    assert rows["All L2 attacks"][0].startswith("**0.90** / 5% <sup>[?]")
+    assert rows["All L2 attacks"][5] == "2.00 / 79%<br><small>70–87%</small><br>*2.3 / 80%*"
+    assert {row[0]: row[1:] for row in linf}["BIM"][6] == "0.123 / 50%<br><small>40–60%</small>"
+    order = [*rows]
+    assert order.index("FGM") < order.index("All L2 attacks")
 
 
-def test_differences_have_a_reason_or_are_open(run, write):
-    header, clean, both = section(write(run), "differences")
-    assert header[-1] == "reason"
-    assert clean == [
-        "",
-        "Clean, all test images",
-        "ABS",
-        "**88.0%** (99.0%)",
-        "",
-        "−11 points, s.e. 0.1",
-        OPEN,
+def test_cells_refer_to_notes_by_number_and_each_note_stands_once(run, write):
+    notes = [
+        {"cells": ["l2/all/cnn"], "reason": "DDN gives\n{{ of.cell('l2/ddn/cnn') }}.", "question": "why"},
+        {"cells": ["*/*/*"], "reason": "Chance.", "commands": ["make it"], "measured": "2020-01-02"},
     ]
-    assert both[:6] == ["L2", "All L2 attacks", "CNN", "**0.90 / 5%** (1.1 / 8%)", "−18 %", ""]
-    assert both[6] == f"Best adversarials, of 99: DDN 90, FGM 9. {OPEN}"
+    questions = {"why": {"title": "Why DDN", "text": "Nobody knows."}}
+    found = write(run, notes, questions)
+    page = found["table1"]
+    assert "<sup>[1](#note-1)</sup>" in tables(page)[0][1][6]
+    assert {row[0]: row for row in tables(page)[1]}["All L2 attacks"][1].startswith(
+        "**0.90** / 5% <sup>[2](#note-2), [1](#note-1)</sup><br>"
+    )
+    texts = [line for line in page if line.startswith("<a id=")]
+    assert texts == [
+        '<a id="note-1"></a>**1.** Chance. Measured by `make it` (2020-01-02).',
+        '<a id="note-2"></a>**2.** DDN gives 0.90 / 5%. The rest is [open question 1](index.md#open-questions).',
+    ]
+    assert tables(found["differences"])[0][2][-1] == "[2](table1.md#note-2), [1](table1.md#note-1)"
+    (question,) = [line for line in found["index"] if line.startswith("1. ")]
+    assert question == (
+        "1. **Why DDN.** Nobody knows. Cells: All L2 attacks on CNN "
+        "(note [2](table1.md#note-2), [1](table1.md#note-1))."
+    )
+    assert "1 question is open:" in " ".join(found["index"])
 
-    marked = section(write(run, older=["trial/l2/*/cnn"]), "differences")
-    assert marked[2][3] == "**0.90 / 5%** † (1.1 / 8%)"
-    assert marked[1] == clean
 
-    cells = {"trial/l2/*/cnn": "DDN is\nstronger.", "*/*/*/*": "Something."}
-    _, clean, both = section(write(run, cells=cells), "differences")
-    assert clean[6] == "Something."
-    assert both[6] == "Best adversarials, of 99: DDN 90, FGM 9. DDN is stronger."
+def test_differences_without_a_note_are_open_questions(run, write):
+    found = write(run)
+    assert "<sup>[?](index.md#open-questions)</sup>" in tables(found["table1"])[0][1][6]
+    (question,) = [line for line in found["index"] if line.startswith("1. ")]
+    assert question.startswith("1. **No reason known.**")
+    assert question.endswith("Cells: Clean accuracy of ABS, All L2 attacks on CNN.")
+    _, clean, both = tables(found["differences"])[0]
+    assert clean == [
+        "", "Clean, all test images", "ABS", "", "", "", "", "88% (87 to 89%)", "99%", "−11 points, s.e. 0.1",
+        "[?](index.md#open-questions)",
+    ]  # fmt: skip
+    assert both[:10] == ["L2", "All L2 attacks", "CNN", "0.90", "1.1", "−18 %", "–", "", "", ""]
 
 
 def test_notes_that_match_nothing_are_named(run, write, caplog):
+    notes = [{"cells": ["l2/all/madry", "l2/all/*"], "reason": "A reason."}]
     with caplog.at_level(logging.WARNING, logger="absynth"):
-        write(run, cells={
-            "trial/l2/all/madry": "A reason.", "trial/*/*/*": "Another.", "other/l2/all/cnn": "Of another page.",
-        })  # fmt: skip
-    assert "cells.trial/l2/all/madry matches no difference" in caplog.text
-    assert "trial/*" not in caplog.text
-    assert "other" not in caplog.text
-
-
-def test_another_page_names_itself_in_its_command(run, tmp_path):
-    (tmp_path / "notes.yaml").write_text("{}", encoding="utf-8")
-    main([run], tmp_path / "more.md", tmp_path / "notes.yaml")
-    page = (tmp_path / "more.md").read_text(encoding="utf-8")
-    assert (
-        "Written by `python docs/results/make_results.py results/trial --output docs/results/more.md`" in page
-    )
+        write(run, notes, {"idle": {"title": "Idle", "text": "Never asked."}})
+    assert "l2/all/madry matches no difference" in caplog.text
+    assert "questions.idle matches no difference" in caplog.text
+    assert "l2/all/*" not in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("content", "key"),
+    ("content", "message"),
     [
-        ("cell: {}", "cell"),
-        ("sections: {tables: x}", "sections.tables"),
-        ("cells: {l2/all/abs: x}", "cells.l2/all/abs"),
+        ("cells: {}", "unknown key cells; allowed are notes, questions"),
+        (
+            "notes: [{cells: [l2/all/abs], reason: x, why: y}]",
+            r"unknown key notes\[0\]\.why; allowed are cells",
+        ),
+        ("notes: [{cells: [l2/all/abs]}]", r"lacks notes\[0\]\.reason"),
+        ("notes: [{cells: l2/all/abs, reason: x}]", "found l2/all/abs; expected a list"),
+        (
+            "notes: [{cells: [mnist/l2/all/abs], reason: x}]",
+            "found mnist/l2/all/abs; expected norm/attack/model",
+        ),
+        ("notes: [{cells: [], reason: x, commands: [ls]}]", "has commands, and no date: add measured"),
+        ("notes: [{cells: [], reason: x, question: q}]", "found q; questions are none"),
+        ("questions: {q: {title: x}}", r"lacks questions\.q\.text"),
     ],
 )
-def test_unknown_keys_of_notes_are_refused(tmp_path, content, key):
+def test_wrong_notes_are_refused(tmp_path, content, message):
     (tmp_path / "notes.yaml").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=f"notes.yaml: unknown key {key}; allowed are"):
-        Notes.read(tmp_path / "notes.yaml", [*SECTIONS])
+    with pytest.raises(InputError, match=f"notes.yaml: .*{message}"):
+        Notes.read(tmp_path / "notes.yaml")
 
 
-def test_shipped_notes_have_no_unknown_keys():
-    assert Notes.read(FOLDER / "notes.yaml", [*SECTIONS]).sections
-
-
-@pytest.mark.parametrize(
-    ("page", "run"), [("index", "mnist-small"), ("released-weights", "mnist-small-published")]
-)
-def test_shipped_pages_have_the_words_of_program_and_notes(page, run):
-    """They cannot be written again without their runs: edits of the program or the notes must be made there, too."""
-    text = (FOLDER / f"{page}.md").read_text(encoding="utf-8")
-    notes = Notes.read(FOLDER / "notes.yaml", [*SECTIONS])
-    for key, (title, intro) in SECTIONS.items():
-        remark = [notes.sections[key].strip()] if key in notes.sections else []
-        assert "\n\n".join([f"## {title}", intro, *remark]) + "\n\n" in text
-    reasons = {
-        " ".join(reason.split()) for key, reason in notes.cells.items() if key.startswith((f"{run}/", "*"))
-    }
-    assert [reason for reason in reasons if f"{reason} |" not in text] == []
-    assert OPEN not in text
-
-
-def test_bracket_bounds_distal_and_calibration(run, write):
-    lines = write(run, sections={"bounds": "A remark."})
-    assert section(lines, "bracket")[1:] == [
-        ["ABS", "L2", "1.60", "2.00", "2.30", "0.30", "1.250", "7", "20", "2", "100"],
-        ["ABS", "L∞", "0.200", "∞", "0.230", "0.100", "∞", "0", "99", "–", "100"],
+def test_bounds_distal_and_calibration(run, write):
+    found = write(run)
+    bracket, tightness, bounds = tables(found["bounds"])
+    assert bracket[1:] == [
+        ["ABS", "L2", "searched", "1.60 (1.10 to 1.80)", "2.00 (1.11 to 1.81)", "2.30", "1.007", "40% (12 to 74%)",
+         "50% (19 to 81%)"],
+        ["ABS", "L∞", "searched", "0.200 (0.200 to 0.200)", "∞ (∞ to ∞)", "0.230", "∞", "0% (0 to 31%)",
+         "100% (69 to 100%)"],
+    ]  # fmt: skip
+    assert tightness[1:] == [
+        ["ABS", "L2", "0.30", "7% (3 to 14%)", "20% (13 to 29%)", "2", "100"],
+        ["ABS", "L∞", "0.100", "0% (0 to 4%)", "99% (95 to 100%)", "–", "100"],
     ]
-    assert section(lines, "bounds")[1:] == [
-        ["ABS", "L2", "`joint`", "1.970", "–", "1.960", "mean 0.690 ± 0.005", "2.86", "1", "100"],
-        [
-            "ABS",
-            "L2",
-            "`paper_without_kl`",
-            "0.690",
-            "0.010",
-            "0.680",
-            "mean 0.690 ± 0.005",
-            "1.00",
-            "10",
-            "100",
-        ],
+    paper = "mean 0.690 ± 0.005"
+    assert bounds[1:] == [
+        ["ABS", "L2", "`joint`", "1.970", "–", "1.96", paper, "2.86", "1", "100"],
+        ["ABS", "L2", "`paper_without_kl`", "0.690", "0.010", "0.68", paper, "1.00", "10", "100"],
         ["ABS", "L∞", "`paper`", "0.050", "0.001", "0.030", "median 0.06", "0.50", "10", "100"],
     ]
-    assert "A remark." in lines
-    assert section(lines, "distal")[1:] == [["CNN", "50", "50 (100%)", "40 (80%)"]]
-    assert section(lines, "models")[1:] == [
-        ["CNN", "99.1% (99.1%)", "1.5 (1)", "2e+05 (143900)", "0.9 (0.9)", "10000", "500"],
-        ["ABS", "**88.0%** (99.0%)", "410 (440)", "3.5e-05 (0.000039)", "0.91 (0.9)", "10000", "500"],
-    ]
+    assert tables(found["distal"])[0][1:] == [["CNN", "50", "100% (93 to 100%)", "80% (66 to 90%)"]]
+    assert tables(found["calibration"])[0][1:] == [
+        ["CNN", "99.06% (98.85 to 99.24%)", "99.1%", "1.5 (1)", "2e+05 (143900)", "0.9 (0.9)", "10000", "500"],
+        ["ABS", "88.00% (87.35 to 88.63%)", "99.0%", "410 (440)", "3.5e-05 (0.000039)", "0.91 (0.9)", "10000",
+         "500"],
+    ]  # fmt: skip
+
+
+def test_best_adversarials_are_counted_by_attack(run, write):
+    table = tables(write(run)["best-adversarials"])[0]
+    assert table[0] == ["found by", "CNN", "ABS"]
+    assert table[1:] == [
+        ["FGM", "9", ""], ["DDN", "90", ""], ["all", "99", "0"], ["median distance", "0.90", "2.00"],
+        ["accuracy", "5% (2 to 11%)", "79% (70 to 87%)"], ["paper's attacks", "1.1 / 8%", "2.3 / 80%"],
+    ]  # fmt: skip
 
 
 def test_text_is_aligned_left_and_numbers_right(run, write):
-    lines = write(run)
-    header = lines.index("| model | ascents | reached | distal |")
-    assert lines[header + 1] == "| :-- | --: | --: | --: |"
+    lines = write(run)["calibration"]
+    header = next(place for place, line in enumerate(lines) if line.startswith("| model |"))
+    assert lines[header + 1].startswith("| :-- | :-- | --: |")
 
 
 def test_gamma_stands_beside_the_paper_s(run, write):
     frame = pd.read_csv(run / "tables" / "models.csv")
-    frame.assign(model=["cnn", "binary_abs"]).to_csv(run / "tables" / "models.csv", index=False)
+    assert not any(
+        row[0].endswith("γ (paper)") for table in tables(write(run)["calibration"]) for row in table
+    )
+    frame.assign(model=["binary_abs", "abs"]).to_csv(run / "tables" / "models.csv", index=False)
     (run / "models" / "binary_abs").mkdir()
     gamma = {"gamma": [1.0, 0.97, *[1.0] * 8]}
     (run / "models" / "binary_abs" / "calibration.json").write_text(json.dumps(gamma), encoding="utf-8")
-    rows = section(write(run), "models")
-    assert rows[-2] == ["class", *"0123456789"]
-    assert rows[-1][:5] == ["Binary ABS, γ", "1 (1)", "0.97 (0.96)", "1 (1.001)", "1 (1.06)"]
+    rows = tables(write(run)["calibration"])[1]
+    assert rows[0] == ["class", *"0123456789"]
+    assert rows[1][:5] == ["Binary ABS, γ (paper)", "1 (1)", "0.97 (0.96)", "1 (1.001)", "1 (1.06)"]
 
 
-def test_every_table_says_how_it_was_made(run, write):
-    lines = write(run, run)
-    captions = [line for line in lines if line.startswith("<sub>")]
-    assert len(captions) == 2 * (len(SECTIONS) - 1)
-    assert len(set(captions)) == 1
-    for part in (
-        "`snakemake --cores all --configfile config/mnist-small.yaml --config run=trial published_weights=DIR`",
-        "released by the authors (CNN, Binary CNN, Binary ABS, ABS, Substitute), trained in the run (Madry et al.)",
-        "images attacked: 100; Abacus, 3 cores, 4.0 GiB, attacks on cpu; wall time of all jobs together: 1.50 h; "
-        "2023-11-14 to 2023-11-16",
-    ):
-        assert part in captions[0]
-    assert lines[2].startswith("Written by `python docs/results/make_results.py results/trial results/trial`")
-    assert "/secret" not in "\n".join(lines)
-    facts = {row[0]: row[1] for row in section(lines, "runs")}
+def test_every_page_says_once_how_it_was_made(run, write):
+    for lines in write(run).values():
+        assert sum(line.startswith("<sub>Written by") for line in lines) == 1
+        (caption,) = [line for line in lines if line.startswith("<sub>trial")]
+        for part in (
+            "`snakemake --cores all --configfile config/mnist-small.yaml --config run=trial published_weights=DIR`",
+            "released by the authors (CNN, Binary CNN, Binary ABS, ABS, Substitute), trained in the run (Madry et "
+            "al.)",
+            "images attacked: 100; Abacus, 3 cores, 4.0 GiB, attacks on cpu; wall time of all jobs together: "
+            "1.50 h; 2023-11-14 to 2023-11-16",
+        ):
+            assert part in caption
+        assert "/secret" not in "\n".join(lines)
+
+
+def test_what_was_run_is_told_in_full(run, write):
+    facts = {row[0]: row[1] for row in tables(write(run)["index"])[-1]}
     assert facts["jobs timed"] == "8"
     assert "torch 2, foolbox 3" in facts["versions"].replace("absynth 1, ", "")
 
 
-def test_orderings_are_compared_in_the_paper_and_each_run(run, write):
-    rows = section(write(run), "orderings")
+def test_orderings_are_compared_in_the_paper_and_the_run(run, write):
+    rows = tables(write(run)["index"])[1]
     assert rows[0] == ["", "paper", "trial"]
     assert rows[1][1:] == [
         "holds: 2.30; Nearest Neighbor 1.50; of 6 models",
@@ -335,23 +352,6 @@ def test_orderings_are_compared_in_the_paper_and_each_run(run, write):
     ]
     assert all(row[1].startswith("holds") for row in rows[1:])
     assert [row[2] for row in rows[2:]] == ["–"] * 3
-
-
-def test_all_but_the_robustness_may_be_missing(run, write, caplog):
-    for path in (run / "tables").iterdir():
-        if path.stem != "robustness":
-            path.unlink()
-    with caplog.at_level(logging.WARNING, logger="absynth"):
-        lines = write(run)
-    assert "provenance.json: missing; its command, weights, hardware and date are left out" in caplog.text
-    assert "All L2 attacks" in {row[0] for row in section(lines, "table1")}
-    assert section(lines, "bounds")[1:] == []
-
-
-def test_tables_with_a_header_alone(run, write):
-    for stem, (columns, _) in TABLES.items():
-        (run / "tables" / f"{stem}.csv").write_text(f"{columns}\n", encoding="utf-8")
-    assert section(write(run), "differences") == []
 
 
 def test_folder_that_is_not_a_run_is_named(tmp_path, run, write):
@@ -373,6 +373,12 @@ def test_folder_that_is_not_a_run_is_named(tmp_path, run, write):
 def test_damaged_tables_are_named(run, write, name, content, message):
     (run / "tables" / name).write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=f"{name}: {message}"):
+        write(run)
+
+
+def test_a_missing_table_is_named(run, write):
+    (run / "tables" / "bracket.csv").unlink()
+    with pytest.raises(InputError, match=r"bracket\.csv"):
         write(run)
 
 
@@ -435,9 +441,10 @@ def test_chance_is_two_standard_errors_of_both(share, accuracy, expected):
     assert not within_chance(Entry(2.0, 50, 25), Entry(1.0, 50), None)
 
 
-def test_differences_within_chance_need_no_reason(run, write):
+def test_differences_within_chance_need_no_note(run, write):
     path = run / "minimal" / "cnn" / "l2.h5"
     path.parent.mkdir(parents=True)
+    note = {"cells": ["l2/all/cnn", "clean/clean/abs"], "reason": "A reason."}
 
     def row_of(distances) -> list[str]:
         n = len(distances)
@@ -448,29 +455,39 @@ def test_differences_within_chance_need_no_reason(run, write):
             "adversarial": np.zeros((n, 1, 28, 28)),
         }
         write_record(path, columns, {"norm": "l2"}, MINIMAL)
-        return section(write(run), "differences")[2][4:]
+        found = write(run, [note])
+        cell = {row[0]: row for row in tables(found["table1"])[1]}["All L2 attacks"][1]
+        return [*tables(found["differences"])[0][2], cell]
 
-    median, points, reason = row_of(np.linspace(0.1, 2.2, 100))  # the paper's median is 1.1
-    assert (median, points) == ("−18 %; 52 % beyond, s.e. 5", "")
-    assert "too small to tell from chance" in reason
-    median, _, reason = row_of(np.linspace(0.1, 1.2, 100))
-    assert median == "−18 %; 9 % beyond, s.e. 5"
-    assert reason.endswith(OPEN)
+    *_, change, beyond, _, _, _, mark, cell = row_of(np.linspace(0.1, 2.2, 100))  # the paper's median is 1.1
+    assert (change, beyond, mark) == ("−18 %", "52 %", "≈")
+    assert cell == "**0.90** / 5% <sup>≈</sup><br><small>0.93–1.37 / 2–11%</small><br>*1.1 / 8%*"
+    *_, change, beyond, _, _, _, mark, cell = row_of(np.linspace(0.1, 1.2, 100))
+    assert (change, beyond, mark) == ("−18 %", "9 %", "[1](table1.md#note-1)")
+    assert cell.startswith("**0.90** / 5% <sup>[1](#note-1)</sup><br>")
 
 
-def test_what_is_kept_of_a_run_makes_the_same_page(run, write, tmp_path, monkeypatch):
+def test_what_is_kept_of_a_run_makes_the_same_pages(run, write, tmp_path, monkeypatch):
     distance = np.linspace(0.1, 3.0, 100)
     rows = [row for row in ROBUSTNESS if row[0] == "cnn"]
     columns = TABLES["robustness"][0].split(",")
     pd.DataFrame(rows, columns=columns).to_csv(run / "tables" / "robustness.csv", index=False)
+    bounds = pd.DataFrame({"joint": distance, "paper_without_kl": distance / 3})
+    (run / "bounds" / "abs" / "l2").mkdir(parents=True)
+    bounds.to_csv(run / "bounds" / "abs" / "l2.csv", index=False)
+    bounds.to_csv(run / "bounds" / "abs" / "l2" / "0.csv", index=False)
     found = {"all": distance, "ddn": distance, "fgm": np.append(distance[:-1] + 0.3, np.inf)}
     monkeypatch.setattr(Run, "distances", lambda _, key: found[key[1]])
-    page = write(run)
+    pages = write(run)
     kept = keep_run.main(run, tmp_path / "resources")
     first = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
     monkeypatch.undo()
-    assert [line.replace("resources/results/", "results/") for line in write(kept)] == page
-    assert any("% beyond" in line for line in page)
+    for name, lines in write(kept).items():
+        assert [line.replace("resources/results/", "results/") for line in lines] == [
+            line.replace("resources/results/", "results/") for line in pages[name]
+        ]
+    assert tables(pages["bounds"])[2][1][3:6] == ["1.970 ± 0.167", "–", "1.96 (1.24 to 1.86)"]
+    assert [path.name for path in (kept / "bounds").rglob("*.csv*")] == ["l2.csv"]
     for attack, values in found.items():
         assert Run(kept).distances(("l2", attack, "cnn")).tolist() == values.tolist()
     monkeypatch.setattr(Run, "distances", lambda _, key: found[key[1]])
@@ -479,5 +496,9 @@ def test_what_is_kept_of_a_run_makes_the_same_page(run, write, tmp_path, monkeyp
 
 
 def test_a_run_whose_records_are_gone_is_not_kept(run, tmp_path):
+    older = tmp_path / "resources" / "trial" / "tables" / "table1.csv"
+    older.parent.mkdir(parents=True)
+    older.touch()
     with pytest.raises(InputError, match=r"lacks records of \w+ on cnn in l2"):
-        keep_run.main(run, tmp_path)
+        keep_run.main(run, tmp_path / "resources")
+    assert older.exists()
