@@ -16,16 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-<<<<<<< HEAD
-=======
-from absynth.evaluation.intervals import share_interval
->>>>>>> pages
 from absynth.io.atomic import write_text
 from absynth.norms import NORMS
 from absynth.reporting import overview
 from results_comparison import median_text
 from results_data import Paper, Run
-from results_tables import caption, markdown, median_with_interval, model_label
+from results_tables import caption, markdown, model_label
 
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
@@ -113,13 +109,8 @@ class Numbers:
 
     def _row(self, model: str, norm: str) -> list[str]:
         values, epsilon = self._distances(model, norm), self.epsilons[norm]
-<<<<<<< HEAD
         row = [model_label(model), str(len(values)), overview.share_text(values > 0, 1)]
         row += [overview.median_text(values, norm), overview.share_text(values > epsilon, 1)]
-=======
-        median = median_with_interval(float(np.median(values)), values, norm)
-        row = [model_label(model), str(len(values)), _share(values > 0), median, _share(values > epsilon)]
->>>>>>> pages
         row.append(self.paper(model, norm))
         if not len(self._lower(model, norm)):
             return [*row, "–", "–", "–", "–"]

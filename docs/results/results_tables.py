@@ -11,6 +11,7 @@ from absynth.attacks.registry import ATTACKS
 from absynth.evaluation.intervals import median_interval, share_interval
 from absynth.models.registry import KINDS
 from absynth.norms import NORMS
+from absynth.reporting import overview
 from absynth.reporting.machine import machine
 from results_comparison import Key, difference, median_text
 from results_data import Paper, Run
@@ -99,9 +100,7 @@ def median_with_interval(median: float, distances: npt.NDArray[np.float64] | Non
     """A median and its confidence interval; alone where the distances behind it are gone."""
     if distances is None:
         return median_text(median, norm)
-    low, high = median_interval(distances)
-    known = f"{median_text(low, norm)} to {median_text(high, norm)}" if low >= 0 else "too few images"
-    return f"{median_text(median, norm)} ({known})"
+    return overview.median_text(distances, norm)
 
 
 def share_with_interval(hits: int, n: int, decimals: int = 0) -> str:
