@@ -77,7 +77,7 @@ rule compare_bounds:
         bounds=OUTPUTS.of_bracketed("bounds/{model}/{norm}.csv"),
         minimal=OUTPUTS.of_bracketed("minimal/{model}/{norm}.h5"),
         models=[path for model in OUTPUTS.with_brackets for path in OUTPUTS.model_files(model)],
-        code=code("certificates/compare_bounds", models=OUTPUTS.with_brackets),
+        code=lambda wildcards: code("certificates/compare_bounds", models=OUTPUTS.with_brackets),
     output:
         bracket=run("tables/bracket.csv"),
         violations=run("tables/bound_violations.csv"),

@@ -78,10 +78,11 @@ def jobs_per_gpu() -> int:
 
 
 def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0, jobs: int = 1) -> int:
-    """Lease the first of the devices named that is held by the fewest jobs; returns its position.
+    """Lease the first free place: each of the devices named has one, then each a second, and so on to `jobs`.
 
     patience: seconds to wait for one to become free
     jobs: how many jobs may hold a device at a time
+    Returns the position of the place's device.
     Raises InputError if none becomes free.
     """
     Path(lock_folder).mkdir(parents=True, exist_ok=True)
