@@ -97,7 +97,7 @@ def beside(ours: str, theirs: str) -> str:
 
 
 def median_with_interval(median: float, distances: npt.NDArray[np.float64] | None, norm: str) -> str:
-    """A median and its confidence interval; alone where the distances behind it are gone."""
+    """The median of distances and its confidence interval; `median` alone where the distances are gone."""
     if distances is None:
         return median_text(median, norm)
     return overview.median_text(distances, norm)

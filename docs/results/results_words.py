@@ -13,7 +13,7 @@ from results_tables import attack_title, caption, model_label, share_with_interv
 class Words:
     """Numbers as they are printed. Cells of Table 1 are named norm/attack/model, say l2/fgm/cnn.
 
-    Asking for a cell that the run or the paper does not have raises KeyError.
+    Asking for a cell that the run does not have raises KeyError.
     """
 
     def __init__(self, of: Comparison):
@@ -27,14 +27,6 @@ class Words:
     def median(self, name: str) -> str:
         """The run's median distance."""
         return median_text(self._of.run.cells[_key(name)].median, _key(name)[0])
-
-    def accuracy(self, name: str) -> str:
-        """The run's accuracy at ε."""
-        return f"{self._of.run.cells[_key(name)].accuracy:.0f} %"
-
-    def paper(self, name: str) -> str:
-        """Median and accuracy of the paper."""
-        return self._of.paper.cells[_key(name)].text(_key(name)[0])
 
     def found(self, name: str) -> str:
         """The share of the correctly classified images for which an attack found an adversarial."""

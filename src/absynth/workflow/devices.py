@@ -78,7 +78,7 @@ def jobs_per_gpu() -> int:
 
 
 def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0, jobs: int = 1) -> int:
-    """Lease the first free place: each of the devices named has one, then each a second, and so on to `jobs`.
+    """Lease a place on one of the devices named, their first places before their second; returns its position.
 
     patience: seconds to wait for one to become free
     jobs: how many jobs may hold a device at a time
