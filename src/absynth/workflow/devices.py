@@ -78,12 +78,12 @@ def jobs_per_gpu() -> int:
 
 
 def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0, jobs: int = 1) -> int:
-    """Lease a place on one of the devices named, their first places before their second; returns its position.
+    """Lease a place on one of the devices named, their first places before their second.
 
     patience: seconds to wait for one to become free
-    jobs: how many jobs may hold a device at a time
-    Returns the position of the place's device.
-    Raises InputError if none becomes free.
+    jobs: how many jobs may hold a device at a time, each in a place of its own
+    Returns the position of the device.
+    Raises InputError if no place becomes free.
     """
     Path(lock_folder).mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience
