@@ -28,7 +28,7 @@ def test_shipped_configs_are_valid(name):
     left_out = {model for model, entry in shipped(name).get("models", {}).items() if entry is None}
     papers = {"cnn", "binary_cnn", "nearest_neighbor", "madry", "binary_abs", "abs"}
     added = {key: {"prototype_abs"} for key in ("digits", "mnist-bracket", "mnist-1000")}
-    added["quickstart"] = {"small_cnn"}
+    added["quickstart"] = {"small_cnn", "prototype_abs"}
     assert set(checked.models) == papers - left_out | added.get(name, set())
     assert ("abs" in checked.models) == (name != "mnist-1000")  # which is slow on so many images
     assert all(checked.attacks_on(model, norm) for model in checked.models for norm in checked.norms)
