@@ -44,14 +44,18 @@ def test_in_l0_an_image_is_done_with_at_its_bound_and_at_epsilon(bound, epsilon)
     assert epsilon < bound or epsilon <= end.item()
 
 
+def beyond(model, x, y, share):
+    """Images moved straight across the boundary, by so large a share of its distance beyond it."""
+    step = model.weight.detach()[1 - y] - model.weight.detach()[y]
+    step = (step / step.norm(dim=1, keepdim=True)).view_as(x)
+    return x + ((1 + share) * smallest(model, x, y, "l2"))[:, None, None, None].float() * step
+
+
 def test_what_ends_an_image_stays_near_the_bound_once_it_is_confirmed():
     """The model takes back by rounding what it said of the candidate, so that it is pushed."""
     model = two_class()
     x, y = images(model)
-    best = smallest(model, x, y, "l2")
-    step = model.weight.detach()[1 - y] - model.weight.detach()[y]
-    step = (step / step.norm(dim=1, keepdim=True)).view_as(x)
-    candidates = x + ((1 - 1e-5) * best)[:, None, None, None].float() * step
+    candidates = beyond(model, x, y, -1e-5)
     found = confirm(model, x, y, candidates, "l2").distance
     given = (candidates - x).double().flatten(1).norm(dim=1)
     assert (found > max(STRETCHES) * given).all()
@@ -70,14 +74,9 @@ def test_what_starts_near_the_bound_is_left_out_and_keeps_its_best_start():
     model = two_class()
     x, y = images(model)
     best = smallest(model, x, y, "l2")
-    step = model.weight.detach()[1 - y] - model.weight.detach()[y]
-    step = (step / step.norm(dim=1, keepdim=True)).view_as(x)
-
-    def beyond(share):
-        return x + ((1 + share) * best)[:, None, None, None].float() * step
-
     index = torch.arange(len(x))
-    starts = [beyond(0.2), beyond(0.005), beyond(0.007)]  # the second is best; the third is near enough, too
+    # The second is best; the third is near enough, too.
+    starts = [beyond(model, x, y, share) for share in (0.2, 0.005, 0.007)]
     ends = end_distances(best, 0.01, 100.0, "l2")
     ends[::2] = 0  # nothing is proved of these
     asked = []

@@ -50,12 +50,12 @@ def test_layout(table):
 
 def test_the_legend_says_what_the_cells_are(table):
     attacked = to_markdown(table)
-    assert legend(attacked).startswith("Attacks: median distance")
-    assert "bound" not in legend(attacked)
+    assert legend(attacked, attacked=True).startswith("Attacks: median distance")
+    assert "bound" not in legend(attacked, attacked=True)
     gap = {"model": "nn", "norm": "l2", "lower": 1.0, "basis": "proved", "gap": 0.1}
     settings = {"models": {"nn": "NN"}, "attacks": ATTACKS, "epsilons": dict.fromkeys(ATTACKS, 1.0)}
     both = to_markdown(table1(ROBUSTNESS, {"nn": 0.9}, brackets=pd.DataFrame([gap]), **settings))
-    assert [line.split()[0] for line in legend(both).splitlines()] == ["Attacks:", "Lower"]
+    assert [line.split()[0] for line in legend(both, attacked=True).splitlines()] == ["Attacks:", "Lower"]
     row = {
         "model": "nn",
         "norm": "l2",
@@ -66,7 +66,7 @@ def test_the_legend_says_what_the_cells_are(table):
         "accuracy": 0.5,
     }
     bounded = to_markdown(certificates_table(pd.DataFrame([row]), {"nn": "NN"}))
-    assert [line.split()[0] for line in legend(bounded).splitlines()] == ["Cells:", "Lower"]
+    assert [line.split()[0] for line in legend(bounded, attacked=False).splitlines()] == ["Cells:", "Lower"]
 
 
 def test_the_papers_attacks_and_their_minimum_stand_before_what_is_beyond():

@@ -134,5 +134,5 @@ def report_results(folder):
             continue
         shown = Path(places["table"]).read_text(encoding="utf-8")
         lines = [f"{name:8}{path}" for name, path in places.items() if Path(path).exists()]
-        print("", shown, legend(shown), "", *lines, sep="\n", file=sys.stderr)
+        print("", shown, legend(shown, attacked=files is attacked), "", *lines, sep="\n", file=sys.stderr)
         return

@@ -116,9 +116,12 @@ def figure_entries(
     return entries
 
 
-def legend(markdown: str) -> str:
-    """What the cells of tables/table1.md or certificates.md, whose text is given, mean: a line or two."""
-    if " attacks |" in markdown:  # the row of all of them together
+def legend(markdown: str, *, attacked: bool) -> str:
+    """What the cells of a table mean: a line or two.
+
+    markdown: the text of tables/table1.md, if attacked, or else of tables/certificates.md
+    """
+    if attacked:
         lines = [
             "Attacks: median distance of each image's best adversarial / share of the images that withstand ε."
         ]
