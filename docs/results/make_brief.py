@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from absynth.io.atomic import write_text
 from absynth.norms import NORMS
@@ -22,6 +21,7 @@ from absynth.reporting import overview
 from results_comparison import median_text
 from results_data import Paper, Run
 from results_tables import caption, markdown, model_label
+from results_words import template
 
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
@@ -131,14 +131,8 @@ class Numbers:
 
 def page(folders: Sequence[Path], paper: Path = PAPER) -> str:
     """The page of the runs kept in some folders; raises InputError if one of them is not whole."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-    )  # Markdown, so nothing is escaped
     numbers: Any = Numbers([Run(folder) for folder in folders], Paper(paper))
-    return environment.get_template("brief.md.j2").render(of=numbers, norms=NORMS, inf=math.inf)
+    return template("brief").render(of=numbers, norms=NORMS, inf=math.inf)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 import results_sections
 from absynth.errors import InputError
 from absynth.io.atomic import write_text
@@ -22,10 +20,9 @@ from absynth.io.log import LOGGER
 from results_cells import Comparison
 from results_data import Paper, Run
 from results_notes import Notes
-from results_words import Words
+from results_words import Words, template
 
 FOLDER = Path(__file__).parent
-TEMPLATES = FOLDER / "templates"
 ROOT = FOLDER.parents[1]
 KEPT = ROOT / "resources" / "results" / "mnist-small"
 PAPER = ROOT / "resources" / "paper"
@@ -63,15 +60,9 @@ def main(run: Path, folder: Path, notes: Path = NOTES) -> None:
 
 def pages(of: Comparison) -> dict[str, str]:
     """The text of each page by its name."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-    )  # Markdown, so nothing is escaped
     tables = {name: partial(table, of) for name, table in TABLES.items()}
     words = Words(of)
-    return {name: environment.get_template(f"{name}.md.j2").render(of=words, table=tables) for name in PAGES}
+    return {name: template(name).render(of=words, table=tables) for name in PAGES}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,28 @@
 """What the words of the results pages ask for: numbers of the run, its notes and its open questions."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from results_cells import Comparison
 from results_comparison import Key, median_text, number
 from results_notes import Note
 from results_tables import attack_title, caption, model_label, share_with_interval
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def template(page: str) -> Template:
+    """The words of a page by its name, in which every number must be known."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )  # Markdown, so nothing is escaped
+    return environment.get_template(f"{page}.md.j2")
 
 
 class Words:
