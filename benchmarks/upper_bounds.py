@@ -1,14 +1,14 @@
 """How near presets of attacks come on the weights that ship: medians, accuracies, who holds the minima, rounds.
 
-    python benchmarks/upper_bounds.py --models madry binary_cnn cnn --images 0:100 --preset strong [--preset paper]
-        [--config FILE] [--norms l2 linf l0] [--data DIR] [--jobs 2] [--chunk 10] [--device cpu] [--seconds 3600]
-        [--leave-out ATTACK …] [--out results.jsonl]
+    python benchmarks/upper_bounds.py --models madry binary_cnn cnn --images 0:100 [--every 1] --preset strong
+        [--preset paper] [--config FILE] [--norms l2 linf l0] [--data DIR] [--jobs 2] [--chunk 10] [--device cpu]
+        [--seconds 3600] [--leave-out ATTACK …] [--out results.jsonl]
 
 Each preset's attacks and relay, and those of each config laid over config/config.yaml, run on images A to B − 1 of
-MNIST's test images in --jobs processes of one thread each, with the planning, options, seed and random numbers of the
-workflow; only that no proved bound leaves an image out of a relay. Images are split into chunks, one job each for a
-model and norm: with --seconds, small enough for a job to end in time. What is not finished by then is abandoned, and
-the attacks that are count.
+MNIST's test images, or on every Nth of them, in --jobs processes of one thread each, with the planning, options, seed
+and random numbers of the workflow; only that no proved bound leaves an image out of a relay. Images are split into
+chunks, one job each for a model and norm: with --seconds, small enough for a job to end in time. What is not finished
+by then is abandoned, and the attacks that are count.
 
 Every attack's result on a chunk is a line of --out: distances (0 where the clean image is misclassified, null where
 the attack failed), queries and gradients per image, seconds and CPU seconds. Prints Markdown tables, also from such
@@ -61,12 +61,13 @@ CONFIG = ROOT / "config" / "config.yaml"
 
 @dataclass(frozen=True)
 class Task:
-    """The attacks of one plan on a chunk of images: first and one past the last test image."""
+    """The attacks of one plan on a chunk of images: of a span, first to one past the last, every `every`th."""
 
     plan: str
     model: str
     norm: str
     span: tuple[int, int]
+    every: int = 1
 
 
 class Bench:
@@ -79,16 +80,18 @@ class Bench:
     def do(self, task: Task) -> Iterator[dict[str, Any]]:
         """The task's attacks, each a line of the results."""
         plan, model = self.plans[task.plan], self._model(self.plans[task.plan], task.model)
-        x, y = (torch.from_numpy(array).to(self.device) for array in read_split(self._test, *task.span))
+        arrays = (array[:: task.every].copy() for array in read_split(self._test, *task.span))
+        x, y = (torch.from_numpy(array).to(self.device) for array in arrays)
         predict_labels(model, x[:1])  # set-up by the first call is not a cost of the attacks
-        index = torch.arange(*task.span, device=self.device)
+        index = torch.arange(*task.span, task.every, device=self.device)
         steps = [self._step(plan, name, task) for name in plan.in_order(task.model, task.norm)]
         wall, cpu = time.perf_counter(), time.process_time()
         for name, columns in run_sequence(steps, model, Samples(x, y, index), task.norm, plan.config["seed"]):
             seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
             yield {
                 "plan": task.plan, "model": task.model, "norm": task.norm, "attack": name,
-                "round": plan.relay_rounds.get(name, 0), "first": task.span[0], "last": name == steps[-1].name,
+                "round": plan.relay_rounds.get(name, 0), "first": task.span[0], "every": task.every,
+                "last": name == steps[-1].name,
                 "epsilon": plan.config["epsilons"][task.norm], "seconds": seconds, "cpu_seconds": cpu_seconds,
                 "distance": [None if math.isinf(value) else value for value in columns["distance"].tolist()],
                 **{key: columns[key].tolist() for key in ("queries", "gradients", "stopped") if key in columns},
@@ -146,10 +149,10 @@ def without(config: dict[str, Any], attacks: Sequence[str]) -> dict[str, Any]:
 
 def tasks_of(plans: dict[str, Plan], options: argparse.Namespace) -> list[Task]:
     """All tasks, so that at any time about as many images are done in each model and norm."""
-    first, stop = options.images
-    spans = [(begin, min(begin + options.chunk, stop)) for begin in range(first, stop, options.chunk)]
+    (first, stop), width = options.images, options.chunk * options.every
+    spans = [(begin, min(begin + width, stop)) for begin in range(first, stop, width)]
     return [
-        Task(plan, model, norm, span)
+        Task(plan, model, norm, span, options.every)
         for span in spans
         for plan in plans
         for model in options.models
@@ -211,12 +214,22 @@ def span(text: str) -> tuple[int, int]:
     return int(first), int(stop)
 
 
+def number(text: str) -> int:
+    """A number of images."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"found {text}, allowed is a number from 1")
+    return int(text)
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", default=["madry", "binary_cnn", "cnn", "nearest_neighbor"])
     parser.add_argument("--images", type=span, default=(0, 100), metavar="A:B")
+    parser.add_argument(
+        "--every", type=number, default=1, metavar="N", help="every Nth of these images alone"
+    )
     parser.add_argument("--preset", nargs="+", action="extend", default=[])
     parser.add_argument("--config", nargs="+", type=Path, default=[])
     parser.add_argument("--norms", nargs="+", choices=list(NORMS), default=list(NORMS))
@@ -227,7 +240,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="file of JSON lines, replaced if it is there")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--chunk", type=int, default=10, help="images of a job")
+    parser.add_argument("--chunk", type=number, default=10, help="images of a job")
     parser.add_argument("--seconds", type=float, default=math.inf)
     parser.add_argument(
         "--show", nargs="+", type=Path, default=[], help="print the tables of such files alone"

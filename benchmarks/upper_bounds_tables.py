@@ -89,7 +89,8 @@ def distances(lines: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, float]]
     found: dict[int, dict[str, float]] = {}
     for line in lines:
         for place, value in enumerate(line["distance"]):
-            found.setdefault(line["first"] + place, {})[line["attack"]] = math.inf if value is None else value
+            image = line["first"] + place * line.get("every", 1)
+            found.setdefault(image, {})[line["attack"]] = math.inf if value is None else value
     return found
 
 

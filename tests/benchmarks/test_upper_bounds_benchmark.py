@@ -82,7 +82,24 @@ def test_plans_are_those_of_presets_and_configs_without_what_is_left_out(tmp_pat
     ]
 
 
+def test_every_other_image_of_a_plan_is_set_beside_the_same_of_another():
+    own = {**line("ddn", 0, 10, [3.0, 4.0], last=True), "every": 2}  # images 10 and 12
+    other = {**line("fgm", 0, 10, [9.0, 9.0, 1.0], last=True), "plan": "hold_out"}  # 10, 11 and 12
+    rows = cells(tables([own, other]).split("\n\n")[3])
+    assert rows[0] == [
+        "2",
+        "hold_out",
+        "3.5",
+        "2",
+        "42.86%",
+        "100.0%",
+        "50.0%",
+    ]
+
+
 def test_what_there_is_not_is_refused():
+    with pytest.raises(SystemExit):
+        upper_bounds.parse(["--every", "0"])
     with pytest.raises(InputError, match="--models: found vgg, allowed are cnn, "):
         planned("--preset", "quick", "--models", "vgg")
     with pytest.raises(InputError, match="preset 'fast': unknown"):
@@ -92,12 +109,14 @@ def test_what_there_is_not_is_refused():
 @pytest.mark.skipif("ABSYNTH_DATA" not in os.environ, reason="needs MNIST")
 def test_a_run_on_the_weights_that_ship_can_be_shown_again(tmp_path):
     out = tmp_path / "lines.jsonl"
-    arguments = ["--models", "cnn", "--norms", "l0", "--images", "0:3", "--chunk", "2", "--preset", "quick"]
+    arguments = ["--models", "cnn", "--norms", "l0", "--images", "0:5", "--every", "2", "--chunk", "2"]
+    arguments += ["--preset", "quick"]
     lines = upper_bounds.main(upper_bounds.parse([*arguments, "--jobs", "2", "--out", str(out)]))
     assert {(made["attack"], made["first"]) for made in lines} == {
-        (name, first) for name in ("fmn", "beam") for first in (0, 2)
+        (name, first) for name in ("fmn", "beam") for first in (0, 4)
     }
-    assert json.loads(out.read_text().splitlines()[0])["images"] == "(0, 3)"
+    assert [len(made["distance"]) for made in lines if made["first"] == 0] == [2, 2]  # images 0 and 2
+    assert json.loads(out.read_text().splitlines()[0])["images"] == "(0, 5)"
     shown = upper_bounds.main(upper_bounds.parse(["--show", str(out)]))
     assert shown == lines
     assert len(cells(tables(shown).split("\n\n")[0])) == 1

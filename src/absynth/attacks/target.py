@@ -219,8 +219,9 @@ class Target(nn.Module):
     def _count(self, queries: Tensor, prediction: Tensor) -> None:
         blocks = self._blocks(queries)
         self.findings.queries[self.rows] += blocks
-        if len(prediction):
-            self.findings.nonfinite[self.rows] += (prediction < 0).view(blocks, -1).sum(dim=0)
+        neither = prediction < 0
+        if neither.any():
+            self.findings.nonfinite[self.rows] += neither.view(blocks, -1).sum(dim=0)
         self.offer(queries, prediction)
 
     def _ended(self) -> Tensor | None:
