@@ -52,7 +52,7 @@ def main(
         of the own class is at that adversarial than that of any rival, when all are searched from many starts. Where
         it is positive the violation is attributed to inference: the reference inference missed a better latent of
         the own class, and the model with exact inference classifies the image correctly. Only for these the model is
-        built.
+        built, which takes no GPU: they are few.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for (model, norm), lower, upper in zip(cases, bounds, minimal, strict=True):
@@ -113,5 +113,5 @@ if "snakemake" in globals():
         minimal=job.input.get("minimal", []),
         tables=dict(job.output.items()),
         **dict(job.params.items()),
-        device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
+        device=acquire(gpu=0, threads=job.resources.torch_threads),
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from absynth.errors import InputError
-from absynth.workflow import devices
+from absynth.workflow import devices, environment
 
 LIBRARY = Path(devices.__file__).parents[2]
 # Without torch, which a lease does not need, a holder starts in a tenth of a second.
@@ -153,7 +153,7 @@ def test_without_a_device_the_job_runs_on_its_threads(monkeypatch, gpu, count):
 def test_granted_devices_are_leased_one_by_one(tmp_path):
     assert devices.acquire(gpu=1, threads=1) == torch.device("cuda:0")
     assert devices.acquire(gpu=1, threads=1) == torch.device("cuda:1")
-    assert {path.name for path in tmp_path.iterdir()} == {"gpu-uuid0.lock", "gpu-uuid1.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"choice.lock", "gpu-uuid0.lock", "gpu-uuid1.lock"}
     with pytest.raises(InputError, match="no free GPU among uuid0, uuid1"):
         devices.acquire(gpu=1, threads=1)
 
@@ -175,7 +175,7 @@ def test_slices_of_a_device_are_told_apart_by_their_visible_names(tmp_path, monk
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, MIG-1/2")
     assert devices.acquire(gpu=1, threads=1) == torch.device("cuda:0")
     assert devices.acquire(gpu=1, threads=1) == torch.device("cuda:1")
-    assert {path.name for path in tmp_path.iterdir()} == {"gpu-uuid0.lock", "gpu-MIG-1-2.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"choice.lock", "gpu-uuid0.lock", "gpu-MIG-1-2.lock"}
 
 
 @pytest.mark.usefixtures("machine")
@@ -209,15 +209,24 @@ def test_jobs_share_a_device_once_each_has_one(tmp_path, monkeypatch):
         devices.lease(["A", "B"], tmp_path, jobs=2)
 
 
+def test_a_job_goes_to_the_device_that_fewest_use(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_LEASES", leases := [])
+    assert [devices.lease(["A", "B"], tmp_path, jobs=2) for _ in range(4)] == [0, 1, 0, 1]
+    for place in (1, 3):  # both jobs of B end, and one of A
+        leases[place].release()
+    leases[0].release()
+    assert [devices.lease(["A", "B"], tmp_path, jobs=2) for _ in range(3)] == [1, 0, 1]
+
+
 def test_a_device_is_shared_only_where_the_variable_says_so(monkeypatch):
-    monkeypatch.delenv(devices.JOBS_PER_GPU, raising=False)
-    assert devices.jobs_per_gpu() == 1
-    monkeypatch.setenv(devices.JOBS_PER_GPU, "4")
-    assert devices.jobs_per_gpu() == 4
+    monkeypatch.delenv(environment.JOBS_PER_GPU, raising=False)
+    assert environment.jobs_per_gpu() == 1
+    monkeypatch.setenv(environment.JOBS_PER_GPU, "4")
+    assert environment.jobs_per_gpu() == 4
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
 def test_variable_that_is_no_number_of_jobs_is_refused(monkeypatch, given):
-    monkeypatch.setenv(devices.JOBS_PER_GPU, given)
+    monkeypatch.setenv(environment.JOBS_PER_GPU, given)
     with pytest.raises(InputError, match=f"ABSYNTH_JOBS_PER_GPU: found '{given}', allowed is how many"):
-        devices.jobs_per_gpu()
+        environment.jobs_per_gpu()

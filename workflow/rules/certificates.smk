@@ -89,7 +89,6 @@ rule compare_bounds:
         "../../envs/absynth.yaml"
     threads: config["threads"]["attack"]
     resources:
-        gpu=1,
         torch_threads=config["threads"]["attack"],
         mem_mb=scaled(6000),
         runtime=scaled(60),

@@ -18,6 +18,7 @@ from absynth.workflow.config_files import read_config
 from absynth.workflow.environment import (
     check_hidden,
     escape_on_streams,
+    jobs_per_gpu,
     share_command,
     share_library,
     share_working_directory,
@@ -41,6 +42,7 @@ MODULE = not workflow.modifier.is_main_snakefile()
 
 try:
     check_hidden()
+    jobs_per_gpu()
     check_start(workflow, sys.argv)
     read_config(CONFIG)  # before Snakemake does, whose messages do not name the file
 except InputError as error:

@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -13,13 +13,13 @@ from filelock import FileLock, Timeout
 
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
+from absynth.workflow.environment import jobs_per_gpu
 
 _LOCKS = Path(tempfile.gettempdir()) / f"absynth-{os.getuid()}"  # shared by the jobs of a machine
 _LEASES: list[FileLock] = []  # held as long as the process lives; the system frees them when it ends
 _PATIENCE = (
     60.0  # seconds that a job waits for a GPU: a job that was just killed takes a moment to release its own
 )
-JOBS_PER_GPU = "ABSYNTH_JOBS_PER_GPU"  # the variable that says how many jobs may share a GPU, 1 by default
 _INTERVAL = 1.0  # seconds between two checks of a lock, or of the parent process
 
 
@@ -67,18 +67,8 @@ def full_precision() -> Iterator[None]:
         convolutions.allow_tf32, products.allow_tf32, convolutions.deterministic = before
 
 
-def jobs_per_gpu() -> int:
-    """How many jobs may share a GPU, by the variable ABSYNTH_JOBS_PER_GPU."""
-    given = os.environ.get(JOBS_PER_GPU, "1")
-    if not (given.isdecimal() and int(given) > 0):
-        raise InputError(
-            f"{JOBS_PER_GPU}: found {given!r}, allowed is how many jobs may share a GPU, 1 or more"
-        )
-    return int(given)
-
-
 def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0, jobs: int = 1) -> int:
-    """Lease a place on one of the devices named, their first places before their second.
+    """Lease a place on the device named that most places are free on, of several the first.
 
     patience: seconds to wait for one to become free
     jobs: how many jobs may hold a device at a time, each in a place of its own
@@ -87,27 +77,34 @@ def lease(identities: list[str], lock_folder: str | Path, patience: float = 0.0,
     """
     Path(lock_folder).mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience
-    places = [
-        (position, f"gpu-{identity}{f'-{place}' if place else ''}.lock")
-        for place in range(jobs)
-        for position, identity in enumerate(identities)
-    ]
     while True:
-        for position, name in places:
-            lock = FileLock(Path(lock_folder) / name, blocking=False)
-            try:
-                lock.acquire()
-            except Timeout:
-                continue
-            _LEASES.append(lock)
+        with FileLock(Path(lock_folder) / "choice.lock"):  # one job at a time, as it holds what it looks at
+            free = [_free_places(identity, Path(lock_folder), jobs) for identity in identities]
+            position = max(range(len(free)), key=lambda position: len(free[position]))
+            chosen = free[position][:1]
+            for place in (place for places in free for place in places if place not in chosen):
+                place.release()
+        if chosen:
+            _LEASES.extend(chosen)
             return position
         if time.monotonic() >= deadline:
             break
         time.sleep(_INTERVAL)
     raise InputError(
-        f"no free GPU among {', '.join(identities)}: give snakemake --resources gpu={len(places)} at most, "
-        "and end what is left of a killed run"
+        f"no free GPU among {', '.join(identities)}: give snakemake --resources gpu={len(identities) * jobs} at "
+        "most, and end what is left of a killed run"
     )
+
+
+def _free_places(identity: str, folder: Path, jobs: int) -> list[FileLock]:
+    """The places of a device that no job holds, which this process holds now."""
+    free = []
+    for place in range(jobs):
+        lock = FileLock(folder / f"gpu-{identity}{f'-{place}' if place else ''}.lock", blocking=False)
+        with suppress(Timeout):
+            lock.acquire()
+            free.append(lock)
+    return free
 
 
 def end_with_parent() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absynth.errors import InputError
 
+JOBS_PER_GPU = "ABSYNTH_JOBS_PER_GPU"  # the variable that says how many jobs may share a GPU, 1 by default
 COMMAND = "ABSYNTH_COMMAND"  # the variable that tells jobs what the workflow was started with
 
 # What jobs import from outside this project.
@@ -70,6 +71,16 @@ def check_hidden() -> None:
                 raise InputError(
                     f"PYTHONPATH: {found} hides the installed {name}; rename it, or leave {entry} out of PYTHONPATH"
                 )
+
+
+def jobs_per_gpu() -> int:
+    """How many jobs may share a GPU, by the variable ABSYNTH_JOBS_PER_GPU; 1 without it."""
+    given = os.environ.get(JOBS_PER_GPU, "1")
+    if not (given.isdecimal() and int(given) > 0):
+        raise InputError(
+            f"{JOBS_PER_GPU}: found {given!r}, allowed is how many jobs may share a GPU, 1 or more"
+        )
+    return int(given)
 
 
 def escape_on_streams() -> None:
