@@ -8,10 +8,10 @@
 The first argument is the folder of a run, of which only the models are read; images are the first test images of
 MNIST. Ours run with the options of their builders but for the steps; theirs with those of the libraries: adv-lib's
 DDN (without rounding to 256 levels), FMN, FAB (nine targets), minimal APGD (targeted DLR with one target) and σ-zero,
-and FAB-T of AutoAttack, whose nearest adversarial over its targets is taken. Whatever an attack returns is clipped
-to the box, asked again, and measured in float64. Prints a Markdown table: median distance, how many images have no
-adversarial, by how much the median of ours is smaller, gradients and queries per image, and CPU seconds per image, of
-the faster of `--repeats` runs that take turns.
+and FAB-T of AutoAttack, whose nearest adversarial over its targets is taken. Whatever an attack returns is clipped to
+the box, asked again, and measured in float64, within the time of theirs as of ours. Prints a Markdown table: median
+distance, how many images have no adversarial, by how much the median of ours is smaller, gradients and queries per
+image, and CPU seconds per image, of the faster of `--repeats` runs that take turns.
 """
 
 import argparse
@@ -126,9 +126,9 @@ def measure_peer(peer: Peer, model: nn.Module, x: Tensor, y: Tensor, norm: str) 
     counted = Counted(model)
     began = time.process_time()
     found = peer(counted, x.clone(), y.clone(), norm).detach().clamp(0, 1)
-    seconds = time.process_time() - began
     fooled = predict_labels(model, found) != y
     distances = torch.where(fooled, distance(x, found, norm), torch.inf)
+    seconds = time.process_time() - began
     counts = {"queries": counted.queries, "gradients": counted.gradients}
     return {"distance": distances.tolist(), **counts, "seconds": seconds}
 
