@@ -113,12 +113,12 @@ def test_what_is_sound_is_read(write, content, config):
 @pytest.mark.parametrize(
     ("base", "over", "merged"),
     [
-        ({"attacks": {"cw": None}}, {"attacks": {"cw": {}}}, {"attacks": {"cw": {}}}),
+        ({"attacks": {"ddn": None}}, {"attacks": {"ddn": {}}}, {"attacks": {"ddn": {}}}),
         ({"vae": {"refine": None}}, {"vae": {"refine": {}}}, {"vae": {"refine": {}}}),
         ({"attacks": None}, {"attacks": {"bim": {}}}, {"attacks": {"bim": {}}}),
-        ({"attacks": {"cw": None}}, {"attacks": {"cw": {"steps": 5}}}, {"attacks": {"cw": {"steps": 5}}}),
-        ({"attacks": {"cw": {"steps": 5}}}, {"attacks": {"cw": {}}}, {"attacks": {"cw": {"steps": 5}}}),
-        ({"attacks": {"cw": {"steps": 5}}}, {"attacks": {"cw": None}}, {"attacks": {"cw": None}}),
+        ({"attacks": {"ddn": None}}, {"attacks": {"ddn": {"steps": 5}}}, {"attacks": {"ddn": {"steps": 5}}}),
+        ({"attacks": {"ddn": {"steps": 5}}}, {"attacks": {"ddn": {}}}, {"attacks": {"ddn": {"steps": 5}}}),
+        ({"attacks": {"ddn": {"steps": 5}}}, {"attacks": {"ddn": None}}, {"attacks": {"ddn": None}}),
         ({"norms": ["l2"]}, {"norms": ["l0"]}, {"norms": ["l0"]}),
         ({"shards": 4}, {"shards": None}, {"shards": None}),
         ({"a": 1}, {"a": {"b": {}}}, {"a": {"b": {}}}),
@@ -145,6 +145,17 @@ def test_what_divides_the_images_is_replaced_as_a_whole(write, base, over, merge
     paths = [write(yaml.safe_dump(part), f"{i}.yaml") for i, part in enumerate((base, over))]
     options = [f"{key}={'null' if value is None else value}" for key, value in over.items()]
     assert merged_config(paths, []) == merged_config(paths[:1], options) == merged
+
+
+@pytest.mark.parametrize("section", ["attacks", "models"])
+def test_null_takes_out_an_entry_of_a_name_of_its_own(write, section):
+    known = {"attacks": "ddn", "models": "cnn"}[section]
+    paths = [
+        write(yaml.safe_dump({section: {"mine": {"kind": known}, known: {}}}), "mine.yaml"),
+        write(yaml.safe_dump({section: {"mine": None, known: None, "other": None}}), "over.yaml"),
+    ]
+    assert merged_config(paths, []) == {section: {known: None, "other": None}}  # `other` will be refused
+    assert merged_config(paths[:1], [f"{section}={{mine: null}}"]) == {section: {known: {}}}
 
 
 VALUES = st.none() | st.integers() | st.lists(st.integers(), max_size=2)

@@ -7,17 +7,20 @@ keys, and nested values of `--config` arrive as text.
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from absynth.attacks.registry import ATTACKS
 from absynth.errors import InputError
+from absynth.models.registry import KINDS
 from absynth.workflow.only import check_only
 from absynth.workflow.yaml_nodes import FLOAT, check_node
 
+Layer = Mapping[str, Any]
 _OPTIONS = {"--configfile": ("--configfile", "--configfiles"), "--config": ("--config", "-C")}
 _JOINED = {"--configfile": "A B", "--config": "a=1 b=2"}
 _PLAIN = {
@@ -134,17 +137,32 @@ def _lay_over_whole(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[st
     """As `lay_over`, but for keys of which one replaces another.
 
     Presets of attacks replace attacks and relay, and a mapping is laid over presets by name. Either of
-    `images_per_shard` and `shards` replaces the other.
+    `images_per_shard` and `shards` replaces the other. Null takes out an attack or a model of a name of its own.
     """
     for key, other in (("images_per_shard", "shards"), ("shards", "images_per_shard")):
         if over.get(key) is not None:
             base = {name: value for name, value in base.items() if name != other}
+    for section, known in (("attacks", ATTACKS), ("models", KINDS)):
+        base, over = _without_own(base, over, section, known)
     attacks, below = over.get("attacks"), base.get("attacks")
     if isinstance(attacks, str | list) or (isinstance(attacks, Mapping) and "preset" in attacks):
         base = {key: value for key, value in base.items() if key not in ("attacks", "relay")}
     elif isinstance(attacks, Mapping) and isinstance(below, str | list):
         base = {**base, "attacks": {"preset": below}}
     return lay_over(base, over)
+
+
+def _without_own(base: Layer, over: Layer, section: str, known: Collection[str]) -> tuple[Layer, Layer]:
+    """Both without the entries of a section that `base` has, by no `known` name, and that are null in `over`."""
+    below, above = base.get(section), over.get(section)
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return base, over
+    gone = {name for name, entry in above.items() if entry is None and name in below and name not in known}
+    base_left, over_left = (
+        {**layer, section: {name: entry for name, entry in layer[section].items() if name not in gone}}
+        for layer in (base, over)
+    )
+    return base_left, over_left
 
 
 def check_command(arguments: Sequence[str]) -> None:
