@@ -1,6 +1,7 @@
 """The session of a model that decides by the least energy over images: few of them are compared with a query."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -81,11 +82,15 @@ class ShortlistSession:
     """Answers queries near n images from lists of few of the model's images, to the bit as the model does."""
 
     def __init__(self, model: "LeastEnergy", n: int):
-        self.model = model
+        self.model, self.n = model, n
         counts = torch.tensor(model.counts, device=model.images.device)
         self.labels = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        self.of_all = DecisionSearch(model, n)
         self.of_class = _Search(model, n, class_spans(model.counts), _OF_CLASS)
+
+    @cached_property
+    def of_all(self) -> DecisionSearch:
+        """What decisions ask; many attacks ask for none."""
+        return DecisionSearch(self.model, self.n)
 
     def logits(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Logits (q, C) of queries (q, *shape) that belong to `rows` (q,), differentiable."""
