@@ -117,8 +117,15 @@ def main() -> None:
     labels = torch.from_numpy(read_idx(options.data / "train-labels-idx1-ubyte.gz")).long()
     model = NearestNeighbor(images.flatten(1), labels).eval()
     began = time.process_time()
-    metric = model.metric
-    print(json.dumps({"metric_seconds": round(time.process_time() - began, 2), "axes": len(metric.axes)}))
+    metric, measured = model.metric, time.process_time()
+    quantized = model.quantized
+    made = {
+        "metric_seconds": round(measured - began, 2),
+        "axes": len(metric.axes),
+        "quantized_seconds": round(time.process_time() - measured, 2),
+        "pixels": len(quantized.pixels),
+    }
+    print(json.dumps(made), flush=True)
     x, y = load_images(options.data, options.images), load_labels(options.data, options.images)
     correct = predict_labels(model, x) == y
     for name in options.attacks:

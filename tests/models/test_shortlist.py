@@ -16,12 +16,13 @@ from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.data.format import DataFormat
 from absynth.errors import InputError
-from absynth.models import shortlist_session
+from absynth.models import decisions, quantized, row_lists, shortlist_session
 from absynth.models.base import StatelessSession, predict_labels, start_session
 from absynth.models.least_energy import LeastEnergy
 from absynth.models.metric import Metric
 from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.models.prototypes import PrototypeABS
+from absynth.models.quantized import Quantized
 
 SMALL = DataFormat((2, 3, 5), 4)  # rows differ in number from columns, and there are two channels
 
@@ -76,14 +77,20 @@ def nearest_of_all(model: LeastEnergy, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("build", [neighbours, prototypes])
-@pytest.mark.parametrize(("of_all", "of_class", "work"), [(4096, 64, 8000), (7, 2, 25), (1, 1, 3)])
+@pytest.mark.parametrize(
+    ("long", "short", "of_class", "work"),
+    [(1024, (64, 256), 64, 8000), (30, (3, 9), 2, 25), (2, (1,), 1, 3)],
+)
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 2**32), levels=st.sampled_from([1, 2, 255]))
-def test_sessions_answer_as_all_energies_do(build, of_all, of_class, work, seed, levels):
+def test_sessions_answer_as_all_energies_do(build, long, short, of_class, work, seed, levels):
     generator = torch.Generator().manual_seed(seed)
     model = build(levels, generator)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shortlist_session, "_OF_ALL", of_all)
+        patch.setattr(row_lists, "_LONG", long)
+        patch.setattr(row_lists, "_SHORT", short)
+        patch.setattr(decisions, "_QUERIES", 2)
+        patch.setattr(decisions, "_LOOKED_UP", 4)
         patch.setattr(shortlist_session, "_OF_CLASS", of_class)
         patch.setattr(shortlist_session, "_WORK", work)
         patch.setattr(shortlist_session, "_LOOKED_UP", 3)
@@ -128,22 +135,84 @@ def test_attacks_find_and_ask_the_same(build, norm, options):
     assert torch.equal(short.queries, full.queries)
 
 
-def test_lists_serve_small_steps_and_are_renewed_for_large_ones(monkeypatch):
+def test_lists_serve_small_steps_and_large_ones_are_compared_with_all_images(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     model = prototypes(255, generator)
-    listed = []
-    made = shortlist_session.list_images
+    compared = []
+    bounds = Quantized.bounds
     monkeypatch.setattr(
-        shortlist_session, "list_images", lambda *given: listed.append(len(given[1])) or made(*given)
+        Quantized, "bounds", lambda self, *given: compared.append(len(given[0])) or bounds(self, *given)
     )
-    monkeypatch.setattr(shortlist_session, "_OF_ALL", 5)
+    monkeypatch.setattr(row_lists, "_LONG", 20)
+    monkeypatch.setattr(row_lists, "_SHORT", (5, 10))
     x = drawn(2, 784, 255, generator).view(-1, *model.shape)
     session, rows = start_session(model, x, torch.zeros(2)), torch.arange(2)
     for _ in range(20):
         session.predict((x + 1e-3 * torch.randn(x.shape, generator=generator)).clamp(0, 1), rows)
-    assert listed == [2]
+    assert compared == [2, 2]  # the second query of a row is seen to be near its first, and is listed
     session.predict(torch.stack([x[0], 1 - x[1]]), rows)
-    assert listed == [2, 1]
+    assert compared == [2, 2, 1]
+
+
+def some_queries(model: LeastEnergy, generator: torch.Generator) -> Tensor:
+    """Images of the model, ones off any grid, one with single pixels changed, black, white, and midpoints."""
+    d = model.images.shape[1]
+    single = model.images[:1].repeat(5, 1)
+    single[torch.arange(5), torch.randint(0, d, (5,), generator=generator)] = 1.0
+    middle = (model.images[:5] + model.images[5:10]) / 2
+    off = torch.rand(10, d, generator=generator)
+    return torch.cat([model.images[:5], single, middle, off, torch.zeros(1, d), torch.ones(1, d)])
+
+
+@pytest.mark.parametrize("omitted", [0.002, 0.3])
+@pytest.mark.parametrize("integers", [torch.int8, torch.float32])
+@pytest.mark.parametrize("build", [neighbours, prototypes])
+@pytest.mark.parametrize("levels", [1, 7, 255])
+def test_bounds_from_eight_bits_are_never_above_the_energies(monkeypatch, omitted, integers, build, levels):
+    monkeypatch.setattr(quantized, "_OMITTED", omitted)
+    monkeypatch.setattr(quantized, "_ROUNDED", 4)
+    monkeypatch.setattr(quantized, "_dtype", lambda *given: integers)
+    generator = torch.Generator().manual_seed(levels)
+    model = build(levels, generator)
+    x = some_queries(model, generator)
+    codes, constant = model.quantized.of_queries(x)
+    assert codes.dtype == model.quantized.codes.dtype == integers
+    bounds = model.quantized.bounds(codes)
+    n = len(model.images)
+    lowest = quantized.UNIT * bounds[:, :n].double() + constant[:, None]
+    exact = (x.double()[:, None] - model.images.double()).square().sum(dim=2) + model.offsets.double()
+    assert (lowest <= exact).all()
+    threshold = model.quantized.threshold(exact.amax(dim=1), constant)
+    assert (bounds[:, :n] <= threshold[:, None]).all()
+    assert (bounds[:, n:] > threshold[:, None]).all()
+    if levels == 255 and omitted == 0.002 and build is neighbours:
+        on_grid = codes[:5]  # of images of the model
+        assert len(on_grid) == 5
+        assert (exact[:5] - lowest[:5]).max() < 0.2
+
+
+def test_lists_bound_the_energies_of_all_other_images(monkeypatch):
+    monkeypatch.setattr(row_lists, "_LONG", 20)
+    monkeypatch.setattr(row_lists, "_SHORT", (3, 8))
+    generator = torch.Generator().manual_seed(5)
+    model = neighbours(255, generator)
+    lists = row_lists.RowLists(model, 2)
+    p, rows = torch.rand(2, 30, generator=generator), torch.arange(2)
+    codes, constant = model.quantized.of_queries(p)
+    for _ in range(2):
+        lists.offer(p.double(), rows, model.quantized.bounds(codes), constant)
+    assert lists.listed.all()
+    for size in (0.0, 1e-3, 0.1, 1.0):
+        for sparse in (0.1, 1.0):
+            noise = size * torch.randn(p.shape, generator=generator)
+            x = (p + noise * (torch.rand(p.shape, generator=generator) < sparse)).clamp(0, 1).double()
+            exact = (x[:, None] - model.images.double()).square().sum(dim=2)
+            margin = lists.long.margin(x, rows, torch.zeros(2), torch.tensor(torch.inf))[:, 0]
+            for row, outside in enumerate(margin):
+                others = torch.ones(80, dtype=torch.bool)
+                others[lists.long.of_rows(lists.long.entries.places)[row]] = False
+                assert others.sum() == 60
+                assert exact[row][others].min() >= outside
 
 
 @pytest.mark.parametrize("images", [drawn(300, 40, 255, torch.Generator().manual_seed(2)), torch.ones(1, 40)])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from absynth.models.checks import check_images
 from absynth.models.metric import Metric
+from absynth.models.quantized import Quantized
 from absynth.models.shortlist import nearest
 from absynth.models.shortlist_session import ShortlistSession
 
@@ -47,6 +48,7 @@ class LeastEnergy(nn.Module):
         self.shape, self.channels = shape, shape[0]
         self.counts, self.precise = counts, precise
         self._metric: Metric | None = None
+        self._quantized: Quantized | None = None
         self.register_buffer("images", images, persistent=persistent)
         self.register_buffer("offsets", offsets, persistent=persistent)
         self.register_buffer("squares", self._squared(), persistent=False)  # ‖u‖² + o
@@ -60,7 +62,7 @@ class LeastEnergy(nn.Module):
 
     def derive(self) -> None:
         """Compute anew what depends on images and offsets, once others are loaded."""
-        self.squares, self._metric = self._squared(), None
+        self.squares, self._metric, self._quantized = self._squared(), None, None
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.shape)
@@ -90,6 +92,14 @@ class LeastEnergy(nn.Module):
         known, images = self._metric, self.images
         if known is None or (known.mean.device, known.mean.dtype) != (images.device, images.dtype):
             known = self._metric = Metric.of(images)
+        return known
+
+    @property
+    def quantized(self) -> Quantized:
+        """The images in eight bits, made when first asked for, and anew where they have moved."""
+        known = self._quantized
+        if known is None or known.codes.device != self.images.device:
+            known = self._quantized = Quantized.of(self)
         return known
 
     def start_session(self, images: Tensor, labels: Tensor) -> ShortlistSession:

@@ -1,6 +1,7 @@
 """The session of a model that decides by the least energy over images: few of them are compared with a query."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,13 +9,14 @@ from torch import Tensor
 
 from absynth.models.base import NeighbourLogits, latest
 from absynth.models.checks import check_images
+from absynth.models.decisions import DecisionSearch
 from absynth.models.metric import rounding
 from absynth.models.shortlist import Shortlists, class_spans, list_images, nearest_listed, slack
 
 if TYPE_CHECKING:
     from absynth.models.least_energy import LeastEnergy
 
-_OF_ALL, _OF_CLASS = 4096, 64  # images listed for a query, of all and of each class
+_OF_CLASS = 64  # images of each class listed for a query
 _WORK = 8000  # energies computed from a list, after which a new one costs no more
 _SHARE = 0.1  # of it, after which a list is renewed if another has to be
 _LOOKED_UP = 1024  # queries whose lists are looked through at a time: 32 MB
@@ -80,11 +82,15 @@ class ShortlistSession:
     """Answers queries near n images from lists of few of the model's images, to the bit as the model does."""
 
     def __init__(self, model: "LeastEnergy", n: int):
-        self.model = model
+        self.model, self.n = model, n
         counts = torch.tensor(model.counts, device=model.images.device)
         self.labels = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        self.of_all = _Search(model, n, [slice(0, len(model.images))], _OF_ALL)
         self.of_class = _Search(model, n, class_spans(model.counts), _OF_CLASS)
+
+    @cached_property
+    def of_all(self) -> DecisionSearch:
+        """What decisions ask; many attacks ask for none."""
+        return DecisionSearch(self.model, self.n)
 
     def logits(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Logits (q, C) of queries (q, *shape) that belong to `rows` (q,), differentiable."""
@@ -101,13 +107,7 @@ class ShortlistSession:
     def predict(self, queries: Tensor, rows: Tensor) -> Tensor:
         """The classes (q,) of queries (q, *shape) that belong to `rows` (q,)."""
         check_images(queries, self.model.shape)
-        x = queries.flatten(1)
-        found, covered = self.of_all.nearest(x, rows)
-        classes = self.labels[found[:, 0]]  # of the first of equals, as images are sorted by class
-        if not covered.all():
-            rest = x[~covered]
-            classes[~covered] = self.model.logits_at(rest, self.model.nearest(rest)).argmax(dim=1)
-        return classes
+        return self.labels[self.of_all.nearest(queries.flatten(1), rows)]  # images are sorted by class
 
     def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
         """What answers for neighbours of the last queries of `rows` (m,): as exactly, whatever the session keeps."""
