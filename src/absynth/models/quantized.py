@@ -5,8 +5,9 @@ differ from their least value are left out. What both may have added to a produc
 energy beforehand, or a query's. See docs/derivations/shortlists.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -112,7 +113,8 @@ def integer_products(queries: Tensor, images: Tensor, out: Tensor | None = None)
 def _dtype(device: torch.device, k: int) -> torch.dtype:
     """In what the products of k codes are exact, and fast: torch has fast ones of int8 on CPUs with VNNI."""
     # Those of one number each are wrong in torch 2.13.
-    if k > 1 and device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_vnni", False):
+    capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    if k > 1 and device.type == "cpu" and capabilities().get("avx512_vnni", False):
         return torch.int8
     return torch.float32 if k * _ZERO**2 <= 2**24 else torch.float64
 
