@@ -28,7 +28,8 @@ torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10)).eval()
 images = 0.5 + 0.2 * torch.randn(8, 1, 28, 28).clamp(-2, 2)
 labels = model(images).argmax(1)
-for name, last in {"logits": torch.nn.Identity(), "logits - 100": Minus100(), "log-probabilities": torch.nn.LogSoftmax(1)}.items():
+layers = {"logits": torch.nn.Identity(), "logits - 100": Minus100(), "log-probabilities": torch.nn.LogSoftmax(1)}
+for name, last in layers.items():
     answers = torch.nn.Sequential(model, last).eval()
     found = torchattacks.CW(answers, c=1, steps=100)(images, labels)
     bounded = foolbox.PyTorchModel(answers, bounds=(0, 1))
