@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Guess: a NumPy array of epsilons, or a Path, in a rule's params is compared with that of the last run as a list or a
 #   string is: another value runs the rule again.
-# Seen: Snakemake 9.27.1. Params of other types than Python's built-in ones and pandas' are left out of the record, without a word.
-#   Another array, another path and another fraction rerun nothing; the same epsilons as a list or a Series do. Results
-#   of the old epsilons stay.
+# Seen: Snakemake 9.27.1. Params of other types than Python's built-in ones and pandas' are left out of the record, without
+#   a word. Another array, another path and another fraction rerun nothing; the same epsilons as a list or a Series do.
+#   Results of the old epsilons stay.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
