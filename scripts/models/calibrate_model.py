@@ -77,6 +77,8 @@ if "snakemake" in globals():
         calibration=job.input.get("calibration"),
         test=job.input.test,
         output=job.output.calibration,
-        **dict(job.params.items()),
+        folder=job.params.folder,
+        spec=job.params.spec,
+        **job.params.counts,
         device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
     )

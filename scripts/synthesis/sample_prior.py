@@ -43,6 +43,7 @@ if "snakemake" in globals():
     start_log(job.log[0])
     main(
         samples=job.output.samples,
-        **dict(job.params.items()),
+        **{name: value for name, value in job.params.items() if name != "numbers"},
+        **job.params.numbers,
         device=acquire(gpu=job.resources.gpu, threads=job.resources.torch_threads),
     )

@@ -223,7 +223,10 @@ rule calibrate_model:
     params:
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(wildcards.model),
-        gamma_images=lambda wildcards: planned(wildcards.model).entry.get("gamma_images"),
-        n_accuracy=config["n_accuracy"],
+        # In one mapping: Snakemake compares the values of params without their names.
+        counts=lambda wildcards: {
+            "gamma_images": planned(wildcards.model).entry.get("gamma_images"),
+            "n_accuracy": config["n_accuracy"],
+        },
     script:
         "../../scripts/models/calibrate_model.py"

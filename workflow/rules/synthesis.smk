@@ -69,8 +69,8 @@ rule sample_prior:
         model=lambda wildcards: PLAN.generative[0],
         folder=lambda wildcards: run(""),
         spec=lambda wildcards: PLAN.model_spec(PLAN.generative[0]),
-        n=config["figures"]["prior_samples"],
-        seed=config["seed"],
+        # In one mapping: Snakemake compares the values of params without their names.
+        numbers={"n": config["figures"]["prior_samples"], "seed": config["seed"]},
     script:
         "../../scripts/synthesis/sample_prior.py"
 
