@@ -82,6 +82,20 @@ def test_the_carlini_wagner_of_torchattacks_moves_black_and_white_pixels():
     assert target.best_distance.isfinite().all()
 
 
+def test_the_carlini_wagner_of_torchattacks_needs_no_positive_logits():
+    needs("torchattacks.CW")
+    distances = []
+    for shift in (0, -100):
+        target = target_of(ten_class(), "l2")
+        with torch.no_grad():
+            target.model.bias.add_(shift)
+        arguments = {"c": 10, "steps": 200, "lr": 0.01}
+        library_attack("l2", class_path="torchattacks.CW", arguments=arguments)(target, draws())
+        distances.append(target.best_distance)
+    assert distances[1].isfinite().all()
+    torch.testing.assert_close(*distances, rtol=0.01, atol=0)
+
+
 def test_the_deepfool_of_torchattacks_is_not_left_at_the_boundary_where_it_clips():
     needs("torchattacks.DeepFool")
     arguments = {"overshoot": 0.0}

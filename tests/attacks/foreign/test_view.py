@@ -23,6 +23,16 @@ def test_images_in_any_order_and_number_get_their_own_logits():
     assert target.queries.tolist() == [1, 2, 0, 3, 1]
 
 
+def test_shifted_logits_begin_at_0_and_differ_as_before():
+    target, _ = view_of(ten_class())
+    view = ForeignView(target, "mine", scaled=False, strict=False, shifted=True)
+    x = target.x.clone().requires_grad_()
+    logits, plain = view(x), target.model(target.x)
+    torch.testing.assert_close(logits, plain - plain.amin(dim=1, keepdim=True))
+    (gradient,) = torch.autograd.grad(logits[:, 2].sum(), x)
+    torch.testing.assert_close(gradient, target.model.weight[2].view_as(x[:1]).expand_as(x))
+
+
 def across(target, row):
     """The image of one row, moved a little beyond the boundary to the likeliest rival."""
     model, x = target.model, target.x[row : row + 1]

@@ -57,6 +57,7 @@ class ForeignAttack:
     one_by_one: give it one image at a time
     push: ask beyond the images that it returns, where these are correctly classified
     inset: hand over images in [inset, 1 − inset], to an attack that cannot move a black or white pixel
+    shifted: hand over logits from 0 on, to an attack that is lost where all are negative
 
     Calling it raises InputError if the attack asks the model nothing, or returns what is no image like those given.
     """
@@ -68,6 +69,7 @@ class ForeignAttack:
     one_by_one: bool = False
     push: bool = False
     inset: float = 0.0
+    shifted: bool = False
     search: Search = field(default_factory=Search)
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
@@ -104,7 +106,8 @@ class ForeignAttack:
             return
         x, y = target.active
         before = target.queries.sum()
-        view = ForeignView(target, self.name, scaled=not self.own, strict=self.own).eval()
+        kept = {"scaled": not self.own, "strict": self.own, "shifted": self.shifted}
+        view = ForeignView(target, self.name, **kept).eval()
         returned = self._called(view, x.clamp(self.inset, 1 - self.inset), y.clone(), epsilon)
         if target.queries.sum() == before:
             self._refuse_silence(len(x))

@@ -43,6 +43,7 @@ def library_attack(
         one_by_one=known.one_by_one,
         push=known.push,
         inset=known.inset,
+        shifted=known.shifted,
         search=Search(**search),
     )
 

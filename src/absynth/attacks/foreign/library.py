@@ -25,7 +25,7 @@ class Known:
     one_by_one: it goes through the images one after another anyhow
     fixed: arguments that are set here, with their values; none of them may stand in the config
     defaults: arguments that have another default here than in the library
-    push, inset: as in `absynth.attacks.foreign.attack.ForeignAttack`
+    push, inset, shifted: as in `absynth.attacks.foreign.attack.ForeignAttack`
     """
 
     norms: tuple[str, ...]
@@ -35,6 +35,7 @@ class Known:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     push: bool = False
     inset: float = 0.0
+    shifted: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ CATALOGUE = Catalogue(
         # Its ε only says which of its adversarials are returned, and all that it asks count here.
         "FAB": Known(("l2", "linf"), fixed={"eps": _ANY_DISTANCE}),
         # Its tanh has no slope where a pixel is black or white, so that such a pixel would never move.
-        "CW": Known(("l2",), inset=1e-3),
+        # And it takes the largest of the other classes' logits and 0.
+        "CW": Known(("l2",), inset=1e-3, shifted=True),
         # Clips each step, and may then stand still at the boundary for good.
         "DeepFool": Known(("l2",), one_by_one=True, push=True),
         **{name: Known(("l0",), one_by_one=True) for name in ("SparseFool", "OnePixel", "Pixle")},

@@ -24,15 +24,16 @@ class ForeignView(nn.Module):
     name: of the attack, for messages
     scaled: multiply each image's logits by a constant that makes the margin of the clean image `CLEAN_MARGIN`; losses
         such as the cross entropy depend on the scale, decisions do not. Costs a query on each clean image.
+    shifted: subtract each image's least logit, so that none is negative; no difference of two changes
     strict: raise InputError for an image with NaN, which else becomes the clean value
 
     Raises InputError for images of another shape than those under attack.
     """
 
-    def __init__(self, target: Target, name: str, *, scaled: bool, strict: bool):
+    def __init__(self, target: Target, name: str, *, scaled: bool, strict: bool, shifted: bool = False):
         super().__init__()
         self._hidden = (target,)  # no attribute that torch would register
-        self.name, self.scaled, self.strict = name, scaled, strict
+        self.name, self.scaled, self.strict, self.shifted = name, scaled, strict, shifted
         self.scale: Tensor | None = None
         # Some libraries ask the first parameter for the device.
         self.place = nn.Parameter(torch.empty(0, device=target.x.device), requires_grad=False)
@@ -55,11 +56,11 @@ class ForeignView(nn.Module):
             raise InputError(f"{self.name}: asks the model for images with NaN; check for a division by 0")
         rows = self._rows(queries.detach(), clean)
         logits = self._ask(_Repaired.apply(queries, clean[rows], self.target.norm), rows)
-        if not self.scaled:
-            return logits
-        if self.scale is None:
-            self.scale = self._clean_scale(queries.detach(), logits.detach())
-        return self.scale[rows] * logits
+        if self.scaled:
+            if self.scale is None:
+                self.scale = self._clean_scale(queries.detach(), logits.detach())
+            logits = self.scale[rows] * logits
+        return logits - logits.detach().amin(dim=1, keepdim=True) if self.shifted else logits
 
     @staticmethod
     def _rows(queries: Tensor, clean: Tensor) -> Tensor:
