@@ -26,20 +26,20 @@ from results_words import template
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
 PAPER = FOLDER.parents[1] / "resources" / "paper"
-RUNS = ("mnist-1000-h100", "mnist-1000")  # in this order a model's numbers are looked for
+RUNS = ("mnist-1000-h100", "mnist-1000")  # in this order a model's numbers in a norm are looked for
 
 
 class Numbers:
     """What the words of the page ask for: numbers of the runs that were kept, as they are printed.
 
-    runs: with one ε for each norm; a model's numbers are those of the first run that has it
+    runs: with one ε for each norm; a model's numbers in a norm are those of the first run that has them
     """
 
     def __init__(self, runs: Sequence[Run], paper: Paper):
         self.runs, self._paper = runs, paper
-        self.owners: dict[str, Run] = {}
+        self.owners: dict[tuple[str, str], Run] = {}  # of a model and a norm
         for run in runs:
-            self.owners = {**dict.fromkeys(run.table("distances")["model"], run), **self.owners}
+            self.owners = {**dict.fromkeys(_cases(run.table("distances")), run), **self.owners}
         self._best, self._bounds = (self._owned(stem) for stem in ("distances", "bracket"))
         self.epsilons: Mapping[str, float] = runs[0].config["epsilons"]
 
@@ -104,7 +104,7 @@ class Numbers:
         """A table of all runs, each model's rows from its own."""
         tables = [(run, run.table(stem)) for run in self.runs]
         return pd.concat(
-            [table[[self.owners[model] is run for model in table["model"]]] for run, table in tables]
+            [table[[self.owners.get(case) is run for case in _cases(table)]] for run, table in tables]
         )
 
     def _row(self, model: str, norm: str) -> list[str]:
@@ -127,6 +127,11 @@ class Numbers:
     @staticmethod
     def _rows(table: pd.DataFrame, model: str, norm: str) -> pd.DataFrame:
         return table[(table["model"] == model) & (table["norm"] == norm)]
+
+
+def _cases(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """The model and the norm of each row."""
+    return list(zip(table["model"], table["norm"], strict=True))
 
 
 def page(folders: Sequence[Path], paper: Path = PAPER) -> str:
