@@ -16,7 +16,7 @@ from typing import Any
 from gpu_setting import RUN, Setting
 from laid_over import ROOT
 
-from absynth.workflow.devices import JOBS_PER_GPU
+from absynth.workflow.environment import JOBS_PER_GPU
 
 Line = dict[str, Any]
 _OVERLAY = "overlay.yaml"
