@@ -46,11 +46,11 @@ def test_numbers_are_those_of_the_first_run_that_has_the_model_in_the_norm():
                 assert float(numbers.lower(row.model, row.norm)) == pytest.approx(row.lower, abs=0.006)
 
 
-def test_another_run_fills_in_a_norm_that_a_run_lacks():
-    h100, hundred = (Run(path) for path in RUNS)
-    numbers = make_brief.Numbers([h100, hundred], Paper(make_brief.PAPER))
-    cases = set(make_brief._cases(h100.table("distances")))
-    assert {case for case, owner in numbers.owners.items() if owner is h100} == cases
+def test_the_first_run_has_the_numbers_of_all_that_it_holds_and_no_others():
+    first, *others = (Run(path) for path in RUNS)
+    numbers = make_brief.Numbers([first, *others], Paper(make_brief.PAPER))
+    cases = set(make_brief._cases(first.table("distances")))
+    assert {case for case, owner in numbers.owners.items() if owner is first} == cases
 
 
 def test_a_run_does_not_replace_the_models_of_one_before_it():
