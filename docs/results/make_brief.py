@@ -109,13 +109,13 @@ class Numbers:
 
     def _row(self, model: str, norm: str) -> list[str]:
         values, epsilon = self._distances(model, norm), self.epsilons[norm]
-        row = [model_label(model), str(len(values)), overview.share_text(values > 0, 1)]
-        row += [overview.median_text(values, norm), overview.share_text(values > epsilon, 1)]
+        row = [model_label(model), str(len(values)), _share(values > 0)]
+        row += [overview.median_text(values, norm), _share(values > epsilon)]
         row.append(self.paper(model, norm))
         if not len(self._lower(model, norm)):
             return [*row, "–", "–", "–", "–"]
         basis = self._rows(self._bounds, model, norm)["basis"].iloc[0]
-        held = overview.share_text(self._lower(model, norm) > epsilon, 1)
+        held = _share(self._lower(model, norm) > epsilon)
         return [*row, self.lower(model, norm), held, basis, self.ratio(model, norm)]
 
     def _distances(self, model: str, norm: str) -> npt.NDArray[np.float64]:
@@ -127,6 +127,11 @@ class Numbers:
     @staticmethod
     def _rows(table: pd.DataFrame, model: str, norm: str) -> pd.DataFrame:
         return table[(table["model"] == model) & (table["norm"] == norm)]
+
+
+def _share(withstood: npt.NDArray[np.bool_]) -> str:
+    """The share of images (n,) that withstood, and its confidence interval."""
+    return overview.share_text(int(withstood.sum()), len(withstood), 1)
 
 
 def _cases(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from absynth.norms import NORMS
+from absynth.reporting.overview import share_text
 from results_cells import Comparison, Differing
 from results_comparison import Key, median_text, number, ordering
 from results_data import Paper, Run
@@ -20,7 +21,6 @@ from results_tables import (
     model_label,
     models_of,
     rows_of,
-    share_with_interval,
 )
 
 ORDERINGS: dict[str, tuple[str, str, Callable[..., float]]] = {
@@ -67,7 +67,7 @@ def _difference_row(of: Comparison, key: Key, differing: Differing) -> list[str]
     accuracies = ["", "", ""]
     if by.accuracy is not None:
         change = f"{by.accuracy:+.0f} points, s.e. {theirs.standard_error(ours.n):.1f}".replace("-", "−")
-        accuracies = [share_with_interval(ours.hits, ours.n), f"{theirs.accuracy:g}%", change]
+        accuracies = [share_text(ours.hits, ours.n), f"{theirs.accuracy:g}%", change]
     return [*titles, *medians, *accuracies, of.mark(key, "table1.md")]
 
 
@@ -88,7 +88,7 @@ def finders(of: Comparison, norm: str) -> str:
         for key, entry in zip(keys, cells, strict=True)
     ]
     rows.append(["median distance", *medians])
-    rows.append(["accuracy", *(share_with_interval(entry.hits, entry.n) for entry in cells)])
+    rows.append(["accuracy", *(share_text(entry.hits, entry.n) for entry in cells)])
     rows.append(["paper's attacks", *(of.paper.text(key) for key in keys)])
     return markdown(["found by", *map(model_label, models)], rows)
 
@@ -109,7 +109,7 @@ def bracket(of: Comparison) -> str:
             for side in sides
         ]
         epsilon = of.run.config["epsilons"][row.norm]
-        shares = [share_with_interval(int((part[side] > epsilon).sum()), len(part)) for side in sides]
+        shares = [share_text(int((part[side] > epsilon).sum()), len(part)) for side in sides]
         correct = part[part["upper"] > 0]
         ratio = number(float((correct["upper"] / correct["lower"]).median()), "{:.3f}")
         paper = median_text(theirs, row.norm)
@@ -129,7 +129,7 @@ def tightness(of: Comparison) -> str:
     joint = bounds[bounds["bound"] == "joint"].set_index(["model", "norm"])["disagreeing"]
     for row in of.run.tables["bracket_medians"].itertuples():
         gap = median_text(row.gap, row.norm)
-        shares = [share_with_interval(int(count), int(row.n)) for count in (row.tight, row.loose)]
+        shares = [share_text(int(count), int(row.n)) for count in (row.tight, row.loose)]
         disagreeing = number(joint.get((row.model, row.norm)), "{:.0f}")
         rows.append([model_label(row.model), NORMS[row.norm].title, gap, *shares, disagreeing, str(row.n)])
     return markdown(["model", "norm", "median gap", "tight", "loose", "disagreeing", "images"], rows)
@@ -163,7 +163,7 @@ def calibration(of: Comparison) -> str:
     for row in of.run.tables["models"].itertuples():
         name, constants = row.model, ("alpha", "eta", "median_confidence")
         values = [beside(number(getattr(row, key)), of.paper.constant(key, name)) for key in constants]
-        clean = share_with_interval(round(row.test_accuracy * row.n_test), row.n_test, 2)
+        clean = share_text(round(row.test_accuracy * row.n_test), row.n_test, 2)
         paper = of.paper.text(("clean", "clean", name))
         rows.append([model_label(name), clean, paper, *values, str(row.n_test), str(row.n)])
     header = (
@@ -188,7 +188,7 @@ def gammas(of: Comparison) -> str:
 def distal(of: Comparison) -> str:
     """One row per model: how many ascents reached the confidence, and how many ended at distal adversarials."""
     rows = [
-        [model_label(row.model), str(row.n), *(share_with_interval(k, row.n) for k in (row.reached, row.distal))]
+        [model_label(row.model), str(row.n), *(share_text(k, row.n) for k in (row.reached, row.distal))]
         for row in of.run.tables["distal"].itertuples()
     ]  # fmt: skip
     return markdown(["model", "ascents", "reached", "distal"], rows)

@@ -103,12 +103,6 @@ def median_with_interval(median: float, distances: npt.NDArray[np.float64] | Non
     return overview.median_text(distances, norm)
 
 
-def share_with_interval(hits: int, n: int, decimals: int = 0) -> str:
-    """A share of n images in per cent, and its confidence interval."""
-    low, high = share_interval(hits, n)
-    return f"{hits / n:.{decimals}%} ({100 * low:.{decimals}f} to {high:.{decimals}%})"
-
-
 def cell(run: Run, paper: Paper, key: Key, mark: str = "") -> str:
     """A cell of Table 1 in lines: our median / accuracy, their intervals, the paper's; in bold what differs.
 

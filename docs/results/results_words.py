@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from absynth.reporting.overview import share_text
 from results_cells import Comparison
 from results_comparison import Key, median_text, number
 from results_notes import Note
-from results_tables import attack_title, caption, model_label, share_with_interval
+from results_tables import attack_title, caption, model_label
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -57,7 +58,7 @@ class Words:
     @staticmethod
     def share(hits: int, n: int, decimals: int = 0) -> str:
         """A share of n images that was measured elsewhere, and its confidence interval."""
-        return share_with_interval(hits, n, decimals)
+        return share_text(hits, n, decimals)
 
     def clean(self, model: str) -> str:
         """The accuracy on all clean test images."""

@@ -99,10 +99,10 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def share_text(withstood: npt.NDArray[np.bool_], decimals: int = 0) -> str:
-    """The share of images (n,) that withstood, with so many decimals of a per cent, and its exact interval."""
-    low, high = share_interval(int(withstood.sum()), len(withstood))
-    return f"{withstood.mean():.{decimals}%} ({100 * low:.0f} to {high:.0%})"
+def share_text(hits: int, n: int, decimals: int = 0) -> str:
+    """A share of n images, with so many decimals of a per cent, and its exact interval."""
+    low, high = share_interval(hits, n)
+    return f"{hits / n:.{decimals}%} ({100 * low:.{decimals}f} to {high:.{decimals}%})"
 
 
 def median_text(values: npt.NDArray[np.float64], norm: str) -> str:
@@ -117,7 +117,7 @@ def median_text(values: npt.NDArray[np.float64], norm: str) -> str:
 
 
 def _share(withstood: npt.NDArray[np.bool_]) -> Cell:
-    return Cell(share_text(withstood), float(withstood.mean()))
+    return Cell(share_text(int(withstood.sum()), len(withstood)), float(withstood.mean()))
 
 
 def _median(norm: str, values: npt.NDArray[np.float64]) -> Cell:
