@@ -14,6 +14,14 @@ UNEXPLAINED = Question(
 
 
 @dataclass(frozen=True)
+class Places:
+    """How links to the pages that have the notes and the open questions begin; both empty for one page of all."""
+
+    notes: str = ""
+    questions: str = ""
+
+
+@dataclass(frozen=True)
 class Differing:
     """A cell that differs beyond the limits. beyond: None if the run's distances are gone"""
 
@@ -31,13 +39,14 @@ class Differing:
 class Comparison:
     """A run beside the paper.
 
+    places: where notes and questions stand
     differing: the cells that differ beyond the limits, in the order of the tables
     notes: of those cells; the first has number 1
     questions: what is open, and the cells that raise it
     """
 
-    def __init__(self, run: Run, paper: Paper, notes: Notes):
-        self.run, self.paper, self._notes = run, paper, notes
+    def __init__(self, run: Run, paper: Paper, notes: Notes, places: Places):
+        self.run, self.paper, self._notes, self.places = run, paper, notes, places
         self.differing = dict(_differing(run, paper))
         beyond_chance = [key for key, cell in self.differing.items() if not cell.chance]
         self.notes: list[Note] = [*dict.fromkeys(note for key in beyond_chance for note in notes.of(key))]
@@ -71,7 +80,7 @@ class Comparison:
         if self.differing[key].chance:
             return "≈"
         links = [f"[{number}]({place}#note-{number})" for number in self.numbers(key)]
-        return ", ".join(links) or "[?](index.md#open-questions)"
+        return ", ".join(links) or f"[?]({self.places.questions}#open-questions)"
 
 
 def _differing(run: Run, paper: Paper) -> Iterator[tuple[Key, Differing]]:

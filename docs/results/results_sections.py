@@ -68,7 +68,7 @@ def _difference_row(of: Comparison, key: Key, differing: Differing) -> list[str]
     if by.accuracy is not None:
         change = f"{by.accuracy:+.0f} points, s.e. {theirs.standard_error(ours.n):.1f}".replace("-", "−")
         accuracies = [share_text(ours.hits, ours.n), f"{theirs.accuracy:g}%", change]
-    return [*titles, *medians, *accuracies, of.mark(key, "table1.md")]
+    return [*titles, *medians, *accuracies, of.mark(key, of.places.notes)]
 
 
 def finders(of: Comparison, norm: str) -> str:

@@ -30,10 +30,12 @@ class Words:
     """Numbers as they are printed. Cells of Table 1 are named norm/attack/model, say l2/fgm/cnn.
 
     Asking for a cell that the run does not have raises KeyError.
+
+    other: the words of another run, which reasons may ask for as well
     """
 
-    def __init__(self, of: Comparison):
-        self._of = of
+    def __init__(self, of: Comparison, other: "Words | None" = None):
+        self._of, self._other = of, other
         self._environment = Environment(undefined=StrictUndefined)  # Markdown, so nothing is escaped
 
     def cell(self, name: str) -> str:
@@ -106,8 +108,8 @@ class Words:
     def origin(self) -> str:
         """Where the page comes from, and how the run was made."""
         return (
-            f"<sub>Written by `python docs/results/make_results.py {self._of.run.place}` from the tables there, the "
-            "paper's numbers in `resources/paper/`, and the words in `docs/results/notes.yaml` and "
+            f"<sub>Written by `python docs/results/make_results.py` from the tables in `{self._of.run.place}`, the "
+            "paper's numbers in `resources/paper/`, and the words in `docs/results/notes/` and "
             f"`docs/results/templates/`.</sub>\n\n{caption(self._of.run)}"
         )
 
@@ -119,7 +121,8 @@ class Words:
         elif note.measured:
             text += f" ({note.measured}.)"
         if note.question:
-            text += f" The rest is [open question {self._of.question(note)}](index.md#open-questions)."
+            link = f"{self._of.places.questions}#open-questions"
+            text += f" The rest is [open question {self._of.question(note)}]({link})."
         return f'<a id="note-{place}"></a>**{place}.** {text}'
 
     def _named(self, key: Key) -> str:
@@ -130,11 +133,11 @@ class Words:
             if norm == "clean"
             else f"{title} on {model_label(model)}"
         )
-        marks = ", ".join(f"[{n}](table1.md#note-{n})" for n in self._of.numbers(key))
+        marks = ", ".join(f"[{n}]({self._of.places.notes}#note-{n})" for n in self._of.numbers(key))
         return f"{place}{f' (note {marks})' if marks else ''}"
 
     def _filled(self, template: str) -> str:
-        return self._environment.from_string(template).render(of=self)
+        return self._environment.from_string(template).render(of=self, other=self._other)
 
     def _distances(self, name: str) -> npt.NDArray[np.float64]:
         found = self._of.run.distances(_key(name))

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from absynth.errors import InputError
 from absynth.io.records import MINIMAL, write_record
 from absynth.workflow.plan import Plan
 from absynth.workflow.provenance import provenance
-from make_results import PAGES, PAPER, main
+from make_results import PAGES, PAPER, RELEASED, TRAINED, main
 from results_comparison import Beyond, Difference, Entry, difference, ordering, within_chance
 from results_data import Paper, Run
 from results_notes import Notes
@@ -90,14 +91,16 @@ def run(tmp_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """Make the pages of a run and return their lines by name."""
+    """Make the pages of a run, as either of the two, and return their lines by name."""
 
     def made(run, notes=(), questions=None) -> dict[str, list[str]]:
         content = {"notes": [*notes], "questions": questions or {}}
-        path = tmp_path / "notes.yaml"
-        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        main(run, tmp_path, path)
-        return {name: (tmp_path / f"{name}.md").read_text(encoding="utf-8").splitlines() for name in PAGES}
+        for name in PAGES:
+            path = tmp_path / f"{name}.yaml"
+            path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        main({TRAINED: run, RELEASED: run}, tmp_path, tmp_path)
+        names = itertools.chain.from_iterable(PAGES.values())
+        return {name: (tmp_path / f"{name}.md").read_text(encoding="utf-8").splitlines() for name in names}
 
     return made
 
@@ -216,6 +219,32 @@ def test_cells_refer_to_notes_by_number_and_each_note_stands_once(run, write):
         "(note [2](table1.md#note-2), [1](table1.md#note-1))."
     )
     assert "1 question is open:" in " ".join(found["index"])
+
+
+def test_a_single_page_refers_to_itself(run, write):
+    notes = [{"cells": ["l2/all/cnn"], "reason": "DDN.", "question": "why"}]
+    page = write(run, notes, {"why": {"title": "Why DDN", "text": "Nobody knows."}})["released-weights"]
+    assert "<sup>[?](#open-questions)</sup>" in tables(page)[0][1][6]
+    assert '<a id="note-1"></a>**1.** DDN. The rest is [open question 1](#open-questions).' in page
+    assert "1. **Why DDN.** Nobody knows. Cells: All L2 attacks on CNN (note [1](#note-1))." in page
+
+
+def test_notes_may_ask_for_numbers_of_the_other_run(run, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    frame = pd.read_csv(other / "tables" / "robustness.csv")
+    frame.loc[frame["attack"] == "ddn", "median"] = 7.5
+    frame.to_csv(other / "tables" / "robustness.csv", index=False)
+    note = {
+        "cells": ["l2/all/cnn"],
+        "reason": "{{ of.median('l2/ddn/cnn') }}, {{ other.median('l2/ddn/cnn') }}.",
+    }
+    for name in PAGES:
+        content = yaml.safe_dump({"notes": [note]})
+        (tmp_path / f"{name}.yaml").write_text(content, encoding="utf-8")
+    main({TRAINED: run, RELEASED: other}, tmp_path, tmp_path)
+    assert "**1.** 0.90, 7.50." in (tmp_path / "table1.md").read_text(encoding="utf-8")
+    assert "**1.** 7.50, 0.90." in (tmp_path / "released-weights.md").read_text(encoding="utf-8")
 
 
 def test_differences_without_a_note_are_open_questions(run, write):
