@@ -32,7 +32,8 @@ TABLES = {
 class Paper:
     """The paper's numbers: `cells` of Table 1, and others by quantity and model; each as a number and as printed.
 
-    folder: holds table1.csv and constants.csv
+    folder: holds table1.csv, constants.csv and curves.csv, the medians and accuracies over all attacks of the curves
+    that an author published in figures/ of jonasrauber/analysis-by-synthesis (commit 1b2feb7)
     """
 
     def __init__(self, folder: Path):
@@ -47,6 +48,13 @@ class Paper:
             key = (row.norm, row.attack, row.model)
             self.cells[key] = Entry(float(row.median), float(row.accuracy))
             self._printed[key] = f"{row.median.replace('inf', '∞')} / {row.accuracy}%"
+
+        curves = pd.read_csv(folder / "curves.csv").itertuples()
+        self._curves = {(row.norm, row.model): Entry(row.median, row.accuracy) for row in curves}
+
+    def curve(self, norm: str, model: str) -> str:
+        """Median and accuracy over all attacks by the curves published later; "–" where there is none."""
+        return self._curves[norm, model].text(norm) if (norm, model) in self._curves else "–"
 
     def text(self, key: Key) -> str:
         """A cell as printed; "–" where the paper has none."""

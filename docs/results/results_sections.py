@@ -90,6 +90,7 @@ def finders(of: Comparison, norm: str) -> str:
     rows.append(["median distance", *medians])
     rows.append(["accuracy", *(share_text(entry.hits, entry.n) for entry in cells)])
     rows.append(["paper's attacks", *(of.paper.text(key) for key in keys)])
+    rows.append(["authors' curves", *(of.paper.curve(norm, model) for model in models)])
     return markdown(["found by", *map(model_label, models)], rows)
 
 
