@@ -30,7 +30,16 @@ PAPER = ROOT / "resources" / "paper"
 NOTES = FOLDER / "notes"
 TRAINED, RELEASED = "mnist-small", "mnist-small-published"  # runs, and their files of notes
 PAGES = {
-    TRAINED: ("index", "table1", "differences", "best-adversarials", "bounds", "calibration", "distal"),
+    TRAINED: (
+        "index",
+        "table1",
+        "differences",
+        "best-adversarials",
+        "bounds",
+        "calibration",
+        "distal",
+        "cost",
+    ),
     RELEASED: ("released-weights",),
 }
 PLACES = {TRAINED: Places(notes="table1.md", questions="index.md"), RELEASED: Places()}
@@ -47,6 +56,8 @@ TABLES: dict[str, Callable[..., str]] = {
         results_sections.calibration,
         results_sections.gammas,
         results_sections.distal,
+        results_sections.costs,
+        results_sections.stages,
         results_sections.orderings,
     )
 }

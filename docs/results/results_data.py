@@ -24,8 +24,8 @@ TABLES = {
     "bracket_medians": ("model", "norm", "lower", "upper", "gap", "tight", "loose", "n"),
     "bounds": ("model", "norm", "bound", "mean", "median", "standard_error", "disagreeing", "seeds", "n"),
     "distal": ("model", "n", "reached", "distal"),
-    "attacks": ("model", "norm", "attack", "n", "minima"),
-    "runtime": ("stage", "jobs", "seconds"),
+    "attacks": ("model", "norm", "attack", "n", "minima", "queries", "gradients", "seconds"),
+    "runtime": ("stage", "jobs", "seconds", "longest", "memory"),
 }
 
 

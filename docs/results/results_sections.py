@@ -98,6 +98,37 @@ def _attacks(of: Comparison, norm: str) -> list[str]:
     return [attack for other, attack in rows_of(of.run, of.paper) if other == norm]
 
 
+def costs(of: Comparison, norm: str) -> str:
+    """Seconds for each correctly classified image, and queries and gradients of each, by attack and model."""
+    table = of.run.tables["attacks"]
+    rows = table[table["norm"] == norm].set_index(["attack", "model"])
+    models = [model for model in models_of(of.run, of.paper) if model in set(rows.index.get_level_values(1))]
+
+    def text(attack: str, model: str) -> str:
+        if (attack, model) not in rows.index:
+            return "–"
+        row = rows.loc[attack, model]
+        gradients = f" + {row['gradients']:.0f}" if row["gradients"] else ""
+        return f"{row['seconds'] / row['n']:.2g} s<br><small>{row['queries']:.0f}{gradients}</small>"
+
+    attacks = [attack for attack in _attacks(of, norm) if attack in set(rows.index.get_level_values(0))]
+    lines = [[attack_title(attack, norm), *(text(attack, model) for model in models)] for attack in attacks]
+    return markdown(["", *map(model_label, models)], lines)
+
+
+def stages(of: Comparison) -> str:
+    """What the jobs of each rule took."""
+    rows = [
+        [
+            f"`{row.stage}`",
+            str(row.jobs),
+            *(f"{value:,.0f}" for value in (row.seconds, row.longest, row.memory)),
+        ]
+        for row in of.run.tables["runtime"].itertuples()
+    ]
+    return markdown(["rule", "jobs", "seconds", "longest job, s", "most memory of a job, MB"], rows)
+
+
 def bracket(of: Comparison) -> str:
     """One row per model and norm with both bounds: medians and accuracies by either, and how far they are apart."""
     rows, images = [], of.run.table("bracket")

@@ -59,10 +59,17 @@ TABLES = {
     ),
     "distal": ("model,n,reached,distal", [("cnn", 50, 50, 40)]),
     "attacks": (
-        "model,norm,attack,n,minima",
-        [("cnn", "l2", "fgm", 99, 9), ("cnn", "l2", "ddn", 99, 90), ("cnn", "l2", "bim", 99, 0)],
+        "model,norm,attack,n,minima,queries,gradients,seconds",
+        [
+            ("cnn", "l2", "fgm", 99, 9, 12.4, 0.0, 9.9),
+            ("cnn", "l2", "ddn", 99, 90, 111, 100, 297),
+            ("cnn", "l2", "bim", 99, 0, 50, 40, 99),
+        ],
     ),
-    "runtime": ("stage,jobs,seconds", [("attack", 7, 3600.0), ("bounds", 1, 1800.0)]),
+    "runtime": (
+        "stage,jobs,seconds,longest,memory",
+        [("attack", 7, 3600.0, 1200, 900), ("bounds", 1, 1800.0, 1800, 1234.5)],
+    ),
 }  # fmt: skip
 
 
@@ -330,6 +337,17 @@ def test_best_adversarials_are_counted_by_attack(run, write):
         ["accuracy", "5% (2 to 11%)", "79% (70 to 87%)"], ["paper's attacks", "1.1 / 8%", "2.3 / 80%"],
         ["authors' curves", "1.09 / 8%", "2.24 / 80%"],
     ]  # fmt: skip
+
+
+def test_costs_are_for_each_image(run, write):
+    l2, _, _, rules = tables(write(run)["cost"])
+    assert l2 == [
+        ["", "CNN"],
+        ["FGM", "0.1 s<br><small>12</small>"],
+        ["L2 BIM", "1 s<br><small>50 + 40</small>"],
+        ["DDN", "3 s<br><small>111 + 100</small>"],
+    ]
+    assert rules[-1] == ["`bounds`", "1", "1,800", "1,800", "1,234"]
 
 
 def test_text_is_aligned_left_and_numbers_right(run, write):
