@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from absynth.io.log import LOGGER
 from absynth.io.records import MINIMAL, SHARD, read_record
 from absynth.io.tables import read_table
 from absynth.models.calibration_file import read_calibration
+from absynth.workflow.plan import Plan
 from absynth.workflow.shards import shard_spans
 from results_comparison import Entry, Key
 
+SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 TABLES = {
     "robustness": ("model", "norm", "attack", "median", "accuracy", "n"),
     "models": ("model", "alpha", "eta", "median_confidence", "n", "test_accuracy", "n_test"),
@@ -136,6 +139,10 @@ class Run:
         kept = _stored(self.folder / "distances" / model / f"{norm}.csv")
         if kept.is_file():
             return read_table(kept)[attack].to_numpy(dtype=float)
+        if attack == "paper":
+            parts = [self.distances((norm, name, model)) for name in self._paper_attacks(model, norm)]
+            whole = [part for part in parts if part is not None]
+            return np.min(whole, axis=0) if whole and len(whole) == len(parts) else None
         if attack == "all":
             files, layout = [self.folder / "minimal" / model / f"{norm}.h5"], MINIMAL
         else:
@@ -146,6 +153,10 @@ class Run:
         if not files or not all(path.is_file() for path in files):
             return None
         return np.concatenate([read_record(path, layout)[0]["distance"] for path in files])
+
+    def _paper_attacks(self, model: str, norm: str) -> list[str]:
+        """The attacks whose minimum is the row `paper`."""
+        return Plan(deepcopy(self.config), SCHEMAS).paper_attacks_on(model, norm) if self.config else []
 
     def bounds(self, model: str, norm: str) -> pd.DataFrame | None:
         """The lower bounds of each image, as bounds/{model}/{norm}.csv has them; None if that file is gone."""

@@ -65,8 +65,8 @@ def attack_title(attack: str, norm: str) -> str:
     """The title of a row of Table 1."""
     if norm == "clean":
         return "Clean, all test images"
-    if attack == "all":
-        return f"All {NORMS[norm].title} attacks"
+    if attack in ("all", "paper"):
+        return f"All {NORMS[norm].title} attacks{' of the paper' if attack == 'paper' else ''}"
     return ATTACKS[attack].norms.get(norm, attack) if attack in ATTACKS else attack
 
 
@@ -82,12 +82,14 @@ def models_of(run: Run, paper: Paper) -> list[str]:
 
 
 def rows_of(run: Run, paper: Paper) -> Iterator[tuple[str, str]]:
-    """Norm and attack of each row of either table: clean accuracy first, `all` last in each norm."""
+    """Norm and attack of each row of either table: clean accuracy first, `paper` and `all` last in each norm."""
     yield "clean", "clean"
     keys = [*run.cells, *paper.cells]
     for norm in NORMS:
         attacks = in_order([attack for n, attack, _ in keys if n == norm], ATTACKS)
-        for attack in sorted(attacks, key=lambda attack: attack == "all"):
+        for attack in sorted(
+            attacks, key=lambda attack: ("paper", "all").index(attack) if attack in ("paper", "all") else -1
+        ):
             yield norm, attack
 
 
