@@ -26,7 +26,11 @@ from results_words import template
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
 PAPER = FOLDER.parents[1] / "resources" / "paper"
-RUNS = ("mnist-1000-h100", "mnist-1000")  # in this order a model's numbers in a norm are looked for
+RUNS = (
+    "mnist-1000-h100",
+    "mnist-1000",
+    "mnist-small",
+)  # in this order a model's numbers in a norm are looked for
 
 
 class Numbers:
@@ -84,11 +88,9 @@ class Numbers:
         """The paper's median and accuracy over all its attacks."""
         return self._paper.text((norm, "all", model))
 
-    def holders(self, model: str, norm: str) -> str:
-        """Which attacks found how many of the best adversarials, most first."""
-        rows = self._rows(self._best, model, norm)
-        counts = rows.loc[rows["attack"] != "", "attack"].value_counts()
-        return ", ".join(f"{name} {count}" for name, count in counts.items())
+    def curve(self, model: str, norm: str) -> str:
+        """Median and accuracy over all attacks by the curves that an author of the paper published later."""
+        return self._paper.curve(norm, model)
 
     def table(self, norm: str) -> str:
         """One row per model, as Markdown: what attacks found, the paper's attacks, and what bounds say."""

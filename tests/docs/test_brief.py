@@ -6,6 +6,7 @@ from PIL import Image
 
 import draw_kept
 import make_brief
+from absynth.norms import NORMS
 from results_data import Paper, Run
 
 RUNS = [make_brief.KEPT / name for name in make_brief.RUNS]
@@ -59,3 +60,12 @@ def test_a_run_does_not_replace_the_models_of_one_before_it():
     once = make_brief.Numbers([run], Paper(make_brief.PAPER))
     for norm in once.epsilons:
         assert twice.table(norm) == once.table(norm)
+
+
+def test_the_readme_s_numbers_of_abs_are_those_of_what_was_kept():
+    table = Run(make_brief.KEPT / "mnist-small").table("bracket_medians").set_index(["model", "norm"])
+    rows = [(table.loc["abs", norm], NORMS[norm]) for norm in ("l2", "linf", "l0")]
+    l2, linf, l0 = ([f"{row[side]:.{norm.decimals}f}" for side in ("lower", "upper")] for row, norm in rows)
+    said = f"{' and '.join(l2)} in L2, {' and '.join(linf)} in L∞, {' and '.join(l0)} pixels in L0"
+    readme = (make_brief.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert said in " ".join(readme.split())

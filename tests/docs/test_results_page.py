@@ -18,7 +18,7 @@ from absynth.errors import InputError
 from absynth.io.records import MINIMAL, write_record
 from absynth.workflow.plan import Plan
 from absynth.workflow.provenance import provenance
-from make_results import PAGES, PAPER, RELEASED, TRAINED, main
+from make_results import FOLDER, KEPT, PAGES, PAPER, RELEASED, TRAINED, main
 from results_comparison import Beyond, Difference, Entry, difference, ordering, within_chance
 from results_data import Paper, Run
 from results_notes import Notes
@@ -121,6 +121,14 @@ def tables(lines: list[str]) -> list[list[list[str]]]:
             if not RULE.fullmatch(line):
                 found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
     return found
+
+
+def test_pages_are_those_of_what_was_kept(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="absynth"):
+        main({name: KEPT / name for name in PAGES}, tmp_path)
+    assert not caplog.text
+    for path in tmp_path.iterdir():
+        assert path.read_text(encoding="utf-8") == (FOLDER / path.name).read_text(encoding="utf-8"), path.name
 
 
 def test_the_paper_s_table_has_its_cells():
