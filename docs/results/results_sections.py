@@ -36,9 +36,11 @@ def made(of: Comparison) -> str:
     return markdown(["", of.run.name], [[title, fact] for title, fact in facts(of.run).items()])
 
 
-def table1(of: Comparison, norm: str) -> str:
-    """The cells of a norm in either table, or of the clean images ("clean")."""
+def table1(of: Comparison, norm: str, *, own: bool = False) -> str:
+    """The cells of a norm in either table, or of the clean images ("clean"); of the run's own models alone if asked."""
     models = models_of(of.run, of.paper)
+    if own:
+        models = [name for name in models if name in {model for *_, model in of.run.cells}]
     rows = []
     for _, attack in (row for row in rows_of(of.run, of.paper) if row[0] == norm):
         keys = [(norm, attack, model) for model in models]
