@@ -37,7 +37,10 @@ def made(of: Comparison) -> str:
 
 
 def table1(of: Comparison, norm: str, *, own: bool = False) -> str:
-    """The cells of a norm in either table, or of the clean images ("clean"); of the run's own models alone if asked."""
+    """The cells of a norm in either table, or of the clean images ("clean").
+
+    own: of the run's models alone
+    """
     models = models_of(of.run, of.paper)
     if own:
         models = [name for name in models if name in {model for *_, model in of.run.cells}]
