@@ -163,7 +163,11 @@ def anchors(text: str) -> set[str]:
     """The anchors of a page's headings, and of the objects that it shows."""
     heads = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
     slugs = {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", head.lower()).strip()) for head in heads}
-    return slugs | set(re.findall(r"^::: ([\w.]+)$", text, re.M))
+    return (
+        slugs
+        | set(re.findall(r"^::: ([\w.]+)$", text, re.M))
+        | set(re.findall(r'^<a id="([\w-]+)"></a>', text, re.M))
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -239,7 +239,9 @@ def test_cells_refer_to_notes_by_number_and_each_note_stands_once(run, write):
 def test_a_single_page_refers_to_itself(run, write):
     notes = [{"cells": ["l2/all/cnn"], "reason": "DDN.", "question": "why"}]
     page = write(run, notes, {"why": {"title": "Why DDN", "text": "Nobody knows."}})["released-weights"]
-    assert "<sup>[?](#open-questions)</sup>" in tables(page)[0][1][6]
+    clean = tables(page)[0]
+    assert clean[0] == ["", "CNN", "Madry et al.", "ABS", "mine"]  # of the run alone
+    assert "<sup>[?](#open-questions)</sup>" in clean[1][3]
     assert '<a id="note-1"></a>**1.** DDN. The rest is [open question 1](#open-questions).' in page
     assert "1. **Why DDN.** Nobody knows. Cells: All L2 attacks on CNN (note [1](#note-1))." in page
 
