@@ -11,14 +11,17 @@ Files beyond a few kilobytes are compressed. The same run gives the same bytes.
 import argparse
 import gzip
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from absynth.errors import InputError
-from absynth.io.atomic import write_bytes
+from absynth.io.atomic import write_bytes, write_text
 from absynth.norms import NORMS
 from results_data import Run
+from run_settings import PATHS
 
 PLACE = Path(__file__).parents[2] / "resources" / "results"
 PLAIN = 8192  # bytes of a file that is not compressed
@@ -35,7 +38,7 @@ def main(run: Path, place: Path) -> Path:
         _write(kept / "tables" / path.name, path.read_bytes())
     for path in sorted(run.glob("models/*/calibration.json")):
         _copy(path, kept / path.relative_to(run))
-    _copy(run / "tables" / "provenance.json", kept / "tables" / "provenance.json")
+    write_text(kept / "tables" / "provenance.json", _provenance(run, found.config))
     for path in sorted(path for path in run.glob("bounds/*/*.csv") if path.stem in NORMS):
         _write(kept / path.relative_to(run), path.read_bytes())
     for (model, norm), table in tables.items():
@@ -56,6 +59,15 @@ def distances(run: Run, norm: str, model: str) -> pd.DataFrame:
                 f"{run.folder}: lacks records of {attack} on {model} in {norm}; make the run whole"
             )
     return pd.DataFrame(columns)
+
+
+def _provenance(run: Path, config: Mapping[str, Any]) -> str:
+    """The run's provenance, DIR in place of folders that other machines do not have."""
+    text = (run / "tables" / "provenance.json").read_text(encoding="utf-8")
+    for place in (config.get(key) for key in PATHS):
+        if place and Path(place).is_absolute():
+            text = text.replace(place, "DIR")
+    return text
 
 
 def _copy(path: Path, to: Path) -> None:

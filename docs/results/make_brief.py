@@ -26,11 +26,8 @@ from results_words import template
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
 PAPER = FOLDER.parents[1] / "resources" / "paper"
-RUNS = (
-    "mnist-1000-h100",
-    "mnist-1000",
-    "mnist-small",
-)  # in this order a model's numbers in a norm are looked for
+# In this order a model's numbers in a norm are looked for.
+RUNS = ("mnist-1000-h100", "mnist-1000", "mnist-small")
 
 
 class Numbers:

@@ -92,7 +92,7 @@ def pages(compared: Mapping[str, Comparison]) -> dict[str, str]:
         words = Words(of, plain[other])
         tables = {title: partial(table, of) for title, table in TABLES.items()}
         for page in PAGES[name]:
-            found[page] = template(page).render(of=words, other=plain[other], table=tables)
+            found[page] = template(page).render(of=words, table=tables)
     return found
 
 

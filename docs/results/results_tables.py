@@ -17,6 +17,8 @@ from results_comparison import Key, difference, median_text
 from results_data import Paper, Run
 from run_settings import command_of, weights_of
 
+LAST = {"paper": 1, "all": 2}  # rows of several attacks together, after those of each
+
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table, text aligned left and numbers right."""
@@ -65,7 +67,7 @@ def attack_title(attack: str, norm: str) -> str:
     """The title of a row of Table 1."""
     if norm == "clean":
         return "Clean, all test images"
-    if attack in ("all", "paper"):
+    if attack in LAST:
         return f"All {NORMS[norm].title} attacks{' of the paper' if attack == 'paper' else ''}"
     return ATTACKS[attack].norms.get(norm, attack) if attack in ATTACKS else attack
 
@@ -87,9 +89,7 @@ def rows_of(run: Run, paper: Paper) -> Iterator[tuple[str, str]]:
     keys = [*run.cells, *paper.cells]
     for norm in NORMS:
         attacks = in_order([attack for n, attack, _ in keys if n == norm], ATTACKS)
-        for attack in sorted(
-            attacks, key=lambda attack: ("paper", "all").index(attack) if attack in ("paper", "all") else -1
-        ):
+        for attack in sorted(attacks, key=lambda attack: LAST.get(attack, 0)):
             yield norm, attack
 
 

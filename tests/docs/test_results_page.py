@@ -538,6 +538,7 @@ def test_what_is_kept_of_a_run_makes_the_same_pages(run, write, tmp_path, monkey
     monkeypatch.setattr(Run, "distances", lambda _, key: found[key[1]])
     pages = write(run)
     kept = keep_run.main(run, tmp_path / "resources")
+    assert "/secret" not in (kept / "tables" / "provenance.json").read_text(encoding="utf-8")
     first = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
     monkeypatch.undo()
     for name, lines in write(kept).items():
