@@ -187,6 +187,22 @@ def test_points_that_a_model_sees_alike_with_their_neighbours_share_an_estimate(
     torch.testing.assert_close(kept, fresh, rtol=0, atol=0)
 
 
+def test_neighbours_that_a_model_sees_as_their_middle_are_asked_for_once():
+    x = torch.full((2, 1, 28, 28), 0.1)
+    x[1, 0, 0, :3] = 0.45  # at a step of 0.1 only these cross the threshold, upwards
+    asked = []
+
+    def near(neighbours, middle):
+        asked.append(middle)
+        return Thresholded()(neighbours)
+
+    ends = pixel_ends(x, 0.1)
+    sparing = rises(near, x, ends, Thresholded.input_threshold)
+    assert torch.cat(asked).bincount().tolist() == [1, 3 + 1]
+    torch.testing.assert_close(sparing, rises(near, x, ends), rtol=0, atol=0)
+    assert sparing.abs().amax(dim=(1, 2)).gt(0).tolist() == [False, True]
+
+
 def test_view_shares_what_is_found_and_counted():
     target = target_of(two_class(), "linf")
     view = EstimatingTarget(target, 0.1)

@@ -32,30 +32,34 @@ def pixel_ends(x: Tensor, step: float) -> Tensor:
     return torch.stack([(flat - step).clamp_min(0), (flat + step).clamp_max(1)], dim=1)
 
 
-def rises(near: NeighbourLogits, x: Tensor, ends: Tensor) -> Tensor:
+def rises(near: NeighbourLogits, x: Tensor, ends: Tensor, threshold: float | None = None) -> Tensor:
     """By how much all logits rise from the lower to the upper neighbour in each pixel: (m, C, d).
 
     0 where a logit of either is not finite.
-    Neighbours that clipping leaves at x itself are asked for once, not once for each pixel.
+    Neighbours that clipping leaves at x itself are asked for once, not once for each pixel; so are those that a model
+    cannot tell from x because it binarises its input.
 
     ends (m, 2, d): the neighbours of x (m, c, h, w), as `pixel_ends` describes them
+    threshold: the model's `input_threshold`
     """
     flat = x.flatten(1)  # (m, d)
-    moved = ends != flat[:, None]
+    moved = (
+        ends != flat[:, None] if threshold is None else (ends >= threshold) != (flat >= threshold)[:, None]
+    )
     still = (~moved).flatten(1).any(dim=1).nonzero().squeeze(1)  # images that serve as neighbours themselves
     owner, side, pixel = moved.nonzero(as_tuple=True)
-    value = ends[owner, side, pixel]
+    asked_of, changed = torch.cat([owner, still]), torch.cat([pixel, torch.zeros_like(still)])
+    value = torch.cat([ends[owner, side, pixel], flat[still, 0]])
 
     def ask(rows: slice) -> Tensor:
-        neighbours = flat[owner[rows]]
-        neighbours.scatter_(1, pixel[rows, None], value[rows, None])
-        return near(neighbours.view(-1, *x.shape[1:]), owner[rows])
+        neighbours = flat[asked_of[rows]]
+        neighbours.scatter_(1, changed[rows, None], value[rows, None])
+        return near(neighbours.view(-1, *x.shape[1:]), asked_of[rows])
 
-    asked = torch.cat([ask(slice(first, first + _CHUNK)) for first in range(0, len(owner), _CHUNK)])
+    asked = torch.cat([ask(slice(first, first + _CHUNK)) for first in range(0, len(asked_of), _CHUNK)])
     logits = asked.new_zeros(*moved.shape, asked.shape[1])  # (m, 2, d, C)
-    if len(still):
-        logits[still] = near(x[still], still)[:, None, None]
-    logits[owner, side, pixel] = asked
+    logits[still] = asked[len(owner) :, None, None]
+    logits[owner, side, pixel] = asked[: len(owner)]
     return (logits[:, 1] - logits[:, 0]).transpose(1, 2).nan_to_num(0, 0, 0)
 
 
@@ -134,7 +138,9 @@ class EstimatingTarget(Target):
                 self._set_aside(neighbours, prediction, asked)
                 return logits
 
-            self.kept.put(identity[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh]))
+            self.kept.put(
+                identity[fresh], rows[fresh], rises(ask, queries[fresh], ends[fresh], self.threshold)
+            )
         derivatives = central_differences(self.kept.get(identity, rows), ends)
         return derivatives if self.findings.ends is None else derivatives.masked_fill(ended[:, None, None], 0)
 

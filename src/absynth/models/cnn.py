@@ -8,9 +8,11 @@ from torch.nn import functional
 from absynth.data.format import PAPER, DataFormat, check_taken
 from absynth.errors import InputError
 from absynth.io.opening import MADE
+from absynth.models.base import Session, StatelessSession
 from absynth.models.binarize import THRESHOLD, Binarized
 from absynth.models.building import ModelFiles
 from absynth.models.checks import check_images
+from absynth.models.conv_neighbours import ConvSession
 from absynth.models.layers import ConvStack
 from absynth.models.weights import load_weights
 
@@ -67,6 +69,13 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.shape)
         return self.network(x)
+
+    def start_session(self, images: Tensor, labels: Tensor) -> Session:
+        """A session in which neighbours of an image share its work, if the network is a stack of convolutions."""
+        stack = self.network.model if isinstance(self.network, Binarized) else self.network
+        if self.training or not isinstance(stack, ConvStack):
+            return StatelessSession(self)
+        return ConvSession(self, stack, images)
 
 
 SUBSTITUTE_WIDTHS = (32, 32, 64, PAPER.n_classes)

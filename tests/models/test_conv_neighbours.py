@@ -1,0 +1,128 @@
+"""Logits of images that differ in one pixel, against the whole network's."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from absynth.attacks.estimation import fgm_ge
+from absynth.attacks.randomness import SampleRandom
+from absynth.attacks.target import Target
+from absynth.data.format import PAPER
+from absynth.models.base import StatelessSession, start_session
+from absynth.models.building import ModelFiles
+from absynth.models.cnn import NETWORKS, Classifier
+from absynth.models.conv_neighbours import ConvNeighbours, ConvSession
+from absynth.models.layers import ConvStack
+from absynth.models.weights import save_weights
+
+
+def settled(network: nn.Module) -> nn.Module:
+    """In evaluation mode, with batch norms that have seen something."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.05, 0.2)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    return network.eval().requires_grad_(False)
+
+
+def every_pixel(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """For each pixel of images (m, c, h, w) a neighbour: its image, its row and column, what is added to it."""
+    m, channels, height, width = images.shape
+    owner = torch.arange(m).repeat_interleave(height * width)
+    pixel = torch.cartesian_prod(torch.arange(height), torch.arange(width)).repeat(m, 1)
+    return owner, pixel, torch.randn(len(owner), channels, dtype=images.dtype)
+
+
+def changed(images, owner, pixel, change):
+    neighbours = images[owner].clone()
+    neighbours[torch.arange(len(owner)), :, pixel[:, 0], pixel[:, 1]] += change
+    return neighbours
+
+
+def agree(stack: nn.Module, images: torch.Tensor) -> None:
+    owner, pixel, change = every_pixel(images)
+    whole = stack(changed(images, owner, pixel, change)).flatten(1)
+    near = ConvNeighbours.of(stack, images).logits(owner, pixel, change)
+    torch.testing.assert_close(near, whole, rtol=1e-9, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_a_stack_of_any_shape_answers_as_a_whole(data, seed):
+    torch.manual_seed(seed)
+    size = data.draw(st.integers(3, 14), "size")
+    left, kernels, strides = size, [], []
+    for _ in range(data.draw(st.integers(1, 4), "depth")):
+        kernels.append(data.draw(st.integers(1, min(5, left)), "kernel"))
+        strides.append(data.draw(st.integers(1, 3), "stride"))
+        left = (left - kernels[-1]) // strides[-1] + 1
+    channels = tuple(data.draw(st.integers(1, 3), "channels") for _ in range(len(kernels) + 1))
+    stack = ConvStack(channels=channels, kernels=tuple(kernels), strides=tuple(strides))
+    agree(settled(stack.double()), torch.rand(2, channels[0], size, size, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ["cnn", "binary_cnn", "substitute"])
+def test_the_networks_of_the_paper_answer_as_a_whole(name):
+    torch.manual_seed(1)
+    agree(settled(NETWORKS[name](PAPER).double()), torch.rand(2, *PAPER.shape, dtype=torch.float64))
+
+
+def classifier(tmp_path, *, binary: bool) -> Classifier:
+    torch.manual_seed(2)
+    save_weights(tmp_path / "weights.pt", settled(NETWORKS["cnn"](PAPER)))
+    return (
+        Classifier("cnn", ModelFiles((tmp_path / "weights.pt",)), binary=binary).eval().requires_grad_(False)
+    )
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_session_answers_for_neighbours_as_the_model_does(tmp_path, binary):
+    model = classifier(tmp_path, binary=binary)
+    x = torch.rand(5, *PAPER.shape)
+    session = start_session(model, torch.zeros_like(x), torch.zeros(5))
+    assert isinstance(session, ConvSession)
+    rows = torch.tensor([3, 1])
+    session.logits(x[rows], rows)
+    near = session.neighbour_logits(rows)
+    session.logits(x[:2], torch.tensor([1, 3]))  # later queries change nothing
+    neighbours = x[rows].repeat(3, 1, 1, 1)
+    neighbours[:2, 0, 27, 3] = 1 - neighbours[:2, 0, 27, 3]
+    neighbours[2:4, 0, :3] = 1 - neighbours[2:4, 0, :3]  # more pixels than one
+    torch.testing.assert_close(
+        near(neighbours, torch.tensor([0, 1]).repeat(3)), model(neighbours), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_of_several_queries_an_image_the_last_is_the_middle(tmp_path):
+    model = classifier(tmp_path, binary=False)
+    x = torch.rand(4, *PAPER.shape)
+    session, rows = model.start_session(torch.zeros_like(x[:2]), torch.zeros(2)), torch.tensor([0, 1])
+    session.logits(x, rows.repeat(2))
+    whole = []
+    model.network.register_forward_hook(lambda *_: whole.append(1))
+    torch.testing.assert_close(session.neighbour_logits(rows)(x[2:], rows), model.network.eval()(x[2:]))
+    assert len(whole) == 1  # the test's own
+
+
+def test_networks_of_other_layers_and_those_in_training_are_asked_as_a_whole(tmp_path):
+    model = classifier(tmp_path, binary=False)
+    assert type(model.train().start_session(torch.rand(1, *PAPER.shape), torch.zeros(1))) is StatelessSession
+    save_weights(tmp_path / "madry.pt", NETWORKS["madry"](PAPER))
+    madry = Classifier("madry", ModelFiles((tmp_path / "madry.pt",))).eval()
+    assert type(madry.start_session(torch.rand(1, *PAPER.shape), torch.zeros(1))) is StatelessSession
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_an_attack_by_estimates_finds_what_it_finds_with_the_whole_network(tmp_path, binary):
+    model = classifier(tmp_path, binary=binary)
+    x = torch.rand(3, *PAPER.shape)
+    y = model(x).argmax(dim=1)
+    targets = [Target(model, x, y, "l2", session=session) for session in (None, StatelessSession(model))]
+    for target in targets:
+        fgm_ge("l2")(target, SampleRandom(0, "fgm_ge", [0, 1, 2], x.device))
+    torch.testing.assert_close(targets[0].best_distance, targets[1].best_distance, rtol=1e-2, atol=0)
+    assert targets[0].queries.tolist() == targets[1].queries.tolist()
