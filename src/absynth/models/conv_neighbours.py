@@ -66,13 +66,13 @@ class ConvNeighbours:
     @classmethod
     @torch.no_grad()
     def of(cls, stack: ConvStack, images: Tensor) -> Self:
-        """Those of images (m, c, h, w), square, for a stack in evaluation mode whose convolutions are not transposed."""
+        """Those of images (m, c, h, w), square, for a stack in evaluation mode, of convolutions not transposed."""
         return cls(_layers(stack, images.shape[-1]), images)
 
     def logits(self, owner: Tensor, pixel: Tensor, change: Tensor) -> Tensor:
-        """The last outputs (q, C), flattened as the stack's (q, c, h, w) are, once a pixel has changed in all channels.
+        """The last outputs (q, C), flattened as the stack's own (q, c, h, w), once a pixel has changed.
 
-        owner (q,): which of the m images; pixel (q, 2): its row and column; change (q, c): what is added to it
+        owner (q,): which of the m images; pixel (q, 2): its row and column; change (q, c): what is added to its channels
         """
         change, origin, width = change[:, None, None], pixel, 1
         for layer, before in zip(self._layers, self._preactivations, strict=True):
@@ -87,7 +87,7 @@ class ConvNeighbours:
 
 
 def _window(patch: Tensor, offset: Tensor, width: int) -> Tensor:
-    """Windows (q, width, width, c) whose first row and column are `offset` (q, 2) of patches (q, n, n, c), 0 beyond."""
+    """Windows (q, width, width, c) of patches (q, n, n, c) from rows and columns `offset` (q, 2) on, 0 beyond."""
     n = patch.shape[1]
     places = offset[..., None] + torch.arange(width, device=patch.device)  # (q, 2, width)
     places = torch.where((places >= 0) & (places < n), places, n)
@@ -115,6 +115,8 @@ def _layers(stack: ConvStack, size: int) -> list[_Layer]:
         if not last:
             norm = stack.get_submodule(f"bn_{i}")
             assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
             weight, bias = nn.utils.fuse_conv_bn_weights(
                 weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
             )
