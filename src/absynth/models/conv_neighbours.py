@@ -72,7 +72,7 @@ class ConvNeighbours:
     def logits(self, owner: Tensor, pixel: Tensor, change: Tensor) -> Tensor:
         """The last outputs (q, C), flattened as the stack's own (q, c, h, w), once a pixel has changed.
 
-        owner (q,): which of the m images; pixel (q, 2): its row and column; change (q, c): what is added to it, by channel
+        owner (q,): which of the m images; pixel (q, 2): its row and column; change (q, c): what is added, by channel
         """
         change, origin, width = change[:, None, None], pixel, 1
         for layer, before in zip(self._layers, self._preactivations, strict=True):
