@@ -57,7 +57,7 @@ class Logged:
     def predict(self, queries: Tensor, rows: Tensor) -> Tensor:
         return self._answer(queries, rows, decisions=True)
 
-    def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
+    def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
         return lambda neighbours, position: self.logits(neighbours, rows[position])
 
     def drop_adversarials(self, rows: Tensor) -> None:

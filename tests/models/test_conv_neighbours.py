@@ -10,6 +10,7 @@ from absynth.attacks.estimation import fgm_ge
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.data.format import PAPER
+from absynth.errors import InputError
 from absynth.models.base import StatelessSession, start_session
 from absynth.models.building import ModelFiles
 from absynth.models.cnn import NETWORKS, Classifier
@@ -87,7 +88,7 @@ def test_a_session_answers_for_neighbours_as_the_model_does(tmp_path, binary):
     assert isinstance(session, ConvSession)
     rows = torch.tensor([3, 1])
     session.logits(x[rows], rows)
-    near = session.neighbour_logits(rows)
+    near = session.neighbour_logits(x[rows], rows)
     session.logits(x[:2], torch.tensor([1, 3]))  # later queries change nothing
     neighbours = x[rows].repeat(3, 1, 1, 1)
     neighbours[:2, 0, 27, 3] = 1 - neighbours[:2, 0, 27, 3]
@@ -97,15 +98,55 @@ def test_a_session_answers_for_neighbours_as_the_model_does(tmp_path, binary):
     )
 
 
-def test_of_several_queries_an_image_the_last_is_the_middle(tmp_path):
+def asked_as_a_whole(model) -> list[int]:
+    """Filled with the numbers of images that the model's whole network is asked for from now on."""
+    whole: list[int] = []
+    model.network.register_forward_hook(lambda _, images, logits: whole.append(len(logits)))
+    return whole
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("blocks", [1, 3, 4, 6])
+def test_single_changes_of_queries_with_gradients_share_their_work(tmp_path, binary, blocks):
+    model = classifier(tmp_path, binary=binary)
+    x = torch.rand(blocks * 2, *PAPER.shape)
+    session, rows = model.start_session(torch.zeros(3, *PAPER.shape), torch.zeros(3)), torch.tensor([2, 0])
+    session.logits(x.clone().requires_grad_(), rows.repeat(blocks))
+    changed_once, changed_twice = x.clone(), x.clone()
+    changed_once[:, 0, 4, 20] = 1 - x[:, 0, 4, 20]
+    changed_twice[:, 0, 4:6, 20] = 1 - x[:, 0, 4:6, 20]
+    expected = model(torch.cat([x, changed_once, changed_twice]))
+    whole = asked_as_a_whole(model)
+    for _ in range(2):
+        queries = torch.cat([x, changed_once, changed_twice])
+        found = session.logits(queries, rows.repeat(3 * blocks))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert whole == [len(x) + 2 * 2 * max(0, blocks - 4)] * 2  # of six an image the last four are remembered
+    other = session.logits(changed_once[:1], torch.tensor([1]))  # of a row that was asked for nothing
+    torch.testing.assert_close(other, expected[len(x), None], rtol=1e-4, atol=1e-4)
+    assert whole[2:] == [1]
+
+
+def test_later_queries_take_the_place_of_the_first(tmp_path):
     model = classifier(tmp_path, binary=False)
-    x = torch.rand(4, *PAPER.shape)
-    session, rows = model.start_session(torch.zeros_like(x[:2]), torch.zeros(2)), torch.tensor([0, 1])
-    session.logits(x, rows.repeat(2))
-    whole = []
-    model.network.register_forward_hook(lambda *_: whole.append(1))
-    torch.testing.assert_close(session.neighbour_logits(rows)(x[2:], rows), model.network.eval()(x[2:]))
-    assert len(whole) == 1  # the test's own
+    x = torch.rand(7, *PAPER.shape)
+    session, row = model.start_session(torch.zeros_like(x[:1]), torch.zeros(1)), torch.tensor([0])
+    for image in x:
+        session.logits(image[None].clone().requires_grad_(), row)
+        session.logits(image[None], row)
+    whole = asked_as_a_whole(model)
+    torch.testing.assert_close(session.logits(x, row.repeat(7)), model(x), rtol=1e-4, atol=1e-4)
+    assert whole == [3, 7]  # the first three, and the test's own
+
+
+def test_images_outside_the_box_are_refused(tmp_path):
+    model = classifier(tmp_path, binary=False)
+    x = torch.rand(1, *PAPER.shape)
+    session, row = model.start_session(x, torch.zeros(1)), torch.tensor([0])
+    session.logits(x.clone().requires_grad_(), row)
+    x[0, 0, 3, 3] = 1.5
+    with pytest.raises(InputError, match=r"allowed is \[0, 1\]"):
+        session.logits(x, row)
 
 
 def test_networks_of_other_layers_and_those_in_training_are_asked_as_a_whole(tmp_path):

@@ -110,7 +110,7 @@ class EstimatingTarget(Target):
             return logits
         if len(queries) != len(self.rows):
             raise ValueError(f"gradients of {len(queries)} queries for {len(self.rows)} active images")
-        near = self.session.neighbour_logits(self.rows)
+        near = self.session.neighbour_logits(queries.detach(), self.rows)
         derivatives = partial(self._derivatives, queries.detach(), self.rows, near)
         return _Estimated.apply(queries, logits, derivatives)
 

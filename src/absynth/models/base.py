@@ -72,8 +72,8 @@ class Session(Protocol):
         """The predicted classes (q,) int64, without gradient."""
         ...
 
-    def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
-        """What answers for close neighbours of the last query of each of `rows` (m,); positions are within `rows`.
+    def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
+        """What answers for close neighbours of queries (m, c, h, w), the last of `rows`; positions are within these.
 
         It keeps what the session knows now, and changes nothing that the session remembers.
         """
@@ -124,7 +124,7 @@ class StatelessSession:
     def predict(self, queries: Tensor, rows: Tensor) -> Tensor:
         return predict_labels(self.model, queries)
 
-    def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
+    def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
         return lambda neighbours, _: self.model(neighbours.clone())
 
     def drop_adversarials(self, rows: Tensor) -> None:

@@ -71,9 +71,9 @@ class Classifier(nn.Module):
         return self.network(x)
 
     def start_session(self, images: Tensor, labels: Tensor) -> Session:
-        """A session in which neighbours of an image share its work, if the network is a stack of convolutions."""
+        """A session in which images that differ in a pixel share work, on a CPU, for a stack of convolutions."""
         stack = self.network.model if isinstance(self.network, Binarized) else self.network
-        if self.training or not isinstance(stack, ConvStack):
+        if self.training or not isinstance(stack, ConvStack) or not images.is_cpu:
             return StatelessSession(self)
         return ConvSession(self, stack, images)
 

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from absynth.models.base import NeighbourLogits, StatelessSession, input_threshold, latest
+from absynth.models.base import NeighbourLogits, StatelessSession, input_threshold
 from absynth.models.binarize import binarize
+from absynth.models.checks import check_images
 from absynth.models.layers import ConvStack
+
+_KEPT = 4  # queries remembered of each row; beam search goes on from as many sets as that, or fewer
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,16 @@ class ConvNeighbours:
     layers, preactivations: of the stack; the latter of the m images, (m, h, w, channels) each
     """
 
-    def __init__(self, layers: list[_Layer], images: Tensor):
-        self._layers, self._preactivations = layers, list[Tensor]()
-        x = images.permute(0, 2, 3, 1)
-        for layer in layers:
-            self._preactivations.append((layer.linear(x) + layer.bias).contiguous())
-            x = functional.elu(self._preactivations[-1])
+    def __init__(self, layers: list[_Layer], preactivations: list[Tensor]):
+        self._layers, self._preactivations = layers, preactivations
 
     @classmethod
-    @torch.no_grad()
     def of(cls, stack: ConvStack, images: Tensor) -> Self:
         """Those of images (m, c, h, w), square, for a stack in evaluation mode, of convolutions not transposed."""
-        return cls(_layers(stack, images.shape[-1]), images)
+        layers = _layers(stack, images.shape[-1])
+        return cls(layers, _preactivations(layers, images))
 
+    @torch.no_grad()
     def logits(self, owner: Tensor, pixel: Tensor, change: Tensor) -> Tensor:
         """The last outputs (q, C), flattened as the stack's own (q, c, h, w), once a pixel has changed.
 
@@ -125,40 +125,103 @@ def _layers(stack: ConvStack, size: int) -> list[_Layer]:
 
 
 class ConvSession(StatelessSession):
-    """The session of a stack of convolutions: stateless, but for the neighbours of an image, which share its work.
+    """The session of a stack of convolutions on a CPU, in which images that differ in a pixel share work.
+
+    Remembered are the last few queries of each row whose gradient was wanted: around them, searches ask for single
+    changes. A query without gradient that differs from one of them in one pixel at most is answered as its neighbour,
+    whatever else is asked beside it.
 
     model: what answers all other queries: the stack in evaluation mode, behind a threshold if it binarises its input
-    images (n, c, h, w): the clean ones
+    images (n, c, h, w): the clean ones, square
     """
 
     def __init__(self, model: nn.Module, stack: ConvStack, images: Tensor):
         super().__init__(model)
-        self._stack = stack
+        self._layers = _layers(stack, images.shape[-1])
         self._prepare = nn.Identity() if input_threshold(model) is None else binarize
-        self._last = images.clone()  # the last query of each that logits were asked for
+        n = len(images)
+        self._kept = images.new_full((n, _KEPT, *images.shape[1:]), torch.nan)  # which differ from all images
+        self._next = torch.zeros(n, dtype=torch.int64)  # the place of each row's next
+        self._made: list[Tensor] = []  # by the layers of kept ones, flat, where they are ready
+        self._ready = torch.zeros(n * _KEPT, dtype=torch.bool)
 
     def logits(self, queries: Tensor, rows: Tensor) -> Tensor:
-        last = latest(rows, len(self._last))
-        self._last[rows[last]] = queries.detach()[last]
-        return super().logits(queries, rows)
+        if queries.requires_grad and torch.is_grad_enabled():
+            self._keep(self._prepare(queries.detach()), rows)
+            return super().logits(queries, rows)
+        check_images(queries, self._kept.shape[2:])
+        images, kept = self._prepare(queries), self._kept[rows]
+        changes = (images[:, None] != kept).flatten(3).any(dim=2).sum(dim=2)  # (q, _KEPT) pixels
+        fewest, place = changes.min(dim=1)
+        close, far = ((fewest <= 1) == wanted for wanted in (True, False))
+        near, others = close.nonzero().squeeze(1), far.nonzero().squeeze(1)
+        if not len(near):
+            return super().logits(queries, rows)
+        owner = rows[near] * _KEPT + place[near]
+        self._make_ready(owner.unique())
+        near_kept = ConvNeighbours(self._layers, self._made)
+        answers = near_kept.logits(owner, *_change(self._kept.flatten(0, 1)[owner], images[near]))
+        logits = answers.new_empty(len(queries), answers.shape[1])
+        logits[near] = answers
+        if len(others):
+            logits[others] = super().logits(queries[others], rows[others])
+        return logits
 
-    @torch.no_grad()
-    def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
+    def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
         """As in `Session`; neighbours that differ in more than one pixel are asked for one by one."""
-        middles = self._prepare(self._last[rows])
-        near = ConvNeighbours.of(self._stack, middles)
+        middles = self._prepare(queries)
+        near = ConvNeighbours(self._layers, _preactivations(self._layers, middles))
 
         @torch.no_grad()
         def ask(neighbours: Tensor, owner: Tensor) -> Tensor:
-            changes = (self._prepare(neighbours) - middles[owner]).flatten(2)  # (q, c, h · w)
-            changed = (changes != 0).any(dim=1)
-            place = changed.int().argmax(dim=1)
-            change = changes.gather(2, place[:, None, None].expand(-1, changes.shape[1], 1)).squeeze(2)
-            width = neighbours.shape[-1]
-            logits = near.logits(owner, torch.stack([place // width, place % width], dim=1), change)
-            others = changed.sum(dim=1) > 1
+            images = self._prepare(neighbours)
+            logits = near.logits(owner, *_change(middles[owner], images))
+            others = (images != middles[owner]).flatten(2).any(dim=1).sum(dim=1) > 1
             if others.any():
                 logits[others] = self.model(neighbours[others].clone())
             return logits
 
         return ask
+
+    def _keep(self, images: Tensor, rows: Tensor) -> None:
+        """Remember images (q, c, h, w) of `rows` (q,), of each row the last few."""
+        order = rows.argsort(stable=True)
+        counts = rows.bincount(minlength=len(self._next))
+        first = counts.cumsum(0) - counts
+        turn = torch.arange(len(rows)) - first[rows[order]]  # of a row's images, in their order
+        last = turn >= counts[rows[order]] - _KEPT
+        order, turn = order[last], turn[last]
+        place = (self._next[rows[order]] + turn) % _KEPT
+        self._kept[rows[order], place] = images[order]
+        self._ready[rows[order] * _KEPT + place] = False
+        self._next += counts
+
+    def _make_ready(self, places: Tensor) -> None:
+        """Have the layers make what neighbours of images at flat places need, where they have not."""
+        fresh = places[~self._ready[places]]
+        if not len(fresh):
+            return
+        made = _preactivations(self._layers, self._kept.flatten(0, 1)[fresh])
+        self._made = self._made or [part.new_empty(len(self._ready), *part.shape[1:]) for part in made]
+        for all_made, part in zip(self._made, made, strict=True):
+            all_made[fresh] = part
+        self._ready[fresh] = True
+
+
+@torch.no_grad()
+def _preactivations(layers: list[_Layer], images: Tensor) -> list[Tensor]:
+    """What each layer makes of images (m, c, h, w), before its ELU: (m, h, w, channels) each."""
+    made, x = list[Tensor](), images.permute(0, 2, 3, 1)
+    for layer in layers:
+        made.append((layer.linear(x) + layer.bias).contiguous())
+        x = functional.elu(made[-1])
+    return made
+
+
+def _change(middles: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The first pixel (q, 2) at which images (q, c, h, w) differ from their middles, and by how much (q, c)."""
+    changes = (images - middles).flatten(2)  # (q, c, h · w)
+    place = (changes != 0).any(dim=1).int().argmax(dim=1)
+    change = changes.gather(2, place[:, None, None].expand(-1, changes.shape[1], 1)).squeeze(2)
+    width = images.shape[-1]
+    return torch.stack([place // width, place % width], dim=1), change

@@ -109,8 +109,8 @@ class ShortlistSession:
         check_images(queries, self.model.shape)
         return self.labels[self.of_all.nearest(queries.flatten(1), rows)]  # images are sorted by class
 
-    def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
-        """What answers for neighbours of the last queries of `rows` (m,): as exactly, whatever the session keeps."""
+    def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
+        """What answers for neighbours of queries of `rows` (m,): as exactly, whatever the session keeps."""
         return lambda neighbours, position: self.logits(neighbours, rows[position])
 
     def drop_adversarials(self, rows: Tensor) -> None:

@@ -89,8 +89,8 @@ class WarmStartSession:
         self.predictions[rows[cold]] = 0
         return classes
 
-    def neighbour_logits(self, rows: Tensor) -> NeighbourLogits:
-        """What infers neighbours from the latents that the last queries of `rows` (m,) have now."""
+    def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
+        """What infers neighbours from the latents that the queries, the last ones of `rows` (m,), have now."""
         start = self.found[rows]
 
         def logits(neighbours: Tensor, position: Tensor) -> Tensor:
