@@ -11,6 +11,8 @@ seconds: CPU seconds of the attack for all images; calls of the model would take
     that one forward and one forward and backward pass of such a batch took just before
 options: those that time is in proportion to (`absynth.cli.attack_costs.EFFORT`), as JSON
 
+The networks are asked as a user's own would be: without a session in which single changes share work.
+
 Rows that the table has already are not measured again, but for those of --attacks: then these attacks alone are
 measured, without what they start from, and their rows take the place of the old ones.
 """
@@ -28,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
 from laid_over import ROOT, SCHEMAS
+from torch import nn
 
 from absynth import load_model
 from absynth.attacks.run import AttackSettings, Samples, attack_images
@@ -37,12 +40,24 @@ from absynth.data.places import DOWNLOADS
 from absynth.data.sources import find_dataset
 from absynth.data.splits import load_dataset
 from absynth.io.atomic import write_csv
+from absynth.models.base import input_threshold
 from absynth.models.building import resolve
 from absynth.workflow.config_files import lay_over, merged_config
 from absynth.workflow.plan import Plan
 
 WEIGHTS = ROOT / "resources" / "weights" / "mnist-small"
 Row = dict[str, Any]
+
+
+class Whole(nn.Module):
+    """A model that answers each query as a whole."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model, self.input_threshold = model, input_threshold(model)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model(x)
 
 
 def plan_of(preset: str, model: str, norms: Sequence[str]) -> Plan:
@@ -58,7 +73,7 @@ def rows_of(
 ) -> list[Row]:
     """The rows of one preset on its model and a number of images; only: of these attacks, or of all not yet known."""
     (name,), n, rows = plan.models, len(samples), []
-    model = load_model(WEIGHTS, name)
+    model = Whole(load_model(WEIGHTS, name))
     for norm in plan.norms:
         found: dict[str, torch.Tensor] = {}
         for attack in plan.in_order(name, norm):
