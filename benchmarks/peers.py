@@ -10,8 +10,9 @@ MNIST. Ours run with the options of their builders but for the steps; theirs wit
 DDN (without rounding to 256 levels), FMN, FAB (nine targets), minimal APGD (targeted DLR with one target) and σ-zero,
 and FAB-T of AutoAttack, whose nearest adversarial over its targets is taken. Whatever an attack returns is clipped to
 the box, asked again, and measured in float64, within the time of theirs as of ours. Prints a Markdown table: median
-distance, how many images have no adversarial, by how much the median of ours is smaller, gradients and queries per
-image, and CPU seconds per image, of the faster of `--repeats` runs that take turns.
+distance, how many images have no adversarial, by how much the median of ours is smaller, the geometric mean of the
+ratios of our distances to theirs where both found one, gradients and queries per image, and CPU seconds per image, of
+the faster of `--repeats` runs that take turns.
 """
 
 import argparse
@@ -142,18 +143,22 @@ def first_test_images(n: int, data: Path | None) -> tuple[Tensor, Tensor]:
 def table(results: dict[str, dict[str, Any]], n: int) -> str:
     """Results by "attack/norm/library" as a Markdown table."""
     lines = [
-        "| attack | norm | library | median | without | ours nearer by "
+        "| attack | norm | library | median | without | ours nearer by | ours / theirs "
         "| gradients/image | queries/image | CPU s/image |",
-        "| :-- | :-- | :-- | --: | --: | --: | --: | --: | --: |",
+        "| :-- | :-- | :-- | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for key, result in results.items():
         attack, norm, library = key.split("/")
-        median = np.median(result["distance"])
-        ours = np.median(results[f"{attack}/{norm}/absynth"]["distance"])
-        gain = "" if library == "absynth" else f"{100 * (1 - ours / median):.1f} %"
+        theirs, ours = (np.array(each["distance"]) for each in (result, results[f"{attack}/{norm}/absynth"]))
+        median = np.median(theirs)
+        gain = ratio = ""
+        if library != "absynth":
+            both = np.isfinite(theirs) & np.isfinite(ours) & (theirs > 0) & (ours > 0)
+            gain = f"{100 * (1 - np.median(ours) / median):.2f} %"
+            ratio = f"{np.exp(np.log(ours[both] / theirs[both]).mean()):.4f}" if both.any() else "–"
         costs = (result["gradients"] / n, result["queries"] / n)
         lines.append(
-            f"| {attack} | {norm} | {library} | {median:.4g} | {int(np.isinf(result['distance']).sum())} | {gain} | "
+            f"| {attack} | {norm} | {library} | {median:.4g} | {np.isinf(theirs).sum()} | {gain} | {ratio} | "
             f"{costs[0]:.0f} | {costs[1]:.0f} | {result['seconds'] / n:.3g} |"
         )
     return "\n".join(lines)

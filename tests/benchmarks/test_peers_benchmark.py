@@ -61,9 +61,9 @@ def test_the_table_compares_with_ours():
         )
     }
     _, _, ours, theirs, failed = peers.table(results, n=2).splitlines()
-    assert ours == "| ddn | l2 | absynth | 1 | 0 |  | 2 | 3 | 1.5 |"
-    assert theirs == "| ddn | l2 | adv-lib | 2 | 0 | 50.0 % | 2 | 3 | 1.5 |"
-    assert "| inf | 1 | 100.0 % |" in failed
+    assert ours == "| ddn | l2 | absynth | 1 | 0 |  |  | 2 | 3 | 1.5 |"
+    assert theirs == "| ddn | l2 | adv-lib | 2 | 0 | 50.00 % | 0.4472 | 2 | 3 | 1.5 |"  # √(0.5/1.5 · 1.5/2.5)
+    assert "| inf | 1 | 100.00 % | – |" in failed
 
 
 @pytest.mark.parametrize(
