@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from absynth.attacks.target import Target
 
@@ -127,6 +129,45 @@ def test_images_offered_are_held_against_their_own_labels():
     made.offer(queries(0.9, 0.3), torch.tensor([7, 0]))  # the second is correctly classified
     assert made.best_distance.tolist() == pytest.approx([0.9, torch.inf])
     assert made.queries.tolist() == [0, 0]
+
+
+class Banded(torch.nn.Module):
+    """Class 1 for images whose mean lies in one of two bands; binarises its input if it has a threshold."""
+
+    def __init__(self, threshold: float | None):
+        super().__init__()
+        self.input_threshold = threshold
+
+    def forward(self, x):
+        seen = x if self.input_threshold is None else (x >= self.input_threshold).to(x.dtype)
+        mean = seen.flatten(1).mean(dim=1)
+        inside = ((mean > 0.2) & (mean < 0.3)) | (mean > 0.45)
+        return torch.stack([~inside, inside], dim=1).to(x.dtype)
+
+
+@given(
+    blocks=st.integers(1, 12),
+    norm=st.sampled_from(["l2", "linf", "l0"]),
+    threshold=st.sampled_from([None, 0.5]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(deadline=None, max_examples=60)
+def test_many_queries_at_once_leave_what_they_leave_block_by_block(blocks, norm, threshold, seed):
+    torch.manual_seed(seed)
+    x, y = 0.1 * torch.rand(4, 1, 4, 4), torch.tensor([0, 0, 1, 0])
+    at_once, one_by_one = (Target(Banded(threshold), x, y, norm) for _ in range(2))
+    for _ in range(3):
+        change = torch.rand(4 * blocks, 1, 1, 1) * torch.rand(4 * blocks, 1, 4, 4)
+        asked = (x.repeat(blocks, 1, 1, 1) + change).clamp(0, 1)
+        at_once.adversarial(asked)
+        for block in asked.split(4):
+            one_by_one.adversarial(block)
+    for tracker in ("best", "recorded"):
+        both = [getattr(each.findings, tracker) for each in (at_once, one_by_one)]
+        assert torch.equal(both[0].best, both[1].best)
+        assert torch.equal(both[0].distance, both[1].distance)
+        assert torch.equal(both[0].history, both[1].history)
+    assert torch.equal(at_once.queries, one_by_one.queries)
 
 
 def test_queries_that_fit_no_block_are_refused():

@@ -46,7 +46,7 @@ class BestAdversarial:
         The clean image itself never counts, though fast inference may misclassify it where the reference does not.
         """
         # Positions, not masks: with each mask that indexes the CPU waits for a GPU, and most queries improve nothing.
-        asked = (misclassified & self._near(rows, images)).nonzero().squeeze(1)
+        asked = (misclassified & self.near(rows, images)).nonzero().squeeze(1)
         if not len(asked):
             return
         if len(asked) < len(rows):
@@ -61,7 +61,7 @@ class BestAdversarial:
         self.best[rows] = images.to(self.best.dtype)
         self.distance[rows] = candidate
 
-    def _near(self, rows: Tensor, images: Tensor) -> Tensor:
+    def near(self, rows: Tensor, images: Tensor) -> Tensor:
         """Which images (m, c, h, w) may improve on the best of `rows` (m,): all that do, and few others.
 
         Distances in float32 tell at less cost: they exceed the exact ones by less than `slack`, relative.

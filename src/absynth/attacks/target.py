@@ -1,6 +1,6 @@
 """What an attack sees of a model: every query is counted, and the best adversarial of all is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -211,10 +211,16 @@ class Target(nn.Module):
 
     def offer(self, queries: Tensor, prediction: Tensor) -> None:
         """Keep those queries (k · m, c, h, w) that are misclassified and improve on the best so far."""
-        y = self.y[self.rows]
-        for block, predicted in zip(queries.split(len(y)), prediction.split(len(y)), strict=True):
-            for tracker in self.findings.trackers:
-                tracker.offer(self.rows, block, misclassified(predicted, y))
+        blocks, m = self._blocks(queries), len(self.rows)
+        fooled = misclassified(prediction, self.y[self.rows].repeat(blocks))
+        for tracker in self.findings.trackers:
+            promising: Iterable[int] = range(blocks)
+            if blocks > 1:  # most improve nothing, and are told apart at once
+                near = fooled & tracker.near(self.rows.repeat(blocks), queries)
+                promising = near.view(blocks, m).any(dim=1).nonzero().squeeze(1).tolist()
+            for block in promising:
+                chosen = slice(block * m, (block + 1) * m)
+                tracker.offer(self.rows, queries[chosen], fooled[chosen])
 
     def _count(self, queries: Tensor, prediction: Tensor) -> None:
         blocks = self._blocks(queries)
