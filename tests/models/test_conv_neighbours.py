@@ -14,7 +14,7 @@ from absynth.errors import InputError
 from absynth.models.base import StatelessSession, start_session
 from absynth.models.building import ModelFiles
 from absynth.models.cnn import NETWORKS, Classifier
-from absynth.models.conv_neighbours import ConvNeighbours, ConvSession
+from absynth.models.conv_neighbours import ConvNeighbours, ConvSession, layers_of
 from absynth.models.layers import ConvStack
 from absynth.models.weights import save_weights
 
@@ -47,7 +47,7 @@ def changed(images, owner, pixel, change):
 def agree(stack: nn.Module, images: torch.Tensor) -> None:
     owner, pixel, change = every_pixel(images)
     whole = stack(changed(images, owner, pixel, change)).flatten(1)
-    near = ConvNeighbours.of(stack, images).logits(owner, pixel, change)
+    near = ConvNeighbours.of(layers_of(stack, images.shape[-1]), images).logits(owner, pixel, change)
     torch.testing.assert_close(near, whole, rtol=1e-9, atol=1e-9)
 
 

@@ -20,7 +20,7 @@ _KEPT = 4  # queries remembered of each row; beam search goes on from as many se
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """A convolution without padding; what follows it is folded into its weights.
 
     weight (out, in, k, k); bias (out,); size: of its square output; last: whether no ELU follows
@@ -59,13 +59,12 @@ class ConvNeighbours:
     layers, preactivations: of the stack; the latter of the m images, (m, h, w, channels) each
     """
 
-    def __init__(self, layers: list[_Layer], preactivations: list[Tensor]):
+    def __init__(self, layers: list[Layer], preactivations: list[Tensor]):
         self._layers, self._preactivations = layers, preactivations
 
     @classmethod
-    def of(cls, stack: ConvStack, images: Tensor) -> Self:
-        """Those of images (m, c, h, w), square, for a stack in evaluation mode, of convolutions not transposed."""
-        layers = _layers(stack, images.shape[-1])
+    def of(cls, layers: list[Layer], images: Tensor) -> Self:
+        """Those of images (m, c, h, w), square."""
         return cls(layers, _preactivations(layers, images))
 
     @torch.no_grad()
@@ -102,8 +101,8 @@ def _parts(whole: Tensor, owner: Tensor, first: Tensor, width: int) -> Tensor:
     return whole[owner[:, None, None], places[:, 0, :, None], places[:, 1, None, :]]
 
 
-def _layers(stack: ConvStack, size: int) -> list[_Layer]:
-    """The layers of a stack for square images of a size, in pixels."""
+def layers_of(stack: ConvStack, size: int) -> list[Layer]:
+    """The layers of a stack in evaluation mode, of convolutions not transposed, for square images of a size."""
     layers = []
     for i in range(stack.depth):
         conv, last = stack.get_submodule(f"conv_{i}"), i == stack.depth - 1
@@ -120,7 +119,7 @@ def _layers(stack: ConvStack, size: int) -> list[_Layer]:
             weight, bias = nn.utils.fuse_conv_bn_weights(
                 weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
             )
-        layers.append(_Layer(weight.detach(), bias.detach(), stride, size, last))
+        layers.append(Layer(weight.detach(), bias.detach(), stride, size, last))
     return layers
 
 
@@ -137,7 +136,7 @@ class ConvSession(StatelessSession):
 
     def __init__(self, model: nn.Module, stack: ConvStack, images: Tensor):
         super().__init__(model)
-        self._layers = _layers(stack, images.shape[-1])
+        self._layers = layers_of(stack, images.shape[-1])
         self._prepare = nn.Identity() if input_threshold(model) is None else binarize
         n = len(images)
         self._kept = images.new_full((n, _KEPT, *images.shape[1:]), torch.nan)  # which differ from all images
@@ -153,8 +152,7 @@ class ConvSession(StatelessSession):
         images, kept = self._prepare(queries), self._kept[rows]
         changes = (images[:, None] != kept).flatten(3).any(dim=2).sum(dim=2)  # (q, _KEPT) pixels
         fewest, place = changes.min(dim=1)
-        close, far = ((fewest <= 1) == wanted for wanted in (True, False))
-        near, others = close.nonzero().squeeze(1), far.nonzero().squeeze(1)
+        near, others = (mask.nonzero().squeeze(1) for mask in (fewest <= 1, fewest > 1))
         if not len(near):
             return super().logits(queries, rows)
         owner = rows[near] * _KEPT + place[near]
@@ -170,7 +168,7 @@ class ConvSession(StatelessSession):
     def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
         """As in `Session`; neighbours that differ in more than one pixel are asked for one by one."""
         middles = self._prepare(queries)
-        near = ConvNeighbours(self._layers, _preactivations(self._layers, middles))
+        near = ConvNeighbours.of(self._layers, middles)
 
         @torch.no_grad()
         def ask(neighbours: Tensor, owner: Tensor) -> Tensor:
@@ -209,7 +207,7 @@ class ConvSession(StatelessSession):
 
 
 @torch.no_grad()
-def _preactivations(layers: list[_Layer], images: Tensor) -> list[Tensor]:
+def _preactivations(layers: list[Layer], images: Tensor) -> list[Tensor]:
     """What each layer makes of images (m, c, h, w), before its ELU: (m, h, w, channels) each."""
     made, x = list[Tensor](), images.permute(0, 2, 3, 1)
     for layer in layers:
