@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
 PAPER = FOLDER.parents[1] / "resources" / "paper"
 # In this order a model's numbers in a norm are looked for.
-RUNS = ("mnist-1000-h100", "mnist-1000", "mnist-small")
+RUNS = ("mnist-1000-h100", "mnist-1000", "mnist-abs")
 
 
 class Numbers:
