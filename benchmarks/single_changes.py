@@ -1,11 +1,11 @@
 """What sessions save in which single changes share work: attacks on CNN and Binary CNN with them and without.
 
     python benchmarks/single_changes.py --data DIR [--images 10] [--models cnn binary_cnn]
-        [--attacks fgm_ge deepfool_ge beam flips sparse_l2] [--out FILE]
+        [--attacks fgm_ge fgsm_ge deepfool_ge beam flips sparse_l2] [--out FILE]
 
-Runs each attack on the first test images of MNIST and the weights that ship, one thread, one batch, in all its norms
-on the model as it is, and on one that answers every query as a whole. Prints a line of JSON for each: CPU
-seconds an image, queries and medians of both, their ratio, and on how many images the distances differ by more than
+Runs each attack on the first test images of MNIST and the weights that ship, one thread, one batch, in all its norms:
+on the model as it is, and on one that answers every query as a whole. Prints a line of JSON for each: CPU seconds an
+image, queries and medians of both, the ratio of the times, and on how many images the distances differ by more than
 1e-4 of the distance.
 """
 
