@@ -101,14 +101,17 @@ def test_a_class_needs_no_more_than_either_half_found_against_one_own_reconstruc
     scores = [[[[inf, inf], [1.1, 1.1], [1.0, 1.2]]], [[[inf, inf], [1.1, 1.1], [1.2, 1.0]]]]
     searches = [
         RivalSearch(
-            torch.full((1, 8), own), wanted, None, Minima(torch.tensor(score), torch.zeros(1, 3, 2, 8))
+            Reconstruction(torch.full((1, 4), own), torch.zeros(1), torch.ones(1)),
+            wanted,
+            None,
+            Minima(torch.tensor(score), torch.zeros(1, 3, 2, 8)),
         )
         for own, score in zip((0.0, 1.0), scores, strict=True)
     ]
     assert closest(searches)[0].item() == 2
     searches[1] = replace(searches[1], minima=Minima(searches[1].minima.score + 0.05, searches[1].minima.z))
     label, own, _ = closest(searches)  # against the second reconstruction class 2 now needs 1.05
-    assert (label.item(), own[0, 0].item()) == (2, 1.0)
+    assert (label.item(), own.image[0, 0].item()) == (2, 1.0)
 
 
 def test_perturbed_restarts_lower_only_the_minima_that_are_wanted():

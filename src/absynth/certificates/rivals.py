@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from absynth.certificates.class_pair import Reconstruction
 from absynth.certificates.search import Minima, Search
 
 
@@ -13,11 +14,11 @@ from absynth.certificates.search import Minima, Search
 class RivalSearch:
     """The search of n images' rival classes against one own reconstruction per image, and its result.
 
-    own (n, 8): the latent of the own reconstruction; wanted (n, C): the classes searched
+    own: one reconstruction of each image by its own class; wanted (n, C): the classes searched
     minima: for each class the smallest perturbation it needs, and its latent there
     """
 
-    own: Tensor
+    own: Reconstruction
     wanted: Tensor
     search: Search
     minima: Minima
@@ -37,15 +38,18 @@ def largest(scores: Sequence[Tensor]) -> Tensor:
     return torch.where(most == -torch.inf, torch.inf, most.clamp(max=torch.finfo(most.dtype).max))
 
 
-def closest(searches: Sequence[RivalSearch]) -> tuple[Tensor, Tensor, Tensor]:
-    """What determines the bound of each image: the rival class (n,), and the own and rival latents (n, 8)."""
+def closest(searches: Sequence[RivalSearch]) -> tuple[Tensor, Reconstruction, Tensor]:
+    """What determines the bound of each image: the rival class (n,), the own reconstruction, the rival latent (n, 8)."""
     scores = [search.score.amin(dim=2) for search in searches]  # (n, C) each
     label = largest(scores).argmin(dim=1)
     rows = torch.arange(len(label), device=label.device)
     holder = torch.stack([score[rows, label] for score in scores]).argmax(dim=0)
-    own = torch.stack([search.own for search in searches])[holder, rows]
+    image, offset, factor = (
+        torch.stack([getattr(search.own, part) for search in searches])[holder, rows]
+        for part in ("image", "offset", "factor")
+    )
     rival = torch.stack([search.minima.of_class[1] for search in searches])[holder, rows, label]
-    return label, own, rival
+    return label, Reconstruction(image, offset, factor), rival
 
 
 def restarted(searches: Sequence[RivalSearch]) -> list[RivalSearch]:

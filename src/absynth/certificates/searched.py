@@ -5,7 +5,7 @@ has a latent z whose energy at x + δ is no higher. The bound is the smallest su
 latents. It is a lower bound as far as the search finds the minimum: see docs/derivations/certificates.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -18,6 +18,8 @@ from absynth.certificates.class_pair import (
     Reconstruction,
     minimal_perturbation,
 )
+from absynth.certificates.minimal_perturbation import MinimalPerturbation
+from absynth.certificates.own_mixtures import OwnMixtures, likeliest
 from absynth.certificates.pairs import Objective, Pairs, rivals_of
 from absynth.certificates.paper import FORMULAS, Own, paper_bounds
 from absynth.certificates.perturbations import Box, Flips, Perturbations
@@ -31,6 +33,8 @@ from absynth.models.abs.energy import Inferred
 from absynth.models.abs.model import ABS
 from absynth.models.abs.prior import Prototypes
 
+_ON_THE_WAY = (0.5, 1)  # shares of the perturbation after which own reconstructions are fitted
+_GAIN = 1e-3  # relative, by which a mixture must promise a larger bound to be searched against
 _REFIT_STEPS = 4  # where a latent is known for a nearby image
 
 
@@ -47,29 +51,38 @@ class SearchedBounds:
     def bound(self, x: Tensor, y: Tensor, norm: str) -> Bound:
         """The joint bound: the minimum over rival classes of the maximum over several own reconstructions.
 
-        The first own reconstruction is the best one of x. The next ones are the best of images on the way to x + δ:
-        half-way, three quarters of it and so on, δ being the perturbation that the bound so far allows. There the
-        rival is closest to winning. Against these only classes within the share `pruning_share` of the smallest
-        score are searched; the others keep their scores.
+        The first own reconstruction is the best one of x. The next ones are mixtures of it and of the best ones of
+        images on the way to x + δ, where the rival is closest to winning, δ being the perturbation that the bound so
+        far allows: each time the mixture against which the rivals found so far need most. Against these only classes
+        within the share `pruning_share` of the smallest score are searched; the others keep their scores.
         """
-        perturbations, n_classes = self.perturbations(x, norm), self.decoders.n_classes
+        perturbations, rivals = self.perturbations(x, norm), rivals_of(y, self.decoders.n_classes)
         inferred = self.reconstructor.infer(x, y)
-        rows = torch.arange(len(y), device=y.device)
-        own, wanted = self.reconstructor.own_latents(x, y, inferred), rivals_of(y, n_classes)
-        searches = [self._search_rivals(perturbations, own, y, inferred, wanted)]
-        for turn in range(1, self.settings.own):
-            pair = self._class_pair(y, *closest(searches))
-            delta = minimal_perturbation(perturbations, rows, pair.own, pair.rival).delta
-            target = perturbations.preprocessed + (1 - 0.5**turn) * delta
-            own = self.reconstructor.fit(target, y, own[:, None], self.settings.steps)
-            needed = largest([search.score.amin(dim=2) for search in searches])  # (n, C)
-            limit = (1 + self.settings.pruning_share) * needed.amin(dim=1, keepdim=True)
-            searches.append(self._search_rivals(perturbations, own, y, inferred, wanted & (needed <= limit)))
+        latents = [self.reconstructor.own_latents(x, y, inferred)]
+        mixtures = OwnMixtures(perturbations)
+        own, wanted = mixtures.add(self.reconstructor.decode(latents[0], y)), rivals
+        searches: list[RivalSearch] = []
+        for turn in range(self.settings.own):
+            if turn:
+                _, bound = self._attained(perturbations, searches)
+                for share in _ON_THE_WAY:
+                    target = perturbations.preprocessed + share * bound.delta
+                    starts = torch.stack([latents[0], latents[-1]], dim=1)
+                    latents.append(self.reconstructor.fit(target, y, starts, self.settings.steps))
+                    mixtures.add(self.reconstructor.decode(latents[-1], y))
+                own, reached = mixtures.best()
+                needed = largest([search.score.amin(dim=2) for search in searches])  # (n, C)
+                limit = (1 + self.settings.pruning_share) * needed.amin(dim=1, keepdim=True)
+                wanted = rivals & (needed <= limit) & (reached > (1 + _GAIN) * bound.score)[:, None]
+                if not wanted.any():
+                    break
+            searches.append(self._search_rivals(perturbations, own, y, inferred, wanted, searches[-1:]))
+            for label, z, counts in likeliest(searches[-1].minima, wanted):
+                mixtures.face(self.reconstructor.decode(z, label), counts)
         searches = restarted(searches)
-        pair = self._class_pair(y, *closest(searches))
-        found = minimal_perturbation(perturbations, rows, pair.own, pair.rival)
+        rival, found = self._attained(perturbations, searches)
         low, high = largest([search.score for search in searches]).amin(dim=1).aminmax(dim=1)  # of the halves
-        return Bound(found.size, found.score, pair.label, torch.where(high > low, (high - low) / low, 0))
+        return Bound(found.size, found.score, rival, torch.where(high > low, (high - low) / low, 0))
 
     def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
         """They are not known: a search found the bound's latents, and the attack goes on from there."""
@@ -81,7 +94,9 @@ class SearchedBounds:
         inferred = self.reconstructor.infer(x, y)
         own = self.reconstructor.own_latents(x, y, inferred)
         wanted = rivals_of(y, self.decoders.n_classes)
-        (found,) = restarted([self._search_rivals(self.perturbations(x, norm), own, y, inferred, wanted)])
+        reconstruction = self.reconstructor.decode(own, y)
+        search = self._search_rivals(self.perturbations(x, norm), reconstruction, y, inferred, wanted)
+        (found,) = restarted([search])
         score, z = found.minima.of_class
         order = score.argsort(dim=1)[:, : min(count, self.decoders.n_classes - 1)]
         rows = torch.arange(len(y), device=y.device)
@@ -152,21 +167,39 @@ class SearchedBounds:
         return Search(self.decoders, objective, self.settings, prior=1.0)
 
     def _search_rivals(
-        self, perturbations: Perturbations, own: Tensor, y: Tensor, inferred: Inferred, wanted: Tensor
+        self,
+        perturbations: Perturbations,
+        own: Reconstruction,
+        y: Tensor,
+        inferred: Inferred,
+        wanted: Tensor,
+        known: Sequence[RivalSearch] = (),
     ) -> RivalSearch:
-        """For every image and rival class wanted (n, C) the latent that needs least against `own` (n, 8)."""
-        reconstruction, prototypes = self.reconstructor.decode(own, y), self.model.prototypes
-        search = self._search(self._needed(perturbations, reconstruction))
+        """For every image and rival class wanted (n, C) the latent that needs least against `own`, one of each image.
+
+        Among the starts are the latents inferred, and those that searches `known` ended at.
+        """
+        prototypes, search = self.model.prototypes, self._search(self._needed(perturbations, own))
         starts = best_of_halves(
             prototypes,
             search.objective,
-            joint_ratio(prototypes, perturbations.preprocessed, reconstruction, self.model.gamma),
+            joint_ratio(prototypes, perturbations.preprocessed, own, self.model.gamma),
             wanted,
             screened=self.settings.screened,
             starts=self.settings.starts,
         )
-        starts = torch.cat([starts, inferred.latents[:, :, None]], dim=2)
+        # Each search's two latents go to the halves that they come from.
+        ends = [one.minima.z for one in known]
+        starts = torch.cat([starts, *ends, inferred.latents[:, :, None]], dim=2)
         return RivalSearch(own, wanted, search, search.minimize(starts, wanted))
+
+    def _attained(
+        self, perturbations: Perturbations, searches: Sequence[RivalSearch]
+    ) -> tuple[Tensor, MinimalPerturbation]:
+        """The rival class (n,) that determines the bound of each image, and the perturbation that it needs."""
+        label, own, z = closest(searches)
+        rows = torch.arange(len(label), device=label.device)
+        return label, minimal_perturbation(perturbations, rows, own, self.reconstructor.decode(z, label))
 
     def _needed(self, perturbations: Perturbations, own: Reconstruction) -> Objective:
         """The objective: the size of the perturbation that a rival needs, and the image perturbed by it."""

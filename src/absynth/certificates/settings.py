@@ -13,8 +13,9 @@ class SearchSettings:
     pruning_share: starts whose bound exceeds the image's smallest by more than this share are given up
     steps: further steps, at most
     perturbed_restarts: final starts around the best latent of each half
-    own: reconstructions of an image by its own class that are tried; the one that gives the largest bound counts
-    neighbors: the same for nearest neighbour and prototype ABS: training images or prototypes of its own class
+    own: how often rivals are searched for, at most, each time against another mixture of an image's reconstructions by
+        its own class; the largest bound counts
+    neighbors: nearest neighbour and prototype ABS: training images or prototypes of its own class that are tried
     mixtures: nearest neighbour and prototype ABS: how many images of the own class the bound may combine; 0 for none
     seeds: draws of prior samples for which the paper's bounds are computed
     batch_size: images whose bounds are searched at a time
@@ -26,7 +27,7 @@ class SearchSettings:
     pruning_share: float = 0.2
     steps: int = 30
     perturbed_restarts: int = 10
-    own: int = 2
+    own: int = 4
     neighbors: int = 4
     mixtures: int = 0
     seeds: int = 10
