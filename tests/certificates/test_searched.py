@@ -31,6 +31,10 @@ def image(flat: torch.Tensor) -> torch.Tensor:
     return flat.view(1, 1, 28, 28)
 
 
+def flat(value: float) -> Reconstruction:
+    return Reconstruction(torch.full((1, 4), value), torch.zeros(1), torch.ones(1))
+
+
 def test_two_pictures_have_a_hyperplane_between_them():
     """E_1 - E_0 = m - 2w·δ with w = p_1 - p_0: the distance to the plane, exactly, in every norm."""
     pictures = torch.stack([blocks(0.5, 0.5, 0.5, 0.5), blocks(0.6, 0.5, 0.45, 0.5)])
@@ -100,12 +104,7 @@ def test_a_class_needs_no_more_than_either_half_found_against_one_own_reconstruc
     inf = torch.inf
     scores = [[[[inf, inf], [1.1, 1.1], [1.0, 1.2]]], [[[inf, inf], [1.1, 1.1], [1.2, 1.0]]]]
     searches = [
-        RivalSearch(
-            Reconstruction(torch.full((1, 4), own), torch.zeros(1), torch.ones(1)),
-            wanted,
-            None,
-            Minima(torch.tensor(score), torch.zeros(1, 3, 2, 8)),
-        )
+        RivalSearch(flat(own), wanted, None, Minima(torch.tensor(score), torch.zeros(1, 3, 2, 8)))
         for own, score in zip((0.0, 1.0), scores, strict=True)
     ]
     assert closest(searches)[0].item() == 2

@@ -42,7 +42,7 @@ class OwnMixtures:
         return own
 
     def face(self, rival: Reconstruction, counts: Tensor) -> None:
-        """Let mixtures be held against rival reconstructions, one of each image, for images where it `counts` (n,)."""
+        """Hold mixtures against rival reconstructions, one of each image, where it `counts` (n,)."""
         self._rivals.append((rival, counts))
 
     def best(self) -> tuple[Reconstruction, Tensor]:

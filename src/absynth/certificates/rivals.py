@@ -39,7 +39,7 @@ def largest(scores: Sequence[Tensor]) -> Tensor:
 
 
 def closest(searches: Sequence[RivalSearch]) -> tuple[Tensor, Reconstruction, Tensor]:
-    """What determines the bound of each image: the rival class (n,), the own reconstruction, the rival latent (n, 8)."""
+    """What determines each image's bound: rival class (n,), own reconstruction, the rival's latent (n, 8)."""
     scores = [search.score.amin(dim=2) for search in searches]  # (n, C) each
     label = largest(scores).argmin(dim=1)
     rows = torch.arange(len(label), device=label.device)

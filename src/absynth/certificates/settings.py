@@ -13,8 +13,8 @@ class SearchSettings:
     pruning_share: starts whose bound exceeds the image's smallest by more than this share are given up
     steps: further steps, at most
     perturbed_restarts: final starts around the best latent of each half
-    own: how often rivals are searched for, at most, each time against another mixture of an image's reconstructions by
-        its own class; the largest bound counts
+    own: how often rivals are searched for, at most, each time against another mixture of an image's reconstructions
+        by its own class; the largest bound counts
     neighbors: nearest neighbour and prototype ABS: training images or prototypes of its own class that are tried
     mixtures: nearest neighbour and prototype ABS: how many images of the own class the bound may combine; 0 for none
     seeds: draws of prior samples for which the paper's bounds are computed
