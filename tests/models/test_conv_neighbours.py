@@ -157,6 +157,82 @@ def test_networks_of_other_layers_and_those_in_training_are_asked_as_a_whole(tmp
     assert type(madry.start_session(torch.rand(1, *PAPER.shape), torch.zeros(1))) is StatelessSession
 
 
+def hooked(module):
+    module.register_forward_hook(lambda _, images, logits: logits + 1)
+
+
+def instead_of_its_own(model):
+    model.forward = lambda x: model.network(x) + 1
+
+
+class Louder(Classifier):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+CHANGES = {
+    "a hook": hooked,
+    "a hook on its network": lambda model: hooked(model.network),
+    "a hook on a layer": lambda model: hooked(model.network.conv_1),
+    "another forward": instead_of_its_own,
+    "a subclass": lambda model: setattr(model, "__class__", Louder),
+    "a network in training": lambda model: model.network.train(),
+    "no batch norm": lambda model: setattr(model.network, "bn_0", nn.Identity()),
+    "batch norms without statistics": lambda model: setattr(
+        model.network, "bn_0", nn.BatchNorm2d(20, track_running_stats=False).eval()
+    ),
+    "no bias": lambda model: setattr(model.network.conv_0, "bias", None),
+    "padding": lambda model: setattr(model.network.conv_3, "padding", (1, 1)),
+    "groups": lambda model: setattr(model.network, "conv_1", nn.Conv2d(20, 70, 4, 2, groups=10).eval()),
+    "another kind of layer": lambda model: setattr(model.network, "conv_1", nn.Sequential(model.network.conv_1)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_networks_that_were_changed_are_asked_as_a_whole(tmp_path, change):
+    model = classifier(tmp_path, binary=False)
+    CHANGES[change](model)
+    x = torch.rand(1, *PAPER.shape)
+    session, row = start_session(model, x, torch.zeros(1)), torch.tensor([0])
+    if not model.network.training:
+        session.logits(x.clone().requires_grad_(), row)
+        torch.testing.assert_close(session.logits(x, row), model(x), rtol=0, atol=0)
+    assert type(session) is StatelessSession
+
+
+def test_a_refused_query_leaves_no_trace(tmp_path):
+    model = classifier(tmp_path, binary=False)
+    x = torch.rand(1, *PAPER.shape)
+    session, row = model.start_session(x, torch.zeros(1)), torch.tensor([0])
+    damaged = x.clone()
+    damaged[0, 0, 3, 3] = torch.nan
+    for refused in (damaged, x[..., :20]):
+        with pytest.raises(InputError, match="images"):
+            session.logits(refused.clone().requires_grad_(), row)
+    torch.testing.assert_close(session.logits(x, row), model(x), rtol=0, atol=0)
+
+
+def test_queries_may_be_changed_after_they_were_asked(tmp_path):
+    model = classifier(tmp_path, binary=False)
+    x = torch.rand(1, *PAPER.shape)
+    session, row = model.start_session(x, torch.zeros(1)), torch.tensor([0])
+    neighbour, query = x.clone(), x.clone()
+    neighbour[0, 0, 5, 5] = 1 - x[0, 0, 5, 5]
+    near = session.neighbour_logits(query, row)
+    query.zero_()
+    torch.testing.assert_close(near(neighbour, row), model(neighbour), rtol=1e-4, atol=1e-4)
+
+
+def test_queries_within_inference_mode_and_outside_of_it_share_a_session(tmp_path):
+    model = classifier(tmp_path, binary=False)
+    x = torch.rand(2, *PAPER.shape)
+    session, rows = model.start_session(x, torch.zeros(2)), torch.tensor([0, 1])
+    session.logits(x.clone().requires_grad_(), rows)
+    with torch.inference_mode():
+        session.logits(x[:1], rows[:1])
+    torch.testing.assert_close(session.logits(x, rows), model(x), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("binary", [False, True])
 def test_an_attack_by_estimates_finds_what_it_finds_with_the_whole_network(tmp_path, binary):
     model = classifier(tmp_path, binary=binary)

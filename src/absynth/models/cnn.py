@@ -12,7 +12,7 @@ from absynth.models.base import Session, StatelessSession
 from absynth.models.binarize import THRESHOLD, Binarized
 from absynth.models.building import ModelFiles
 from absynth.models.checks import check_images
-from absynth.models.conv_neighbours import ConvSession
+from absynth.models.conv_neighbours import ConvSession, layers_of, unchanged
 from absynth.models.layers import ConvStack
 from absynth.models.weights import load_weights
 
@@ -71,11 +71,13 @@ class Classifier(nn.Module):
         return self.network(x)
 
     def start_session(self, images: Tensor, labels: Tensor) -> Session:
-        """A session in which images that differ in a pixel share work, on a CPU, for a stack of convolutions."""
+        """A session in which images that differ in a pixel share work: on a CPU, by the paper's network as it is."""
         stack = self.network.model if isinstance(self.network, Binarized) else self.network
-        if self.training or not isinstance(stack, ConvStack) or not images.is_cpu:
-            return StatelessSession(self)
-        return ConvSession(self, stack, images)
+        if type(self) is Classifier and type(stack) is CNN and images.is_cpu and unchanged(self):
+            layers = layers_of(stack, images.shape[-1])
+            if layers:
+                return ConvSession(self, layers, images)
+        return StatelessSession(self)
 
 
 SUBSTITUTE_WIDTHS = (32, 32, 64, PAPER.n_classes)

@@ -101,26 +101,41 @@ def _parts(whole: Tensor, owner: Tensor, first: Tensor, width: int) -> Tensor:
     return whole[owner[:, None, None], places[:, 0, :, None], places[:, 1, None, :]]
 
 
-def layers_of(stack: ConvStack, size: int) -> list[Layer]:
-    """The layers of a stack in evaluation mode, of convolutions not transposed, for square images of a size."""
+def layers_of(stack: ConvStack, size: int) -> list[Layer] | None:
+    """The layers of a stack for square images of a size; None where one of them is not as `ConvStack` makes it.
+
+    Those are convolutions, not transposed, with bias and without padding, and batch norms in evaluation mode.
+    """
     layers = []
     for i in range(stack.depth):
-        conv, last = stack.get_submodule(f"conv_{i}"), i == stack.depth - 1
-        assert isinstance(conv, nn.Conv2d)
-        assert conv.bias is not None
-        kernel, stride = conv.kernel_size[0], conv.stride[0]
-        size = (size - kernel) // stride + 1
+        conv, last = getattr(stack, f"conv_{i}", None), i == stack.depth - 1
+        if type(conv) is not nn.Conv2d or conv.bias is None or not _plain(conv):
+            return None
+        size = (size - conv.kernel_size[0]) // conv.stride[0] + 1
         weight, bias = conv.weight, conv.bias
         if not last:
-            norm = stack.get_submodule(f"bn_{i}")
-            assert isinstance(norm, nn.BatchNorm2d)
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
+            norm = getattr(stack, f"bn_{i}", None)
+            if type(norm) is not nn.BatchNorm2d or norm.running_mean is None or norm.running_var is None:
+                return None
             weight, bias = nn.utils.fuse_conv_bn_weights(
                 weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
             )
-        layers.append(Layer(weight.detach(), bias.detach(), stride, size, last))
+        layers.append(Layer(weight.detach(), bias.detach(), conv.stride[0], size, last))
     return layers
+
+
+def _plain(conv: nn.Conv2d) -> bool:
+    """Whether a convolution is square, its outputs depend on all channels, and nothing is padded or left out."""
+    square = len({*conv.kernel_size}) == len({*conv.stride}) == 1
+    return square and {*conv.dilation, conv.groups} == {1} and {*conv.padding} == {0}
+
+
+def unchanged(model: nn.Module) -> bool:
+    """Whether a module and all in it are in evaluation mode and answer as their classes say: without hooks."""
+    return not any(
+        module.training or module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+        for module in model.modules()
+    )
 
 
 class ConvSession(StatelessSession):
@@ -131,24 +146,27 @@ class ConvSession(StatelessSession):
     whatever else is asked beside it.
 
     model: what answers all other queries: the stack in evaluation mode, behind a threshold if it binarises its input
+    layers: of the stack
     images (n, c, h, w): the clean ones, square
     """
 
-    def __init__(self, model: nn.Module, stack: ConvStack, images: Tensor):
+    def __init__(self, model: nn.Module, layers: list[Layer], images: Tensor):
         super().__init__(model)
-        self._layers = layers_of(stack, images.shape[-1])
+        self._layers = layers
         self._prepare = nn.Identity() if input_threshold(model) is None else binarize
         n = len(images)
-        self._kept = images.new_full((n, _KEPT, *images.shape[1:]), torch.nan)  # which differ from all images
+        self._kept = _room(images, n, _KEPT, *images.shape[1:])  # NaN differs from all images
         self._next = torch.zeros(n, dtype=torch.int64)  # the place of each row's next
         self._made: list[Tensor] = []  # by the layers of kept ones, flat, where they are ready
         self._ready = torch.zeros(n * _KEPT, dtype=torch.bool)
 
     def logits(self, queries: Tensor, rows: Tensor) -> Tensor:
+        check_images(queries, self._kept.shape[2:])
+        if queries.dtype != self._kept.dtype:
+            return super().logits(queries, rows)
         if queries.requires_grad and torch.is_grad_enabled():
             self._keep(self._prepare(queries.detach()), rows)
             return super().logits(queries, rows)
-        check_images(queries, self._kept.shape[2:])
         images, kept = self._prepare(queries), self._kept[rows]
         changes = (images[:, None] != kept).flatten(3).any(dim=2).sum(dim=2)  # (q, _KEPT) pixels
         fewest, place = changes.min(dim=1)
@@ -167,7 +185,9 @@ class ConvSession(StatelessSession):
 
     def neighbour_logits(self, queries: Tensor, rows: Tensor) -> NeighbourLogits:
         """As in `Session`; neighbours that differ in more than one pixel are asked for one by one."""
-        middles = self._prepare(queries)
+        if queries.dtype != self._kept.dtype:
+            return super().neighbour_logits(queries, rows)
+        middles = self._prepare(queries).clone()
         near = ConvNeighbours.of(self._layers, middles)
 
         @torch.no_grad()
@@ -200,7 +220,7 @@ class ConvSession(StatelessSession):
         if not len(fresh):
             return
         made = _preactivations(self._layers, self._kept.flatten(0, 1)[fresh])
-        self._made = self._made or [part.new_empty(len(self._ready), *part.shape[1:]) for part in made]
+        self._made = self._made or [_room(part, len(self._ready), *part.shape[1:]) for part in made]
         for all_made, part in zip(self._made, made, strict=True):
             all_made[fresh] = part
         self._ready[fresh] = True
@@ -214,6 +234,12 @@ def _preactivations(layers: list[Layer], images: Tensor) -> list[Tensor]:
         made.append((layer.linear(x) + layer.bias).contiguous())
         x = functional.elu(made[-1])
     return made
+
+
+def _room(like: Tensor, *shape: int) -> Tensor:
+    """NaNs, to be overwritten in inference mode and outside of it."""
+    with torch.inference_mode(False):
+        return torch.full(shape, torch.nan, dtype=like.dtype, device=like.device)
 
 
 def _change(middles: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
