@@ -167,3 +167,14 @@ def test_the_sequence_breaks_what_can_be_broken_and_each_image_once(norm):
     assert broken.any()
     assert (last["queries"][broken] <= 3).all()  # the starts alone
     assert (last["queries"][optima > epsilon] >= 20).all()
+
+
+@pytest.mark.parametrize("norm", NORM)
+def test_the_targeted_loss_finds_its_way_between_two_classes(norm):
+    """apgd_t alone, which starts from random points, breaks what can be broken by some margin."""
+    model = two_class()
+    x, y = images(model)
+    epsilon = float(smallest(model, x, y, norm).max()) * 1.2
+    target = target_of(model, norm)
+    apgd_t(norm, epsilon={norm: epsilon}, steps=30, targets=1)(target, draws())
+    assert (target.best_distance <= epsilon).all()

@@ -1,4 +1,4 @@
-"""DDN and FMN take Foolbox's steps, to the bit."""
+"""DDN and FMN take Foolbox's steps, to the bit; where DDN draws noise, each image its own."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from linear_models import Stepwise, draws, images, never_errs, target_of, ten_cl
 
 from absynth.attacks.foolbox.bridge import FoolboxMinimization
 from absynth.attacks.minimum_norm import ddn, fmn, keep_largest
+from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 
 STEPS = 30
@@ -59,10 +60,16 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("norm", OURS)
-@pytest.mark.parametrize("make", TARGETS.values(), ids=TARGETS)
-def test_the_steps_are_foolboxs(make, norm):
-    """The same queries, in the same order: with a gradient of 0 the same noise too."""
+FLAT = ("without gradient", "unconnected")  # where DDN goes by noise
+SAME = [
+    (name, norm) for name in TARGETS for norm in OURS if (name, norm) not in [(flat, "l2") for flat in FLAT]
+]
+
+
+@pytest.mark.parametrize(("name", "norm"), SAME)
+def test_the_steps_are_foolboxs(name, norm):
+    """The same queries, in the same order."""
+    make = TARGETS[name]
     asked = []
     for attack in (OURS[norm][0](), FoolboxMinimization(OURS[norm][1](), refine_steps=3)):
         target, queries = make(norm), []
@@ -73,9 +80,34 @@ def test_the_steps_are_foolboxs(make, norm):
         asked.append(
             (torch.stack(queries), target.best, target.best_distance, target.queries, target.gradients)
         )
-    assert (asked[0][4] == STEPS).all() or make is TARGETS["unconnected"]
+    assert (asked[0][4] == STEPS).all() or name == "unconnected"
     for ours, theirs in zip(*asked, strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_noise_in_place_of_a_gradient_of_0_is_an_image_s_own(name):
+    """The queries of an image are the same in any batch."""
+
+    def asked(target: Target, places: list[int]) -> torch.Tensor:
+        queries = []
+        target.register_forward_pre_hook(lambda _, inputs: queries.append(inputs[0].detach().clone()))
+        ddn("l2", steps=4, refine_steps=0)(target, SampleRandom(0, "test", places, target.x.device))
+        return torch.stack(queries)  # (steps, n, 1, 28, 28)
+
+    whole = TARGETS[name]("l2")
+    queries = asked(whole, list(range(len(whole.x))))
+    for row in range(len(whole.x)):
+        alone = Target(whole.model, whole.x[row : row + 1], whole.y[row : row + 1], "l2")
+        assert torch.equal(asked(alone, [row])[:, 0], queries[:, row])
+    assert not torch.equal(queries[1, 0] - queries[0, 0], queries[1, 1] - queries[0, 1])
+
+
+def test_the_length_in_l0_counts_a_pixel_once_however_many_channels_change():
+    delta = torch.zeros(2, 3, 4, 4)
+    delta[0, :, 0, :2] = 0.5
+    delta[1, 1, 0, 0] = 0.5
+    assert fmn("l0").length(delta).tolist() == [2, 1]
 
 
 def test_nothing_to_attack():

@@ -184,7 +184,9 @@ def test_losses_of_apgd_by_hand():
     (ratio,) = _targeted_dlr(torch.tensor([1]), rows)(logits, y).tolist()
     assert ratio == pytest.approx((1 - 3) / (3 - (0 - 1) / 2))
     (few,) = _targeted_dlr(torch.tensor([1]), rows)(logits[:, :2], y).tolist()
-    assert few == pytest.approx((1 - 3) / (3 - 1))
+    assert few == 1 - 3  # the ratio would be -1, whatever the logits
+    (three,) = _targeted_dlr(torch.tensor([1]), rows)(logits[:, :3], y).tolist()
+    assert three == pytest.approx((1 - 3) / (3 - 0))
     odds = _scaled_entropy(logits.detach(), y, rows)(logits, y)
     (ours,) = torch.autograd.grad(odds, logits)
     entropy = functional.cross_entropy(5 * logits, y)  # margin 10

@@ -1,5 +1,7 @@
 """What an attack sees of a model: queries counted, the best adversarial of all kept."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -180,6 +182,25 @@ def test_none_active_asks_nothing():
     with made.only(torch.zeros(3, dtype=torch.bool)):
         assert made.adversarial(queries()).shape == (0,)
     assert made.queries.tolist() == [0, 0, 0]
+
+
+def test_what_is_recorded_for_another_query_stays_when_the_best_is_rolled_back():
+    """With a threshold the best recorded may be of a query that is far away itself."""
+    x = torch.zeros(1, 1, 28, 28)
+    model = Bright()
+    model.input_threshold = 0.5
+    made = Target(model, x, torch.zeros(1, dtype=torch.int64), "l2")
+    one_pixel, two_pixels = queries(1.0), queries(0.55)
+    two_pixels[0, 0, 0, 1] = 0.55
+    made(one_pixel)
+    made(two_pixels)
+    assert made.findings.best.distance.tolist() == pytest.approx([math.hypot(0.55, 0.55)])
+    assert made.findings.recorded.distance.tolist() == [0.5]
+    made.model.limit = 0.75
+    assert made.recheck().tolist() == [True]
+    assert made.findings.best.distance.tolist() == [1]
+    assert made.findings.recorded.distance.tolist() == [0.5]
+    assert torch.equal(made.findings.recorded.best, one_pixel)
 
 
 def test_history_keeps_the_bests_that_were_beaten_by_a_fair_margin():

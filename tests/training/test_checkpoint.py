@@ -181,12 +181,23 @@ def test_damaged_checkpoint_is_ignored(tmp_path, warnings, share):
     assert "\n" not in warnings[0]
 
 
-def test_checkpoint_of_another_model_is_refused(tmp_path):
-    small(tmp_path / "state.pt", width=5)
-    with pytest.raises(InputError, match=r"state\.pt: does not fit the model; delete it to start afresh"):
-        small(tmp_path / "state.pt")
-    (tmp_path / "state.pt").unlink()  # as advised
-    small(tmp_path / "state.pt")
+@pytest.mark.parametrize("other", ["model", "images"])
+def test_checkpoint_of_another_beginning_is_ignored(tmp_path, warnings, other):
+    changes = {"model": {"width": 5}, "images": {"images": 1 - IMAGES}}[other]
+    small(tmp_path / "state.pt", **changes)
+    state, curve = small(tmp_path / "state.pt")
+    expected, expected_curve = small()
+    assert curve == expected_curve
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+    assert warnings == [f"{tmp_path / 'state.pt'}: checkpoint of other settings ignored"]
+
+
+def test_checkpoint_of_a_vae_on_other_images_is_ignored(tmp_path, warnings, monkeypatch):
+    autoencoder(tmp_path / "state.pt", epochs=1)
+    monkeypatch.setitem(globals(), "IMAGES", 1 - IMAGES)
+    _, curve = autoencoder(tmp_path / "state.pt", epochs=1)
+    assert curve == autoencoder(epochs=1)[1]
+    assert len(warnings) == 1
 
 
 @pytest.mark.parametrize("part", ["module", "optimizer", "generator", "epoch", "curve"])

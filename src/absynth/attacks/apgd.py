@@ -183,13 +183,16 @@ def _scaled_entropy(clean: Tensor, y: Tensor, rows: Tensor) -> Loss:
 def _targeted_dlr(rival: Tensor, rows: Tensor) -> Loss:
     """Targeted difference of logits ratio, equation 7 of Croce & Hein (2020), towards classes `rival` (n,).
 
-    With fewer than four classes the lowest logit stands for the fourth, and for the third with fewer than three.
+    With three classes the lowest logit stands for the fourth. With two the ratio would be 1 or -1, whatever the
+    logits: the difference alone is taken.
     """
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         ordered = logits.sort(dim=1, descending=True).values
         third, fourth = (ordered[:, min(place, logits.shape[1] - 1)] for place in (2, 3))
         gap = (logits.gather(1, rival[rows][:, None]) - logits.gather(1, y[:, None])).squeeze(1)
+        if logits.shape[1] == 2:
+            return gap
         return gap / (ordered[:, 0] - (third + fourth) / 2).clamp_min(1e-12)
 
     return loss

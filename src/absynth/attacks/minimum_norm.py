@@ -5,6 +5,7 @@ The steps are those of Foolbox 3.3.4 to the bit, but for L0's projection, withou
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from absynth.attacks.api import for_norm
-from absynth.attacks.foolbox.bridge import seeded
 from absynth.attacks.foolbox.view import FoolboxView
 from absynth.attacks.line_search import bisect_to_clean
 from absynth.attacks.randomness import SampleRandom
@@ -23,6 +23,9 @@ _LAST_GAMMA = 0.001  # FMN's last relative change of ε
 _TINY = 1e-12  # keeps gradients of length 0 finite
 
 
+Noise = Callable[[Tensor], Tensor]
+
+
 @dataclass
 class _Answer:
     """What one step learns of m images x (m, c, h, w) moved by delta.
@@ -30,6 +33,7 @@ class _Answer:
     values (m,): the loss; gradient (m, c, h, w): of its sum; length (m,): of delta in the attack's norm
     adversarial (m,) bool; best (m, c, h, w): the shortest delta so far that was adversarial; found (m,) bool: whether
         there was any
+    noise: standard normal numbers (k, c, h, w) for the images at k places among the m
     """
 
     delta: Tensor
@@ -39,6 +43,7 @@ class _Answer:
     adversarial: Tensor
     best: Tensor
     found: Tensor
+    noise: Noise
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,17 @@ class Descent(ABC):
     refine_steps: int
 
     def __call__(self, target: Target, random: SampleRandom) -> None:
-        with seeded(target, random):
-            if len(target.rows):
-                x, y = target.active
-                found = x + self._shortest(FoolboxView(target), x, y)
-                target.adversarial(torch.where(found.isnan(), x, found.clamp(0, 1)))
+        if len(target.rows):
+            x, y = target.active
+
+            def noise(places: Tensor) -> Tensor:
+                return random.normal(target.rows[places], *x.shape[1:]).to(x.dtype)
+
+            found = x + self._shortest(FoolboxView(target), x, y, noise)
+            target.adversarial(torch.where(found.isnan(), x, found.clamp(0, 1)))
         bisect_to_clean(target, self.refine_steps)
 
-    def _shortest(self, view: FoolboxView, x: Tensor, y: Tensor) -> Tensor:
+    def _shortest(self, view: FoolboxView, x: Tensor, y: Tensor, noise: Noise) -> Tensor:
         """The shortest perturbation (m, c, h, w) of images x that any step saw succeed, or else 0."""
         delta = best = torch.zeros_like(x)
         radius, worst = self.first_radius(x), self.length(torch.maximum(x, 1 - x))
@@ -69,7 +77,7 @@ class Descent(ABC):
             found = found | adversarial
             shortest = torch.where(shorter, length, shortest)
             best = torch.where(_spread(shorter), delta, best)
-            answer = _Answer(delta, values, gradient, length, adversarial, best, found)
+            answer = _Answer(delta, values, gradient, length, adversarial, best, found, noise)
             radius = self.next_radius(step, radius, answer).minimum(worst)
             delta = (x + self.moved(step, x, radius, answer)).clamp(0, 1) - x
         return best
@@ -121,10 +129,9 @@ class DDN(Descent):
     def moved(self, step: int, x: Tensor, radius: Tensor, answer: _Answer) -> Tensor:
         """A step along the gradient, scaled to the length ε. A gradient of 0 is replaced by noise."""
         gradient, length = answer.gradient, _euclidean(answer.gradient)
-        noise = torch.randn(gradient.shape, dtype=gradient.dtype, device=gradient.device)
-        flat = length == 0
-        if flat.any():
-            gradient = torch.where(_spread(flat), noise, gradient)
+        flat = (length == 0).nonzero().squeeze(1)
+        if len(flat):
+            gradient = gradient.index_copy(0, flat, answer.noise(flat))
             length = _euclidean(gradient)
         size = self.annealed(step, 1.0, _LAST_STEP)
         delta = answer.delta + gradient * _spread(1 / length.clamp_min(_TINY)) * size
@@ -196,7 +203,7 @@ class L0FMN(FMN):
         return x.new_ones(len(x))
 
     def length(self, delta: Tensor) -> Tensor:
-        return (delta.flatten(1) != 0).sum(dim=-1).to(delta.dtype)
+        return (delta != 0).any(dim=1).flatten(1).sum(dim=-1).to(delta.dtype)
 
     def next_radius(self, step: int, radius: Tensor, answer: _Answer) -> Tensor:
         change = self.change(step)

@@ -204,8 +204,11 @@ class Target(nn.Module):
         rolled_back = ~self.adversarial(self.best[self.rows])
         rows = self.rows[rolled_back]
         if len(rows):
-            for tracker in self.findings.trackers:
-                tracker.roll_back(rows)
+            best, recorded = self.findings.best, self.findings.recorded
+            if recorded is not best:  # of another query it says nothing
+                same = (recorded.best[rows] == best.best[rows]).flatten(1).all(dim=1)
+                recorded.roll_back(rows[same])
+            best.roll_back(rows)
             self.session.drop_adversarials(rows)
         return rolled_back
 

@@ -1,5 +1,6 @@
 """Training epoch by epoch, resumed after an interruption from checkpoints, and the curve that it returns."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from absynth.errors import InputError
@@ -76,6 +77,15 @@ class Training:
                 f"{path}: does not fit the model; delete it to start afresh ({reason})"
             ) from None
         LOGGER.info("resumed from %s after epoch %d", path, self.epoch)
+
+
+def digest(module: nn.Module, *data: Tensor) -> str:
+    """The SHA-256 of what a training begins with: a module's state and tensors."""
+    found = hashlib.sha256()
+    for value in [*module.state_dict().values(), *data]:
+        found.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def to_device(module: Module, device: torch.device) -> Module:

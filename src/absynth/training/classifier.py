@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from absynth.training.augment import shifted
-from absynth.training.checkpoint import Training, fit, to_device
+from absynth.training.checkpoint import Training, digest, fit, to_device
 from absynth.training.schedule import batches, cosine_rate
 
 
@@ -82,7 +82,7 @@ def train_classifier(
         module=model,
         optimizer=torch.optim.Adam(model.parameters(), lr=settings.learning_rate),
         generator=torch.Generator().manual_seed(settings.seed),
-        settings={"n": len(images), **asdict(settings)},
+        settings={"start": digest(model, images, labels), **asdict(settings)},
     )
 
     def run_epoch(epoch: int) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """Training of one class's variational autoencoder (paper, appendix A.5), and its refinement."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -11,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from absynth.models.abs.vae import LATENT, VAE, negative_elbo
 from absynth.training.augment import shifted_or_enlarged
-from absynth.training.checkpoint import Training, fit, to_device
+from absynth.training.checkpoint import Training, digest, fit, to_device
 from absynth.training.schedule import batches, cosine_rate
 
 
@@ -72,7 +71,7 @@ def train_vae(
         module=vae,
         optimizer=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate),
         generator=torch.Generator().manual_seed(settings.seed),
-        settings={"n": len(images), **asdict(settings)},
+        settings={"start": digest(vae, images), **asdict(settings)},
     )
 
     def run_epoch(epoch: int) -> dict[str, float]:
@@ -107,7 +106,7 @@ def refine_vae(
         module=nn.ModuleDict({"vae": vae, "mean": mean}),
         optimizer=torch.optim.Adam(vae.parameters(), lr=settings.learning_rate),
         generator=torch.Generator().manual_seed(settings.seed),
-        settings={"start": _digest(vae), "n": len(images), **asdict(settings)},
+        settings={"start": digest(vae, images), **asdict(settings)},
     )
 
     def run_epoch(epoch: int) -> dict[str, float]:
@@ -119,14 +118,6 @@ def refine_vae(
         return row
 
     return cast(VAE, mean.module), fit(training, run_epoch, epochs=settings.epochs, checkpoint=checkpoint)
-
-
-def _digest(module: nn.Module) -> str:
-    """The SHA-256 of a module's state."""
-    digest = hashlib.sha256()
-    for value in module.state_dict().values():
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _epoch(
