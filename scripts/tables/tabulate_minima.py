@@ -20,6 +20,8 @@ from absynth.io.tables import read_table
 from absynth.reporting.tables import table1, to_latex, to_markdown
 
 Path = str | os.PathLike[str]
+DISTANCES = ("model", "norm", "index", "label", "distance", "attack")
+CURVES = ("model", "norm", "distance", "accuracy")
 COLUMNS = ("model", "norm", "attack", "median", "accuracy", "n")
 
 
@@ -51,10 +53,11 @@ def main(
         curves.append(accuracy_curve(columns["distance"], **identity))
         taken = adversarial_classes(columns["label"], columns["adversarial_prediction"], columns["distance"])
         classes += [{**identity, **row} for row in taken]
-    for name, frames in (("distances", distances), ("curves", curves)):
+    every_distance, every_curve = _joined(distances, DISTANCES), _joined(curves, CURVES)
+    for name, table in (("distances", every_distance), ("curves", every_curve)):
         with replacing(tables[name]) as temporary:
-            pd.concat(frames).to_csv(temporary, index=False)
-    write_csv(tables["pairs"], pair_rows(pd.concat(distances), epsilons), PAIRS)
+            table.to_csv(temporary, index=False)
+    write_csv(tables["pairs"], pair_rows(every_distance, epsilons), PAIRS)
     write_csv(tables["confusion"], classes, CLASSES)
     write_table1(
         robustness=tables["robustness"],
@@ -63,6 +66,11 @@ def main(
         **{name: tables[name] for name in ("markdown", "csv", "latex")},
         **{"models": models, "attacks": attacks, "epsilons": epsilons, "of_paper": of_paper},
     )
+
+
+def _joined(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """All frames as one; without a row where a run has no attack."""
+    return pd.concat(frames) if frames else pd.DataFrame(columns=list(columns))
 
 
 def write_table1(

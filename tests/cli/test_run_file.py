@@ -151,7 +151,7 @@ def test_a_second_model_joins_the_run_under_a_name_of_its_own():
     [
         (FIRST.replace(" w.pt", ""), "models.Net was {'class': 'my_models.py:Net'}, and is now"),
         (FIRST + " --model-args widht=8", "was {'class': 'my_models.py:Net', 'weights': 'w.pt', 'arguments'"),
-        (FIRST + " --mean 0.5", "'preprocessing': {'mean': [0.5], 'std': [1.0]}}, and is now"),
+        (FIRST + " --mean 0.5 --std 1", "'preprocessing': {'mean': [0.5], 'std': [1.0]}}, and is now"),
         (FIRST.replace(":Net", ":net"), "models.net was {'class': 'my_models.py:net'"),
     ],
     ids=["weights", "arguments", "normalisation", "class"],

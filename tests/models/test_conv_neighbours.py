@@ -184,7 +184,9 @@ CHANGES = {
     "no bias": lambda model: setattr(model.network.conv_0, "bias", None),
     "padding": lambda model: setattr(model.network.conv_3, "padding", (1, 1)),
     "groups": lambda model: setattr(model.network, "conv_1", nn.Conv2d(20, 70, 4, 2, groups=10).eval()),
-    "another kind of layer": lambda model: setattr(model.network, "conv_1", nn.Sequential(model.network.conv_1)),
+    "another kind of layer": lambda model: setattr(
+        model.network, "conv_1", nn.Sequential(model.network.conv_1)
+    ),
 }
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from configs import OWN, ROOT, plan
+from configs import OWN, ROOT, plan, shipped
 
 from absynth.certificates.settings import SearchSettings
 from absynth.errors import InputError
@@ -265,3 +265,28 @@ def test_a_run_cannot_take_its_own_weights(folder, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError, match="allowed is that of another run"):
         plan(run="mine", trained_weights=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"attacks": {"beam": {}}, "norms": ["l2"]},
+            r"none of beam applies to .* in l2 \(beam attacks in l0\)",
+        ),
+        (
+            {"attacks": {"ddn": {}}, "models": {"mine": {**OWN, "gradients": False}}},
+            r"ddn needs gradients, which mine",
+        ),
+        (
+            {"attacks": {"ddn": {"models": ["cnn"]}}, "models": {"mine": OWN}},
+            r"ddn is kept to other models and norms",
+        ),
+    ],
+)
+def test_attacks_that_apply_to_nothing_are_refused(changes, message):
+    alone = dict.fromkeys(shipped()["models"])
+    attacks = {**dict.fromkeys(shipped()["attacks"]), "preset": [], **changes["attacks"]}
+    models = {**alone, **changes["models"]} if "models" in changes else {}
+    with pytest.raises(InputError, match=message):
+        plan(**{**changes, "attacks": attacks, "models": models})

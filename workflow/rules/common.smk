@@ -56,7 +56,7 @@ try:
     settle_config(config, workflow, module=MODULE)
     PLAN = Plan(config, BASE / "workflow" / "schemas")
     CODE = Code(PLAN, BASE)
-    CODE.check()
+    CODE.check(files=not MODULE)
 except InputError as error:
     raise SystemExit(str(error)) from None
 

@@ -146,8 +146,11 @@ def model_entry(options: argparse.Namespace) -> tuple[str, Config]:
     arguments = mapping(options.model_args, "--model-args")
     if arguments:
         entry["arguments"] = arguments
-    if options.mean or options.std:
-        entry["preprocessing"] = {"mean": options.mean or [0.0], "std": options.std or [1.0]}
+    if (options.mean is None) != (options.std is None):
+        given, lacks = ("--mean", "--std") if options.std is None else ("--std", "--mean")
+        raise InputError(f"found {given} without {lacks}; images are normalised with both")
+    if options.mean is not None:
+        entry["preprocessing"] = {"mean": options.mean, "std": options.std}
     entry |= mapping(options.model_keys, "--model-keys")
     return options.model_name or attribute.lstrip("_") or attribute, entry
 

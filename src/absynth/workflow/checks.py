@@ -88,6 +88,7 @@ def check_attacks(matrix: Matrix, schemas: Mapping[str, Any]) -> None:
         _check_selection(matrix, entries[name], attack, f"attacks.{name}")
     for name in matrix.attacks:
         _check_starts(matrix, name)
+    _check_any(matrix)
     _check_cycles({name: entries[name]["start_from"] for name in matrix.attacks})
 
 
@@ -255,6 +256,31 @@ def _check_selection(matrix: Matrix, entry: Mapping[str, Any], attack: AttackEnt
                     f"config key {key}.{choice}: found {model}{reason}; "
                     f"allowed are {', '.join(able) or 'none'}"
                 )
+
+
+def _check_any(matrix: Matrix) -> None:
+    """Refuse a run whose attacks all apply to none of its models in none of its norms."""
+    if not matrix.attacks or any(
+        matrix.applies(attack, model, norm)
+        for attack in matrix.attacks
+        for model in matrix.models
+        for norm in matrix.norms
+    ):
+        return
+    name, attack = next(iter(matrix.attacks.items()))
+    norms = [norm for norm in matrix.norms if norm in attack.norms]
+    lacks = {model: lack for model, planned in matrix.models.items() if (lack := planned.lacks(attack))}
+    if not norms:
+        why = f"{name} attacks in {', '.join(attack.norms)}"
+    elif lacks:
+        model, lack = next(iter(lacks.items()))
+        why = f"{name} needs {lack}, which {model} lacks".replace("_", " ")
+    else:
+        why = f"{name} is kept to other models and norms"
+    raise InputError(
+        f"config key attacks: none of {', '.join(matrix.attacks)} applies to {', '.join(matrix.models)} in "
+        f"{', '.join(matrix.norms)} ({why}); name other attacks, models or norms"
+    )
 
 
 def _check_starts(matrix: Matrix, name: str) -> None:

@@ -84,10 +84,12 @@ class Code:
                         )
         return own
 
-    def check(self) -> None:
-        """Raise InputError if a module of a user's own model or attack is not there, not Python, or lacks the name.
+    def check(self, *, files: bool = True) -> None:
+        """Raise InputError if a module of a user's own code is not there, not Python, or lacks the name.
 
         Likewise for a function that cannot attack as it would be called. What is installed is not read.
+
+        files: whether weights, programs and folders of weights must be there, too; another workflow may make them
         """
         for key, path, entry in self._named():
             check_named(path, key, self._own_file(path, key), called=entry)
@@ -96,6 +98,8 @@ class Code:
             self.own_modules(model)
         for attack in self.plan.attacks:
             self._user_files(None, attack)
+        if files:
+            self._check_files()
 
     def _named(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """What the config names of a user's own code: its key, the name, and for functions that attack the entry."""
@@ -107,6 +111,23 @@ class Code:
             for key in ("class", "function"):
                 if key in entry:
                     yield f"attacks.{attack}.{key}", entry[key], entry if key == "function" else {}
+        dataset = self.plan.dataset
+        if "load" in dataset.options:
+            yield f"datasets.{dataset.name}.load", dataset.options["load"], {}
+
+    def _check_files(self) -> None:
+        """Refuse weights and programs of a user's own that are no files, and folders of weights that are none."""
+        config = self.plan.config
+        for key in ("published_weights", "trained_weights"):
+            if config[key] and not Path(config[key]).is_dir():
+                raise InputError(f"config key {key}: {config[key]} is no folder")
+        for model, planned in self.plan.models.items():
+            for key, path in planned.own_files.items():
+                if not Path(path).is_file():
+                    raise InputError(f"config key models.{model}.{key}: {path} is no file")
+            folder = planned.entry.get("trained_weights")
+            if folder and not Path(folder).is_dir():
+                raise InputError(f"config key models.{model}.trained_weights: {folder} is no folder")
 
     def _user_files(self, model: str | None, attack: str | None = None) -> list[Path]:
         """The modules of a user's own class or function and all that they import from beside them or the library."""
