@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from absynth.data.format import DataFormat
 from absynth.data.split_files import write_split
 from absynth.errors import InputError
 from absynth.models.building import ModelFiles
@@ -102,3 +103,20 @@ def test_built_from_the_training_split(tmp_path):
     x = data(4, 1).view(-1, 1, 28, 28)
     torch.testing.assert_close(built(x).double(), brute_force(x), rtol=1e-5, atol=0)
     assert not built.state_dict()  # the training split is not stored twice
+
+
+def test_near_ties_are_decided_in_float64_by_logits_that_tell_them_apart():
+    """Energies that are equal in float32, of 16 pixels: the lesser one's class wins, whichever comes first."""
+    x = torch.full((16,), 0.5)
+    x[0], x[1] = 0.0, 1.0
+    near = x.clone()
+    near[0], near[1] = 1.0, 0.0
+    far = near.clone()
+    far[2] += 1e-4
+    assert (far - x).square().sum() == (near - x).square().sum()
+    for images, winner in (([near, far], 0), ([far, near], 1)):
+        model = NearestNeighbor(torch.stack(images), torch.tensor([0, 1]), DataFormat((1, 4, 4), 2))
+        (logits,) = model(x.view(1, 1, 4, 4))
+        assert logits.dtype == torch.float32
+        assert logits.argmax() == winner
+        assert logits[winner] > logits[1 - winner]

@@ -21,12 +21,12 @@ class LeastEnergy(nn.Module):
     """logit_c(x) = -min over images u of class c of (‖u - x‖² + o_u), for queries x (n, *shape) in [0, 1].
 
     The minimum is exact: all energies come from one matrix product a class, whose rounding is bounded, and those that
-    may be the least are computed again from differences. The least of these, as rounded, is taken, the first of
-    equals, so that on the CPU no answer depends on the queries that are asked for together. The gradient 2 (u - x) is
+    may be the least are computed again from differences, in float64. The least of these is taken, the first of
+    equals, so that on the CPU no answer depends on the queries that are asked for together. The predicted class is
+    that of the least even where logits, which have the queries' dtype, would be equal. The gradient 2 (u - x) is
     exact.
 
     images (N, d), sorted by class; offsets o ≥ 0 (N,); counts: images of each class, at least one
-    precise: the dtype in which energies are computed from differences; None for that of images and query
     persistent: whether images and offsets belong to the model's state
     """
 
@@ -41,12 +41,11 @@ class LeastEnergy(nn.Module):
         counts: list[int],
         shape: tuple[int, int, int],
         *,
-        precise: torch.dtype | None,
         persistent: bool,
     ):
         super().__init__()
         self.shape, self.channels = shape, shape[0]
-        self.counts, self.precise = counts, precise
+        self.counts = counts
         self._metric: Metric | None = None
         self._quantized: Quantized | None = None
         self.register_buffer("images", images, persistent=persistent)
@@ -72,13 +71,12 @@ class LeastEnergy(nn.Module):
     def logits_at(self, x: Tensor, nearest: Tensor) -> Tensor:
         """Logits (n, C) of queries (n, d) whose images of least energy are at positions `nearest` (n, C)."""
         parts = zip(x.split(_QUERIES), nearest.split(_QUERIES), strict=True)
-        return -torch.cat([self.energies(part[:, None], places) for part, places in parts])
+        return _rounded(-torch.cat([self.energies(part[:, None], places) for part, places in parts]), x.dtype)
 
     def energies(self, x: Tensor, places: Tensor) -> Tensor:
-        """The energies (…) of images at positions `places` (…) at queries x (…, d), from differences."""
-        dtype = self.precise or torch.promote_types(x.dtype, self.images.dtype)
-        squares = (x.to(dtype) - self.images[places].to(dtype)).square().sum(dim=-1)
-        return squares + self.offsets[places].to(dtype)
+        """The energies (…) float64 of images at positions `places` (…) at queries x (…, d), from differences."""
+        squares = (x.double() - self.images[places].double()).square().sum(dim=-1)
+        return squares + self.offsets[places].double()
 
     @torch.no_grad()
     def nearest(self, x: Tensor) -> Tensor:
@@ -105,6 +103,19 @@ class LeastEnergy(nn.Module):
     def start_session(self, images: Tensor, labels: Tensor) -> ShortlistSession:
         """A session that answers queries near images (n, *shape) from few images of each class, and as exactly."""
         return ShortlistSession(self, len(images))
+
+
+def _rounded(logits: Tensor, dtype: torch.dtype) -> Tensor:
+    """Logits (n, C) float64 in another dtype; the largest, should it get an equal, becomes the next number."""
+    rounded = logits.to(dtype)
+    if not rounded.numel():
+        return rounded
+    winner = logits.detach().argmax(dim=1, keepdim=True)
+    values = rounded.detach()
+    others = values.scatter(1, winner, -torch.inf).amax(dim=1, keepdim=True)
+    above = torch.nextafter(others, torch.full_like(others, torch.inf))
+    raised = values.scatter(1, winner, values.gather(1, winner).maximum(above))
+    return rounded + (raised - values)
 
 
 def _derive(model: LeastEnergy, _: object) -> None:

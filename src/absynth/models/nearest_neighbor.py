@@ -23,7 +23,7 @@ class NearestNeighbor(LeastEnergy):
         if 0 in counts:
             raise InputError(f"no training image of class {counts.index(0)}: it has no nearest neighbour")
         offsets = images.new_zeros(len(images))
-        super().__init__(images[order], offsets, counts, format.shape, precise=None, persistent=False)
+        super().__init__(images[order], offsets, counts, format.shape, persistent=False)
 
 
 def build_nearest_neighbor(files: ModelFiles) -> NearestNeighbor:

@@ -24,34 +24,13 @@ PIXELS = math.prod(PAPER.shape)
 class PrototypeABS(LeastEnergy):
     """logit_c(x) = -min over prototypes u of class c of (‖u - x‖² + o_u), for images (n, 1, 28, 28) in [0, 1].
 
-    Energies are compared in float64. The predicted class is that of the lowest even where logits in the images' dtype
-    would be equal.
-
     images (N, 784) within [0, 1], sorted by class; offsets (N,); counts (C,): prototypes of each class
     Raises InputError where those do not fit together, or a class has no prototype.
     """
 
     def __init__(self, images: Tensor, offsets: Tensor, counts: Tensor):
         _check(images, offsets, counts)
-        super().__init__(
-            images, offsets, counts.tolist(), PAPER.shape, precise=torch.float64, persistent=True
-        )
-
-    def logits_at(self, x: Tensor, nearest: Tensor) -> Tensor:
-        return _rounded(super().logits_at(x, nearest), x.dtype)
-
-
-def _rounded(logits: Tensor, dtype: torch.dtype) -> Tensor:
-    """Logits (n, C) float64 in another dtype; the largest, should it get an equal, becomes the next number."""
-    rounded = logits.to(dtype)
-    if not rounded.numel():
-        return rounded
-    winner = logits.detach().argmax(dim=1, keepdim=True)
-    values = rounded.detach()
-    others = values.scatter(1, winner, -torch.inf).amax(dim=1, keepdim=True)
-    above = torch.nextafter(others, torch.full_like(others, torch.inf))
-    raised = values.scatter(1, winner, values.gather(1, winner).maximum(above))
-    return rounded + (raised - values)
+        super().__init__(images, offsets, counts.tolist(), PAPER.shape, persistent=True)
 
 
 def _check(images: Tensor, offsets: Tensor, counts: Tensor) -> None:

@@ -133,7 +133,7 @@ def nearest(model: "LeastEnergy", x: Tensor, length: int = _CANDIDATES) -> Tenso
     """The position of the image of least energy of each class, the first of equals: x (n, d) to (n, C) int64."""
     lists = list_images(model, x, class_spans(model.counts), length)
     rows = torch.arange(len(x), device=x.device)
-    limit = model.energies(x[:, None], lists.places[..., 0]).double() * (1 + slack(model))
+    limit = model.energies(x[:, None], lists.places[..., 0]) * (1 + slack(model))
     mask, covered = lists.within(rows, torch.zeros_like(limit[:, 0]), limit)
     found = nearest_listed(model, x, lists, rows, mask)
     # More images may be too close to each other for their products to tell.

@@ -73,7 +73,7 @@ class _Search:
         norm = change.norm(dim=1)
         raised = norm.square() + 2 * (change * apart).sum(dim=1)  # κ
         error = rounding(change) * norm * (norm + 2 * apart.norm(dim=1))
-        known = model.energies(x[:, None], self.lists.places[rows, :, 0]).double()  # (q, S)
+        known = model.energies(x[:, None], self.lists.places[rows, :, 0])  # (q, S)
         limit = known * (1 + slack(model)) - (raised - error)[:, None]
         return self.lists.within(rows, metric.length(change.to(model.images.dtype)), limit)
 
