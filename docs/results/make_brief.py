@@ -15,19 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from absynth.evaluation.bracket import INTERVALS
 from absynth.io.atomic import write_text
 from absynth.norms import NORMS
 from absynth.reporting import overview
 from results_comparison import median_text
-from results_data import Paper, Run
+from results_data import Paper, Run, Together
 from results_tables import caption, markdown, model_label
 from results_words import template
 
 FOLDER = Path(__file__).parent
 KEPT = FOLDER.parents[1] / "resources" / "results"
 PAPER = FOLDER.parents[1] / "resources" / "paper"
-# In this order a model's numbers in a norm are looked for.
-RUNS = ("mnist-1000-h100", "mnist-1000", "mnist-abs")
+# In this order a model's numbers in a norm are looked for: of the networks trained here, and of the authors'.
+RUNS = ("mnist-1000-h100", "mnist-cnns", "mnist-abs")
+RELEASED = ("mnist-cnns-published",)
 
 
 class Numbers:
@@ -37,12 +39,11 @@ class Numbers:
     """
 
     def __init__(self, runs: Sequence[Run], paper: Paper):
-        self.runs, self._paper = runs, paper
-        self.owners: dict[tuple[str, str], Run] = {}  # of a model and a norm
-        for run in runs:
-            self.owners = {**dict.fromkeys(_cases(run.table("distances")), run), **self.owners}
-        self._best, self._bounds = (self._owned(stem) for stem in ("distances", "bracket"))
-        self.epsilons: Mapping[str, float] = runs[0].config["epsilons"]
+        self.together, self._paper = Together(runs), paper
+        self._best = self.together.table("distances")
+        bounded = any(run.file("bracket").is_file() for run in runs)
+        self._bounds = self.together.table("bracket") if bounded else pd.DataFrame(columns=list(INTERVALS))
+        self.epsilons: Mapping[str, float] = self.together.config["epsilons"]
 
     def models(self, norm: str) -> list[str]:
         """The models that were attacked in a norm."""
@@ -90,27 +91,23 @@ class Numbers:
         return self._paper.curve(norm, model)
 
     def table(self, norm: str) -> str:
-        """One row per model, as Markdown: what attacks found, the paper's attacks, and what bounds say."""
+        """One row per model, as Markdown: what attacks found, the paper's attacks, and what bounds say, if any do."""
         header = ["model", "images", "clean", "median distance", "accuracy", "paper's attacks"]
-        header += ["median lower bound", "accuracy by bounds", "basis", "upper / lower"]
+        if len(self._bounds):
+            header += ["median lower bound", "accuracy by bounds", "basis", "upper / lower"]
         return markdown(header, [self._row(model, norm) for model in self.models(norm)])
 
     def captions(self) -> str:
         """How each of the runs was made."""
-        return "\n\n".join(caption(run) for run in self.runs)
-
-    def _owned(self, stem: str) -> pd.DataFrame:
-        """A table of all runs, each model's rows from its own."""
-        tables = [(run, run.table(stem)) for run in self.runs]
-        return pd.concat(
-            [table[[self.owners.get(case) is run for case in _cases(table)]] for run, table in tables]
-        )
+        return "\n\n".join(caption(run) for run in self.together.runs)
 
     def _row(self, model: str, norm: str) -> list[str]:
         values, epsilon = self._distances(model, norm), self.epsilons[norm]
         row = [model_label(model), str(len(values)), _share(values > 0)]
         row += [overview.median_text(values, norm), _share(values > epsilon)]
         row.append(self.paper(model, norm))
+        if not len(self._bounds):
+            return row
         if not len(self._lower(model, norm)):
             return [*row, "–", "–", "–", "–"]
         basis = self._rows(self._bounds, model, norm)["basis"].iloc[0]
@@ -133,16 +130,15 @@ def _share(withstood: npt.NDArray[np.bool_]) -> str:
     return overview.share_text(int(withstood.sum()), len(withstood), 1)
 
 
-def _cases(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """The model and the norm of each row."""
-    return list(zip(table["model"], table["norm"], strict=True))
+def page(folders: Sequence[Path], released: Sequence[Path], paper: Path = PAPER) -> str:
+    """The page of the runs kept in some folders; raises InputError if one of them is not whole.
 
-
-def page(folders: Sequence[Path], paper: Path = PAPER) -> str:
-    """The page of the runs kept in some folders; raises InputError if one of them is not whole."""
-    numbers: Any = Numbers([Run(folder) for folder in folders], Paper(paper))
-    return template("brief").render(of=numbers, norms=NORMS, inf=math.inf)
+    released: folders of the runs on the weights that the paper's authors released
+    """
+    own, theirs = (Numbers([Run(folder) for folder in part], Paper(paper)) for part in (folders, released))
+    words: Any = {"of": own, "released": theirs, "places": " ".join(Run(folder).place for folder in folders)}
+    return template("brief").render(**words, norms=NORMS, inf=math.inf)
 
 
 if __name__ == "__main__":
-    write_text(FOLDER / "brief.md", page([KEPT / name for name in RUNS]))
+    write_text(FOLDER / "brief.md", page([KEPT / name for name in RUNS], [KEPT / name for name in RELEASED]))

@@ -176,6 +176,37 @@ class Run:
         return dict(zip(found["attack"], found["minima"], strict=True)), int(found["minima"].sum())
 
 
+class Together:
+    """Several runs as one: a model's numbers in a norm are those of the first run that attacked it there.
+
+    owners: that run, of each model and norm
+    """
+
+    def __init__(self, runs: Sequence[Run]):
+        self.runs = list(runs)
+        self.owners: dict[tuple[str, str], Run] = {}
+        for run in self.runs:
+            self.owners = {**dict.fromkeys(_cases(run.table("distances")), run), **self.owners}
+        self.config = self.runs[0].config
+
+    def table(self, stem: str) -> pd.DataFrame:
+        """The rows of a table that has models and norms, each from the run that owns them.
+
+        Runs that lack the table have no rows in it; raises InputError if all lack it.
+        """
+        parts = [(run, run.table(stem)) for run in self.runs if run.file(stem).is_file()]
+        if not parts:
+            raise InputError(f"{self.runs[0].file(stem)}: missing, as in all other runs")
+        return pd.concat(
+            [table[[self.owners.get(case) is run for case in _cases(table)]] for run, table in parts]
+        )
+
+
+def _cases(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """The model and the norm of each row."""
+    return list(zip(table["model"], table["norm"], strict=True))
+
+
 def _stored(path: Path) -> Path:
     """The path itself, or that of the same file compressed where only that exists."""
     compressed = path.with_name(f"{path.name}.gz")

@@ -6,58 +6,60 @@ from PIL import Image
 
 import draw_kept
 import make_brief
+from absynth.errors import InputError
 from absynth.norms import NORMS
-from results_data import Paper, Run
+from results_data import Paper, Run, Together
 
 RUNS = [make_brief.KEPT / name for name in make_brief.RUNS]
-DRAWN = [path for path in RUNS if (draw_kept.IMAGES / f"{path.name}-bracket.png").exists()]
+RELEASED = [make_brief.KEPT / name for name in make_brief.RELEASED]
+DRAWN = {"brief": RUNS, "mnist-small": [make_brief.KEPT / "mnist-small"]}  # by the files' names
 
 
 def test_the_page_is_that_of_what_was_kept():
-    assert make_brief.page(RUNS) == (make_brief.FOLDER / "brief.md").read_text(encoding="utf-8")
+    committed = (make_brief.FOLDER / "brief.md").read_text(encoding="utf-8")
+    assert make_brief.page(RUNS, RELEASED) == committed
 
 
-def test_a_run_is_drawn():
-    assert DRAWN
-
-
-@pytest.mark.parametrize("kept", DRAWN, ids=lambda path: path.name)
-def test_figures_are_those_of_what_was_kept(kept, tmp_path):
-    draw_kept.main(kept, [], tmp_path)
-    drawn = sorted(tmp_path.iterdir())
-    assert drawn
-    for path in drawn:
-        with Image.open(path) as new, Image.open(draw_kept.IMAGES / path.name) as committed:
+@pytest.mark.parametrize("name", DRAWN)
+def test_figures_are_those_of_what_was_kept(name, tmp_path):
+    draw_kept.main(DRAWN[name], name, [], tmp_path)
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert drawn == [f"{name}-accuracy_distortion.png", f"{name}-bracket.png"]
+    for file in drawn:
+        with Image.open(tmp_path / file) as new, Image.open(draw_kept.IMAGES / file) as committed:
             assert new.size == committed.size
             difference = np.subtract(new.convert("RGB"), committed.convert("RGB"), dtype=int)
             assert np.abs(difference).mean() < 0.5  # of 255: fonts may be hinted otherwise elsewhere
 
 
 def test_numbers_are_those_of_the_first_run_that_has_the_model_in_the_norm():
-    numbers = make_brief.Numbers([Run(path) for path in RUNS], Paper(make_brief.PAPER))
-    for run in numbers.runs:
-        own = {case for case, owner in numbers.owners.items() if owner is run}
-        assert own
-        for row in run.table("robustness").query("attack == 'all'").itertuples():
-            if (row.model, row.norm) in own:
-                assert numbers.accuracy(row.model, row.norm) == f"{row.accuracy:.0%}"
-                assert numbers.images(row.model, row.norm) == row.n
-        for row in run.table("bracket_medians").itertuples():
-            if (row.model, row.norm) in own:
-                assert float(numbers.lower(row.model, row.norm)) == pytest.approx(row.lower, abs=0.006)
+    for numbers in (_numbers(RUNS), _numbers(RELEASED)):
+        for run in numbers.together.runs:
+            own = {case for case, owner in numbers.together.owners.items() if owner is run}
+            assert own
+            for row in run.table("robustness").query("attack == 'all'").itertuples():
+                if (row.model, row.norm) in own:
+                    assert numbers.accuracy(row.model, row.norm) == f"{row.accuracy:.0%}"
+                    assert numbers.images(row.model, row.norm) == row.n
+            for row in run.tables["bracket_medians"].itertuples():
+                if (row.model, row.norm) in own:
+                    assert float(numbers.lower(row.model, row.norm)) == pytest.approx(row.lower, abs=0.006)
 
 
 def test_the_first_run_has_the_numbers_of_all_that_it_holds_and_no_others():
-    first, *others = (Run(path) for path in RUNS)
-    numbers = make_brief.Numbers([first, *others], Paper(make_brief.PAPER))
-    cases = set(make_brief._cases(first.table("distances")))
-    assert {case for case, owner in numbers.owners.items() if owner is first} == cases
+    first, *_ = runs = [Run(path) for path in RUNS]
+    table = first.table("distances")
+    cases = set(zip(table["model"], table["norm"], strict=True))
+    assert {case for case, owner in Together(runs).owners.items() if owner is first} == cases
+
+
+def test_rows_that_no_run_has_are_refused():
+    with pytest.raises(InputError, match="distal"):
+        Together([Run(path) for path in RELEASED]).table("distal")
 
 
 def test_a_run_does_not_replace_the_models_of_one_before_it():
-    (run, *_) = (Run(path) for path in RUNS)
-    twice = make_brief.Numbers([run, Run(run.folder)], Paper(make_brief.PAPER))
-    once = make_brief.Numbers([run], Paper(make_brief.PAPER))
+    once, twice = _numbers(RUNS[:1]), _numbers([RUNS[0], RUNS[0]])
     for norm in once.epsilons:
         assert twice.table(norm) == once.table(norm)
 
@@ -69,3 +71,16 @@ def test_the_readme_s_numbers_of_abs_are_those_of_what_was_kept():
     said = f"{' and '.join(l2)} in L2, {' and '.join(linf)} in L∞, {' and '.join(l0)} pixels in L0"
     readme = (make_brief.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
     assert said in " ".join(readme.split())
+
+
+def test_the_readme_s_share_of_tight_images_is_that_of_what_was_kept():
+    bounds = Together([Run(path) for path in RUNS]).table("bracket")
+    proved = bounds[bounds["basis"] == "proved"]
+    tight = proved["upper"] <= 1.01 * proved["lower"]
+    least = tight.groupby([proved["model"], proved["norm"]]).mean().min()
+    readme = (make_brief.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"within 1 % on {100 * least:.1f} % of the images" in " ".join(readme.split())
+
+
+def _numbers(runs):
+    return make_brief.Numbers([Run(path) for path in runs], Paper(make_brief.PAPER))

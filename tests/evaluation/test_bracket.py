@@ -13,7 +13,7 @@ from scripts.certificates import tabulate_lower_bounds
 
 from absynth.certificates.lower_bounds import bound_rows
 from absynth.errors import InputError
-from absynth.evaluation.bracket import bound_violations, bracket_curves, intervals, medians
+from absynth.evaluation.bracket import bound_violations, bracket_curves, intervals, is_tight, medians
 from absynth.evaluation.lower_bounds import COLUMNS, DRAWS, one_basis, summarise_bounds
 from absynth.io.atomic import write_csv
 from absynth.reporting.figures.bracket import bracket_figure
@@ -56,9 +56,30 @@ def test_an_adversarial_below_its_lower_bound_is_a_violation(found):
     assert not len(bound_violations(found))
 
 
+@pytest.mark.parametrize(
+    ("basis", "lower", "upper", "violation"),
+    [
+        ("searched", 0.05, 0.0492, True),  # 1.6 % below
+        ("searched", 0.05, 0.0496, False),
+        ("proved", 2.0, 1.9999, True),
+        ("proved", 2.0, 2.0 - 5e-7, False),
+        ("searched", math.inf, 2.0, True),
+        ("proved", 0.0, 0.0, False),
+    ],
+)
+def test_what_counts_as_rounding_depends_on_the_bound(basis, lower, upper, violation):
+    row = pd.DataFrame({"lower": [lower], "upper": [upper], "basis": [basis]})
+    assert len(bound_violations(row)) == violation
+
+
+def test_a_bracket_that_contradicts_itself_is_not_tight():
+    rows = pd.DataFrame({"lower": [math.inf, math.inf, 2.0, 2.0], "upper": [2.0, math.inf, 1.9, 1.99]})
+    assert is_tight(rows).tolist() == [False, True, False, True]
+
+
 def test_medians_are_over_all_images(found):
     assert medians(found) == {
-        "lower": 1.5, "basis": "searched", "upper": 1.7, "gap": pytest.approx(0.25), "tight": 2, "loose": 2, "n": 4,
+        "lower": 1.5, "basis": "searched", "upper": 1.7, "gap": pytest.approx(0.25), "tight": 1, "loose": 2, "n": 4,
     }  # fmt: skip
 
 

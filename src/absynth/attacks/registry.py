@@ -279,17 +279,3 @@ ATTACKS: dict[str, AttackEntry] = {
         logits=True,
     ),
 }
-
-
-def foolbox_entry(label: str, norms: list[str]) -> AttackEntry:
-    """The entry of a Foolbox attack that a config names by its class.
-
-    It is taken to need gradients, and to draw its random numbers for the whole batch at once.
-    """
-    return AttackEntry(
-        "absynth.attacks.foolbox.bridge:foolbox_attack",
-        dict.fromkeys(norms, label),
-        True,
-        "Foolbox",
-        batch_free=False,
-    )

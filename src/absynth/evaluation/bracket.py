@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
@@ -11,12 +12,15 @@ from absynth.errors import InputError
 from absynth.evaluation.accuracy_curve import accuracy_curve
 from absynth.evaluation.lower_bounds import one_basis
 
-SLACK = 1e-3  # by which rounding may put an adversarial below its image's lower bound
+SLACK = {
+    "proved": (1e-6, 1e-6),
+    "searched": (1e-3, 0.01),
+}  # absolute, and share of the bound; see bound_violations
 INTERVALS = ("model", "norm", "index", "lower", "basis", "upper", "attack")
 VIOLATIONS = (*INTERVALS, "margin", "attributed_to_inference")
 MEDIANS = ("model", "norm", "lower", "basis", "upper", "gap", "tight", "loose", "n")
 TIGHT = 0.01  # share of the lower bound; up to such a gap a bracket is tight
-LOOSE = 0.1  # and beyond such a gap it is loose
+LOOSE = 0.1  # and above such a gap it is loose
 CURVES = ("model", "norm", "side", "distance", "accuracy")
 
 
@@ -54,8 +58,30 @@ def _remedy(source: str) -> str:
 
 
 def bound_violations(found: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `intervals` whose best adversarial lies below the lower bound by more than rounding."""
-    return found[found["upper"] < found["lower"] - SLACK]
+    """The rows of `intervals` whose best adversarial lies below the lower bound by more than rounding.
+
+    That is by more than 0.001 or 1 % of the bound, whichever is less, where it is searched; by 10⁻⁶, and as large a
+    share, where it is proved.
+    """
+    absolute, share = (found["basis"].map(lambda basis, part=part: SLACK[basis][part]) for part in (0, 1))
+    slack = np.minimum(absolute.astype(float), share.astype(float) * found["lower"].astype(float))
+    return found[found["upper"] < found["lower"] - slack]
+
+
+def gaps(found: pd.DataFrame) -> pd.Series:
+    """By how much the ends of the rows of `intervals` are apart: 0 where both are infinite."""
+    return (found["upper"] - found["lower"]).where(found["upper"] != found["lower"], 0.0)
+
+
+def is_tight(found: pd.DataFrame) -> pd.Series:
+    """Which rows of `intervals` have ends that are apart by at most 1 % of the lower bound."""
+    gap = gaps(found)
+    return np.isfinite(gap) & (gap.abs() <= TIGHT * found["lower"])
+
+
+def is_loose(found: pd.DataFrame) -> pd.Series:
+    """Which rows of `intervals` have an upper end that exceeds the lower one by more than 10 % of it."""
+    return gaps(found) > LOOSE * found["lower"]
 
 
 def medians(found: pd.DataFrame) -> dict[str, float | str]:
@@ -63,14 +89,13 @@ def medians(found: pd.DataFrame) -> dict[str, float | str]:
 
     tight: images whose gap is at most 1 % of the lower bound, misclassified ones included; loose: more than 10 %
     """
-    gap = (found["upper"] - found["lower"]).where(found["upper"] != found["lower"], 0.0)
     return {
         "lower": float(found["lower"].median()),
         "basis": one_basis(found),
         "upper": float(found["upper"].median()),
-        "gap": float(gap.median()),
-        "tight": int((gap <= TIGHT * found["lower"]).sum()),
-        "loose": int((gap > LOOSE * found["lower"]).sum()),
+        "gap": float(gaps(found).median()),
+        "tight": int(is_tight(found).sum()),
+        "loose": int(is_loose(found).sum()),
         "n": len(found),
     }
 

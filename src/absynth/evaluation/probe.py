@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from absynth.evaluation.calibration import accuracy
 from absynth.evaluation.probe_checks import (
     Inputs,
     Subject,
@@ -18,7 +19,7 @@ from absynth.evaluation.probe_checks import (
     check_threshold,
 )
 from absynth.evaluation.probe_gradients import check_gradients
-from absynth.evaluation.probe_hints import accuracy, hints
+from absynth.evaluation.probe_hints import hints
 from absynth.evaluation.probe_process import check_lasting, check_process, check_settings
 from absynth.models.base import predicted_classes
 from absynth.models.custom import Custom

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from absynth.evaluation.calibration import accuracy
 from absynth.models.base import predicted_classes
 from absynth.models.custom import Custom
 
@@ -55,11 +56,6 @@ PREPARATIONS: Mapping[str, tuple[Callable[[Tensor], Tensor], str]] = {
         "normalise in its forward as it was in training",
     ),
 }
-
-
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """The share (0 to 1) of logits (n, C) whose class is the label (n,)."""
-    return (predicted_classes(logits) == labels).double().mean().item()
 
 
 def hints(model: Custom, images: Tensor, labels: Tensor, found: float) -> list[str]:

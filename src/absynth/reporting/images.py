@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
-from absynth.evaluation.bracket import LOOSE, TIGHT
+from absynth.evaluation.bracket import is_loose, is_tight
 from absynth.norms import NORMS
 from absynth.reporting.pixels import Bytes, packed, pictures, reduction, sheet
 
@@ -214,10 +214,7 @@ def _case(case: Case, names: Sequence[str], bounds: pd.DataFrame | None, n: int)
 
 def brackets(found: pd.DataFrame) -> list[str]:
     """Of each row of tables/bracket.csv whether the bracket is "tight", "loose" or "between", as `medians` counts."""
-    gap = (found["upper"] - found["lower"]).where(found["upper"] != found["lower"], 0.0)
-    words = np.select(
-        [gap <= TIGHT * found["lower"], gap > LOOSE * found["lower"]], ["tight", "loose"], "between"
-    )
+    words = np.select([is_tight(found), is_loose(found)], ["tight", "loose"], "between")
     return [str(word) for word in words]
 
 

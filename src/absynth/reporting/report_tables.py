@@ -29,7 +29,7 @@ def report_tables(
     if {"attacks", "optimality"} <= frames.keys():
         frames["attacks"] = frames["attacks"].merge(frames["optimality"], "left", ["model", "norm", "attack"])
     known: dict[str, tuple[str, str, Callable[..., Table]]] = {
-        "minimal": ("table1", "Table 1: median distance / accuracy at ε", robustness_table),
+        "minimal": ("table1", _table1_title(frames.get("table1")), robustness_table),
         "certificates": (
             "certificates",
             "Lower bounds of the smallest adversarial perturbations",
