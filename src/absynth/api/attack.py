@@ -83,7 +83,7 @@ def attack(
     x, y: images (n, C, H, W) float in [0, 1] and labels (n,) int, as tensors or arrays
     attack: the name of one of this project (docs/reference/attacks.md); the path of a class of Foolbox, torchattacks
         or ART or of a function of adv-lib, `"foolbox.attacks.DDNAttack"`; or a function of your own
-        (docs/how-to/add-an-attack.md), itself or as "module:function"
+        (docs/how-to/foreign-attacks.md), itself or as "module:function"
     norm: "l2", "linf" or "l0"
     seed, index: of the random numbers, which depend as well on the name of the attack, on the norm and on the
         position of each image in the test split, index (n,); 0, 1, … without

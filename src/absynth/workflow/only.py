@@ -58,7 +58,7 @@ def settle_only(config: dict[str, Any]) -> list[str]:
     if not kept:
         raise InputError(
             f"config key models.{KEY}: found true, but no model of your own; describe it beside it, as mine: "
-            "{class: my_models.Net, weights: my_weights.pt}"
+            "{class: my_models.py:Net, weights: my_weights.pt}"
         )
     models.update(dict.fromkeys(name for name in there if name not in kept))
     if only is not True:
