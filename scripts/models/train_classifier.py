@@ -23,6 +23,7 @@ def main(
     weights: str | os.PathLike[str],
     curve: str | os.PathLike[str],
     network: str,
+    binarises: bool,
     settings: Mapping[str, Any],
     seed: int,
     checkpoint: str | os.PathLike[str],
@@ -30,6 +31,7 @@ def main(
 ) -> None:
     """Train `network` (a key of NETWORKS) and write its state dict and curve (loss and accuracy per epoch).
 
+    binarises: whether the images are binarised first
     settings: epochs, batch_size, learning_rate, shift; for adversarial training also what `Adversary` holds
     Resumes from `checkpoint` if an interrupted training with these settings left one.
     """
@@ -41,7 +43,7 @@ def main(
     model = NETWORKS[network](read_format(images))
     rows = train_classifier(
         model,
-        binarize(x) if network == "binary_cnn" else x,
+        binarize(x) if binarises else x,
         y,
         ClassifierSettings(**common, seed=seed, adversary=adversary),
         device=device,

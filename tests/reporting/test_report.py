@@ -23,7 +23,7 @@ from absynth.reporting.report_tables import (
     robustness_table,
     runtime_table,
 )
-from absynth.reporting.tables import table1
+from absynth.reporting.tables import NEAR_BOUND_NOTE, table1
 from absynth.workflow.provenance import provenance
 
 INF = float("inf")
@@ -288,3 +288,10 @@ def test_captions_can_be_rendered(path, tmp_path):
     assert "system-message" not in figure.caption
     assert "{{" not in figure.caption
     assert len(figure.caption) > 100
+
+
+@pytest.mark.parametrize(("cell", "said"), [("1.50 / 50%", False), ("1.50 / 50% ‡", True)])
+def test_a_mark_in_table_1_is_explained_above_it(cell, said):
+    table1 = pd.DataFrame({"norm": ["L2"], "attack": ["DDN"], "CNN": [cell]})
+    ((title, _),) = report_tables({"table1": table1}, LABELS, TITLES, EPSILONS)["minimal"]
+    assert (NEAR_BOUND_NOTE in title) == said

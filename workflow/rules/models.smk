@@ -143,6 +143,7 @@ rule train_classifier:
         runtime=scaled(240),
     params:
         network=lambda wildcards: planned(wildcards.model).network,
+        binarises=lambda wildcards: planned(wildcards.model).binarises,
         settings=lambda wildcards: planned(wildcards.model).training,
         seed=config["seed"],
         checkpoint=lambda wildcards: run(f"checkpoints/{wildcards.model}.pt"),
