@@ -215,7 +215,7 @@ def test_starts_are_those_that_apply():
             },
             r"start_from: .*boundary starts from pointwise starts from brendel_bethge",
         ),
-        ({"boundary": {"start_from": "ddn"}}, "start_from: found 'ddn', allowed is a value of type array"),
+        ({"boundary": {"start_from": "ddn"}}, "start_from: found 'ddn', allowed is a list"),
         (
             {"mine": {"class": "foolbox.attacks.DDNAttack", "norms": ["l2"], "start_from": ["fgm"]}},
             "attacks.mine.start_from: found fgm, but mine takes no start",

@@ -117,9 +117,9 @@ def test_a_second_run_in_the_folder_is_told_of_the_first_and_a_stale_lock_is_lif
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("n_samples: .inf", "config key n_samples: found inf, allowed is a value of type integer"),
+        ("n_samples: .inf", "config key n_samples: found inf, allowed is a whole number"),
         ("rün: x", "config key rün: unknown; did you mean run?"),
-        ("models: [cnn]", "config key models: found ['cnn'], allowed is a value of type object"),
+        ("models: [cnn]", "config key models: found ['cnn'], allowed is a mapping"),
         ("seed: 99999999999999999999", "allowed is 4294967295 or less"),
         ("run: 'a\\tb'", "config key run: found"),
     ],

@@ -244,7 +244,7 @@ def test_a_touched_module_reruns_nothing(finished):
     ("changes", "found"),
     [
         ({"sharts": 2}, "config key sharts: unknown; did you mean shards?"),
-        ({"n_samples": "many"}, "config key n_samples: found 'many', allowed is a value of type integer"),
+        ({"n_samples": "many"}, "config key n_samples: found 'many', allowed is a whole number"),
         ({"shards": 9}, "config key shards: found 9, allowed is n_samples = 4 or less"),
         ({"dataset": "cifar"}, "cifar"),
         ({"norms": ["l1"]}, "found 'l1', allowed are l2, linf, l0"),

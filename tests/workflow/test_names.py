@@ -17,7 +17,7 @@ def test_a_run_s_name_that_is_too_long_is_refused_with_the_length_allowed(run):
 
 @pytest.mark.parametrize("run", ["", ".", "..", "a/b", "a b", "-x", "~", "a\n", "é", "a\\b", "../x", "$HOME"])
 def test_a_run_s_name_that_is_no_plain_name_is_refused(run):
-    with pytest.raises(InputError, match=r"config key run: found .*allowed is what matches"):
+    with pytest.raises(InputError, match=r"config key run: found .*allowed is such as my_run"):
         plan(run=run)
 
 

@@ -76,8 +76,8 @@ def test_attacks_restricted_to_models_left_out_are_not_refused():
         ({"only": ["lost"]}, r"models\.only: found lost, allowed are cnn, binary_cnn, "),
         ({"only": ["cnn"], "cnn": None}, r"models\.only: found cnn, allowed are binary_cnn, "),
         ({"only": []}, r"models\.only: found \[\], allowed are 1 items or more"),
-        ({"only": "mine"}, r"models\.only: found 'mine', allowed is a value of type boolean or array"),
-        ({"only": None}, r"models\.only: found None, allowed is a value of type boolean or array"),
+        ({"only": "mine"}, r"models\.only: found 'mine', allowed is true or false or a list"),
+        ({"only": None}, r"models\.only: found None, allowed is true or false or a list"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(models, message):

@@ -99,7 +99,7 @@ def test_the_configs_own_relay_is_laid_over_a_presets():
         ([3], "attacks", "found 3, which is no preset"),
         ({"preset": "fast", "ddn": {}}, "attacks.preset", "found 'fast', which is no preset"),
         ({"preset": {"ddn": {}}}, "attacks", "found {'ddn': {}}, which is no preset"),
-        (7, "attacks", "found 7, allowed is a value of type object or string or array"),
+        (7, "attacks", "found 7, allowed is a mapping or text or a list"),
         ({"preset": "strong", "ddn": {"step": 3}}, "attacks.ddn.step", "unknown; did you mean steps?"),
         ({"preset": "strong", "ddn": {"start_from": ["fgm"]}}, "attacks.ddn.start_from", "takes no start"),
     ],

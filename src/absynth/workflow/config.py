@@ -142,16 +142,19 @@ def _unknown_key(parent: str, names: Sequence[str], known: Mapping[str, Any]) ->
 
 def _type(error: ValidationError, found: str) -> str:
     allowed = error.validator_value
-    allowed = allowed if isinstance(allowed, str) else " or ".join(allowed)
-    return f"found {found}, allowed is a value of type {allowed}{_hint(error.instance, allowed)}"
+    allowed = [allowed] if isinstance(allowed, str) else list(allowed)
+    words = " or ".join(_TYPES[name] for name in allowed)
+    return f"found {found}, allowed is {words}{_hint(error.instance, allowed)}"
 
 
-def _hint(value: Any, allowed: str) -> str:
+def _hint(value: Any, allowed: Sequence[str]) -> str:
     """What to write instead of a value that YAML reads as another type than it looks."""
     if isinstance(value, str) and ("integer" in allowed or "number" in allowed):
         number = number_in_text(value)
         if isinstance(number, int) or (number is not None and "number" in allowed):
             return f"; write {number}, which YAML does not take for text"
+        if "number" in allowed and (fraction := _FRACTION.fullmatch(value)) and float(fraction[2]):
+            return f"; write {float(fraction[1]) / float(fraction[2]):.6g}: YAML has no fractions"
     if isinstance(value, str) and "array" in allowed:
         return f"; write a list, [{value}]"
     if "string" in allowed and isinstance(value, bool | int | float | date):
@@ -169,6 +172,17 @@ def _other(error: ValidationError, found: str) -> str:
     return f"found {found}: {error.message}"
 
 
+# What JSON Schema calls a type, and what a reader of YAML does.
+_TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+_FRACTION = re.compile(r"\s*(\d+(?:\.\d*)?)\s*/\s*(\d+(?:\.\d*)?)\s*")
 _REASONS = {
     "type": _type,
     "enum": lambda error, found: f"found {found}, allowed are {', '.join(map(str, error.validator_value))}",
