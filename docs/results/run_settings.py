@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from snakemake.utils import update_config
 
 from absynth.attacks.registry import ATTACKS
 from absynth.models.registry import KINDS
+from absynth.workflow.config_files import merged_config
 from absynth.workflow.matrix import kind_of
 from absynth.workflow.plan import Plan
 
@@ -28,10 +28,9 @@ def command_of(config: Mapping[str, Any]) -> str:
     candidates = []
     shipped = [path for path in (ROOT / "config").glob("*.yaml") if path.stem not in TEMPLATES]
     for path in sorted(shipped, key=lambda path: path.stem != "config"):
-        base = _read(ROOT / "config" / "config.yaml")
-        update_config(base, _read(path))
+        base = merged_config([ROOT / "config" / "config.yaml", path], [])
         Plan(base, ROOT / "workflow" / "schemas")  # fills in defaults, as the workflow did
-        candidates.append((_changes(base, config), path.name))
+        candidates.append((_changes(base, _with_nulls(base, config)), path.name))
     changes, name = min(candidates, key=lambda pair: _leaves(pair[0]))
     given = {key: _argument(key, value) for key, value in changes.items() if _fits_command_line(value)}
     filed = {key: value for key, value in changes.items() if key not in given}
@@ -47,8 +46,15 @@ def command_of(config: Mapping[str, Any]) -> str:
     return f"`{' '.join(parts)}` with changes.yaml: `{content}`"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def _with_nulls(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with null for the models and attacks of `base` that they lack: so a config takes them out."""
+    taken = {
+        key: {
+            name: None for name, entry in base[key].items() if entry is not None and name not in config[key]
+        }
+        for key in ("models", "attacks")
+    }
+    return {**config, **{key: {**config[key], **nulls} for key, nulls in taken.items()}}
 
 
 def _changes(base: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def test_the_first_run_has_the_numbers_of_all_that_it_holds_and_no_others():
 
 
 def test_rows_that_no_run_has_are_refused():
-    with pytest.raises(InputError, match="distal"):
-        Together([Run(path) for path in RELEASED]).table("distal")
+    with pytest.raises(InputError, match=r"bracket\.csv: missing, as in all other runs"):
+        Together([Run(path) for path in RELEASED]).table("bracket")
 
 
 def test_a_run_does_not_replace_the_models_of_one_before_it():
@@ -80,6 +80,27 @@ def test_the_readme_s_share_of_tight_images_is_that_of_what_was_kept():
     least = tight.groupby([proved["model"], proved["norm"]]).mean().min()
     readme = (make_brief.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
     assert f"within 1 % on {100 * least:.1f} % of the images" in " ".join(readme.split())
+
+
+def test_the_table_of_abs_s_brackets_is_that_of_what_was_kept():
+    run, labels = Run(make_brief.KEPT / "mnist-abs"), {"abs": "ABS", "binary_abs": "Binary ABS"}
+    bracket, below = run.table("bracket"), run.table("bound_violations")
+    rows = []
+    for model, label in labels.items():
+        for norm in ("l2", "linf", "l0"):
+            of_case = bracket[(bracket["model"] == model) & (bracket["norm"] == norm)]
+            fooled = of_case[of_case["upper"] > 0]
+            tight = (of_case["upper"] <= 1.01 * of_case["lower"]).mean()
+            written = "{:.0f}" if norm == "l0" else "{:.4g}"
+            numbers = [written.format(of_case[side].median()) for side in ("lower", "upper")]
+            ratio = f"{(fooled['upper'] / fooled['lower']).median():.3f}"
+            violations = len(below[(below["model"] == model) & (below["norm"] == norm)])
+            rows.append(
+                f"| {label} | {NORMS[norm].title} | {' | '.join(numbers)} | {ratio} | {tight:.0%} | {violations} |"
+            )
+    page = (make_brief.FOLDER.parent / "derivations" / "certificates.md").read_text(encoding="utf-8")
+    lines = page.replace(" %", "%").splitlines()
+    assert [row for row in rows if row not in lines] == []
 
 
 def _numbers(runs):

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from configs import SCHEMAS, overlaid, shipped
+from configs import ROOT, SCHEMAS, overlaid, shipped
 
 import keep_run
 from absynth.errors import InputError
 from absynth.io.records import MINIMAL, write_record
+from absynth.workflow.config_files import merged_config
 from absynth.workflow.plan import Plan
 from absynth.workflow.provenance import provenance
 from make_results import FOLDER, KEPT, PAGES, PAPER, RELEASED, TRAINED, main
@@ -460,6 +461,19 @@ def test_a_missing_table_is_named(run, write):
 def test_the_command_gives_the_settings(config, expected):
     name, changes = config
     assert command_of(checked(name, **changes)) == expected
+
+
+def test_the_command_takes_out_attacks_of_a_name_of_their_own(tmp_path):
+    """A config without them does not even hold them."""
+    changes = tmp_path / "changes.yaml"
+    changes.write_text("{models: {cnn: null}, attacks: {fab: null, one_walk: null}}\n")
+    files = [ROOT / "config" / "config.yaml", ROOT / "config" / "mnist-cnns.yaml", changes]
+    config = Plan(merged_config(files, []), SCHEMAS).config
+    assert "one_walk" not in config["attacks"]
+    assert command_of(config) == (
+        "`snakemake --cores all --configfile config/mnist-cnns.yaml changes.yaml` with changes.yaml: "
+        f"`{changes.read_text().strip()}`"
+    )
 
 
 def test_weights_of_a_run_of_its_own():

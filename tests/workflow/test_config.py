@@ -138,7 +138,10 @@ BAD = [
     ),
     ({"vae": {"learning_rate": 0}}, "vae.learning_rate: found 0, allowed is more than 0"),
     ({"epsilons": {"linf": 2}}, "epsilons.linf: found 2, allowed is 1 or less"),
-    ({"epsilons": {"linf": "8/255"}}, "epsilons.linf: found '8/255', allowed is a number; write 0.0313725: YAML has no"),
+    (
+        {"epsilons": {"linf": "8/255"}},
+        "epsilons.linf: found '8/255', allowed is a number; write 0.0313725: YAML has no",
+    ),
     ({"vae": [1]}, "vae: found [1], allowed is a mapping"),
     ({"run": "../x"}, "run: found '../x', allowed is such as my_run or mnist-2"),
     ({"norms": ["l3"]}, "norms.0: found 'l3', allowed are l2, linf, l0"),
