@@ -91,7 +91,7 @@ def test_the_table_of_abs_s_brackets_is_that_of_what_was_kept():
             of_case = bracket[(bracket["model"] == model) & (bracket["norm"] == norm)]
             fooled = of_case[of_case["upper"] > 0]
             tight = (of_case["upper"] <= 1.01 * of_case["lower"]).mean()
-            written = "{:.0f}" if norm == "l0" else "{:.4g}"
+            written = {"l2": "{:.3f}", "linf": "{:.4f}", "l0": "{:.0f}"}[norm]
             numbers = [written.format(of_case[side].median()) for side in ("lower", "upper")]
             ratio = f"{(fooled['upper'] / fooled['lower']).median():.3f}"
             violations = len(below[(below["model"] == model) & (below["norm"] == norm)])
