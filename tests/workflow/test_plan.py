@@ -289,4 +289,4 @@ def test_attacks_that_apply_to_nothing_are_refused(changes, message):
     attacks = {**dict.fromkeys(shipped()["attacks"]), "preset": [], **changes["attacks"]}
     models = {**alone, **changes["models"]} if "models" in changes else {}
     with pytest.raises(InputError, match=message):
-        plan(**{**changes, "attacks": attacks, "models": models})
+        plan(**{**changes, "attacks": attacks, "models": models}).check_run()

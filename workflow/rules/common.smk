@@ -55,6 +55,7 @@ configfile: CONFIG
 try:
     settle_config(config, workflow, module=MODULE)
     PLAN = Plan(config, BASE / "workflow" / "schemas")
+    PLAN.check_run()
     CODE = Code(PLAN, BASE)
     CODE.check(files=not MODULE)
 except InputError as error:

@@ -58,6 +58,7 @@ class Call:
         base = own if own.exists() else workflow_folder() / "config" / "config.yaml"
         schemas = workflow_folder() / "workflow" / "schemas"
         plan = Plan(merged_config([base, self.config], self.changes), schemas)
+        plan.check_run()
         Code(plan, workflow_folder()).check()
         return plan
 

@@ -88,7 +88,6 @@ def check_attacks(matrix: Matrix, schemas: Mapping[str, Any]) -> None:
         _check_selection(matrix, entries[name], attack, f"attacks.{name}")
     for name in matrix.attacks:
         _check_starts(matrix, name)
-    _check_any(matrix)
     _check_cycles({name: entries[name]["start_from"] for name in matrix.attacks})
 
 
@@ -258,7 +257,7 @@ def _check_selection(matrix: Matrix, entry: Mapping[str, Any], attack: AttackEnt
                 )
 
 
-def _check_any(matrix: Matrix) -> None:
+def check_applies(matrix: Matrix) -> None:
     """Refuse a run whose attacks all apply to none of its models in none of its norms."""
     if not matrix.attacks or any(
         matrix.applies(attack, model, norm)

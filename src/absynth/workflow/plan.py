@@ -12,6 +12,7 @@ from absynth.errors import InputError
 from absynth.models.registry import KINDS, LABELS
 from absynth.workflow.checks import (
     NOT_OPTIONS,
+    check_applies,
     check_attacks,
     check_labels,
     check_models,
@@ -57,6 +58,10 @@ class Plan(Matrix):
         check_sizes(config)
         check_weights(config)
         check_data(self)
+
+    def check_run(self) -> None:
+        """Refuse a config that, sound as it is, makes no run: whose attacks all apply to nothing."""
+        check_applies(self)
 
     def options(self, attack: str, model: str) -> dict[str, Any]:
         """The keyword arguments of an attack's builder, those for this model laid over those for all.
