@@ -79,7 +79,9 @@ def test_the_readme_s_share_of_tight_images_is_that_of_what_was_kept():
     tight = proved["upper"] <= 1.01 * proved["lower"]
     least = tight.groupby([proved["model"], proved["norm"]]).mean().min()
     readme = (make_brief.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
-    assert f"lie within 1 % on {100 * least:.1f} % of the images or more of a lower bound" in " ".join(readme.split())
+    assert f"lie within 1 % on {100 * least:.1f} % of the images or more of a lower bound" in " ".join(
+        readme.split()
+    )
 
 
 def test_the_table_of_abs_s_brackets_is_that_of_what_was_kept():
