@@ -36,10 +36,9 @@ class OwnMixtures:
         self._own: list[Reconstruction] = []
         self._rivals: list[tuple[Reconstruction, Tensor]] = []  # and for which images they count (n,)
 
-    def add(self, own: Reconstruction) -> Reconstruction:
-        """Let mixtures contain reconstructions, one of each image, and return these."""
+    def add(self, own: Reconstruction) -> None:
+        """Let mixtures contain reconstructions, one of each image."""
         self._own.append(own)
-        return own
 
     def face(self, rival: Reconstruction, counts: Tensor) -> None:
         """Hold mixtures against rival reconstructions, one of each image, where it `counts` (n,)."""
@@ -50,26 +49,28 @@ class OwnMixtures:
 
         No reconstruction alone scores higher; other mixtures may.
         """
-        best, score = self._own[0], self._score(self._own[0])
-        for own in self._own * _ROUNDS:
-            for share in _SHARES:
-                tried = mixed(best, own, share)
-                reached = self._score(tried)
-                best, score = _where(reached > score, tried, best), torch.maximum(reached, score)
-        return best, score
-
-    def _score(self, own: Reconstruction) -> Tensor:
-        """What the rival (n,) that needs least against `own` needs."""
-        n, count = len(own.offset), len(self._rivals)
-        rows = torch.arange(n, device=own.offset.device).repeat(count)
         rivals = Reconstruction(
             torch.cat([rival.image for rival, _ in self._rivals]),
             torch.cat([rival.offset for rival, _ in self._rivals]),
             torch.cat([rival.factor for rival, _ in self._rivals]),
         )
+        counts = torch.stack([counts for _, counts in self._rivals])
+        best, score = self._own[0], self._score(self._own[0], rivals, counts)
+        for own in self._own * _ROUNDS:
+            for share in _SHARES:
+                tried = mixed(best, own, share)
+                reached = self._score(tried, rivals, counts)
+                best, score = _where(reached > score, tried, best), torch.maximum(reached, score)
+        return best, score
+
+    def _score(self, own: Reconstruction, rivals: Reconstruction, counts: Tensor) -> Tensor:
+        """What the rival that needs least against `own` needs (n,).
+
+        rivals: k of each image, all images' first before the second; counts (k, n): which of them are considered
+        """
+        rows = torch.arange(counts.shape[1], device=counts.device).repeat(len(counts))
         score = minimal_perturbation(self._perturbations, rows, own[rows], rivals).score
-        counts = torch.cat([counts for _, counts in self._rivals])
-        return torch.where(counts, score, torch.inf).view(count, n).amin(dim=0)
+        return torch.where(counts, score.view_as(counts), torch.inf).amin(dim=0)
 
 
 def likeliest(minima: Minima, wanted: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -59,11 +59,14 @@ class SearchedBounds:
         perturbations, rivals = self.perturbations(x, norm), rivals_of(y, self.decoders.n_classes)
         inferred = self.reconstructor.infer(x, y)
         latents = [self.reconstructor.own_latents(x, y, inferred)]
+        own, wanted = self.reconstructor.decode(latents[0], y), rivals
         mixtures = OwnMixtures(perturbations)
-        own, wanted = mixtures.add(self.reconstructor.decode(latents[0], y)), rivals
+        mixtures.add(own)
         searches: list[RivalSearch] = []
         for turn in range(self.settings.own):
             if turn:
+                for label, z, counts in likeliest(searches[-1].minima, wanted):
+                    mixtures.face(self.reconstructor.decode(z, label), counts)
                 _, bound = self._attained(perturbations, searches)
                 for share in _ON_THE_WAY:
                     target = perturbations.preprocessed + share * bound.delta
@@ -77,8 +80,6 @@ class SearchedBounds:
                 if not wanted.any():
                     break
             searches.append(self._search_rivals(perturbations, own, y, inferred, wanted, searches[-1:]))
-            for label, z, counts in likeliest(searches[-1].minima, wanted):
-                mixtures.face(self.reconstructor.decode(z, label), counts)
         searches = restarted(searches)
         rival, found = self._attained(perturbations, searches)
         low, high = largest([search.score for search in searches]).amin(dim=1).aminmax(dim=1)  # of the halves

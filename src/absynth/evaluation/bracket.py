@@ -63,8 +63,8 @@ def bound_violations(found: pd.DataFrame) -> pd.DataFrame:
     That is by more than 0.001 or 1 % of the bound, whichever is less, where it is searched; by 10⁻⁶, and as large a
     share, where it is proved.
     """
-    absolute, share = (found["basis"].map(lambda basis, part=part: SLACK[basis][part]) for part in (0, 1))
-    slack = np.minimum(absolute.astype(float), share.astype(float) * found["lower"].astype(float))
+    absolute, share = np.array([SLACK[basis] for basis in found["basis"]]).reshape(-1, 2).T
+    slack = np.minimum(absolute, share * found["lower"])
     return found[found["upper"] < found["lower"] - slack]
 
 

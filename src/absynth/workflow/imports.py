@@ -12,6 +12,7 @@ from typing import Any
 from absynth.errors import InputError
 from absynth.io.modules import is_file, split_named
 from absynth.workflow.named_code import check_named, parsed
+from absynth.workflow.paths import check_there
 from absynth.workflow.plan import Plan
 
 _ROOT = "absynth"
@@ -99,7 +100,7 @@ class Code:
         for attack in self.plan.attacks:
             self._user_files(None, attack)
         if files:
-            self._check_files()
+            check_there(self.plan.config)
 
     def _named(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """What the config names of a user's own code: its key, the name, and for functions that attack the entry."""
@@ -114,20 +115,6 @@ class Code:
         dataset = self.plan.dataset
         if "load" in dataset.options:
             yield f"datasets.{dataset.name}.load", dataset.options["load"], {}
-
-    def _check_files(self) -> None:
-        """Refuse weights and programs of a user's own that are no files, and folders of weights that are none."""
-        config = self.plan.config
-        for key in ("published_weights", "trained_weights"):
-            if config[key] and not Path(config[key]).is_dir():
-                raise InputError(f"config key {key}: {config[key]} is no folder")
-        for model, planned in self.plan.models.items():
-            for key, path in planned.own_files.items():
-                if not Path(path).is_file():
-                    raise InputError(f"config key models.{model}.{key}: {path} is no file")
-            folder = planned.entry.get("trained_weights")
-            if folder and not Path(folder).is_dir():
-                raise InputError(f"config key models.{model}.trained_weights: {folder} is no folder")
 
     def _user_files(self, model: str | None, attack: str | None = None) -> list[Path]:
         """The modules of a user's own class or function and all that they import from beside them or the library."""

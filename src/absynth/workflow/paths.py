@@ -1,12 +1,14 @@
-"""The paths that a config names: those that Snakemake would read otherwise than they look."""
+"""The paths that a config names: those that Snakemake would read otherwise than they look, and those not there."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from absynth.errors import InputError
 
-_FOLDERS = ("data_dir", "published_weights", "trained_weights")
+_WEIGHTS = ("published_weights", "trained_weights")  # folders
+_FILES = ("weights", "program")
 
 
 def settle_paths(config: dict[str, Any]) -> None:
@@ -19,13 +21,23 @@ def settle_paths(config: dict[str, Any]) -> None:
         holder[name] = _settled(holder[name], key)
 
 
+def check_there(config: dict[str, Any]) -> None:
+    """Raise InputError, with the key, for weights and programs that are no files, and folders that are none."""
+    for holder, name, key in _places(config):
+        path = Path(holder[name])
+        if name in _FILES and not path.is_file():
+            raise InputError(f"config key {key}: {path} is no file")
+        if name in _WEIGHTS and not path.is_dir():
+            raise InputError(f"config key {key}: {path} is no folder")
+
+
 def _places(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Where the config holds a path: the mapping, the key in it, and the whole key."""
-    for name in _FOLDERS:
+    for name in ("data_dir", *_WEIGHTS):
         if config[name]:
             yield config, name, name
     for model, entry in config["models"].items():
-        for name in ("weights", "program", "trained_weights"):
+        for name in (*_FILES, "trained_weights"):
             if entry and entry.get(name):
                 yield entry, name, f"models.{model}.{name}"
 
