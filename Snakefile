@@ -21,6 +21,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        weights_there,
         OUTPUTS.records,
         run("tables/robustness.csv"),
         run("tables/table1.md"),

@@ -146,3 +146,14 @@ def test_a_module_with_a_prefix_is_refused(checkout, configs, tmp_path):
     assert done.stdout.splitlines() == [
         "module absynth: `prefix` and `replace_prefix` are not taken; the config key run names the folder"
     ]
+
+
+def test_weights_may_be_missing_only_while_the_data_to_train_on_are_made(own_checkout):
+    folder = own_checkout.folder
+    (folder / "net.py").write_text("class Net: ...\n", encoding="utf-8")
+    mine = {"class": "net.py:Net", "weights": "made-later.pt"}
+    config = own_checkout.config(models={"only": ["mine"], "mine": mine})
+    assert "data/train.h5" in own_checkout.planned("results/tiny/data/train.h5", config=config)
+    done = own_checkout.snakemake("--dry-run", config=config)
+    assert done.returncode == 1
+    assert "config key models.mine.weights: made-later.pt is no file\n" in done.stdout

@@ -25,6 +25,7 @@ from absynth.workflow.environment import (
 )
 from absynth.workflow.imports import Code
 from absynth.workflow.outputs import Outputs
+from absynth.workflow.paths import check_there
 from absynth.workflow.plan import Plan
 from absynth.workflow.run_config import check_start, settle_config, tell
 from absynth.workflow.scheduling import drop_default_rate_limit
@@ -57,7 +58,7 @@ try:
     PLAN = Plan(config, BASE / "workflow" / "schemas")
     PLAN.check_run()
     CODE = Code(PLAN, BASE)
-    CODE.check(files=not MODULE)
+    CODE.check()
 except InputError as error:
     raise SystemExit(str(error)) from None
 
@@ -80,6 +81,19 @@ def lower_bound_files(wildcards):
         return OUTPUTS.lower_bound_files(wildcards.model)
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+def weights_there(wildcards):
+    """No input; a whole run is refused at the start if weights that it names are not there.
+
+    Not one whose data alone are made, to train on, nor one whose weights another workflow may make.
+    """
+    try:
+        if not MODULE:
+            check_there(config)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    return []
 
 
 def certificate_files(wildcards):

@@ -13,6 +13,7 @@ from absynth.cli.others import runs, sets
 from absynth.errors import InputError
 from absynth.workflow.config_files import merged_config
 from absynth.workflow.imports import Code
+from absynth.workflow.paths import check_there
 from absynth.workflow.plan import Plan
 
 _VARIABLE = "ABSYNTH_WORKFLOW"
@@ -60,6 +61,7 @@ class Call:
         plan = Plan(merged_config([base, self.config], self.changes), schemas)
         plan.check_run()
         Code(plan, workflow_folder()).check()
+        check_there(plan.config)
         return plan
 
 

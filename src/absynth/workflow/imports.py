@@ -12,7 +12,6 @@ from typing import Any
 from absynth.errors import InputError
 from absynth.io.modules import is_file, split_named
 from absynth.workflow.named_code import check_named, parsed
-from absynth.workflow.paths import check_there
 from absynth.workflow.plan import Plan
 
 _ROOT = "absynth"
@@ -85,12 +84,10 @@ class Code:
                         )
         return own
 
-    def check(self, *, files: bool = True) -> None:
+    def check(self) -> None:
         """Raise InputError if a module of a user's own code is not there, not Python, or lacks the name.
 
         Likewise for a function that cannot attack as it would be called. What is installed is not read.
-
-        files: whether weights, programs and folders of weights must be there, too; another workflow may make them
         """
         for key, path, entry in self._named():
             check_named(path, key, self._own_file(path, key), called=entry)
@@ -99,8 +96,6 @@ class Code:
             self.own_modules(model)
         for attack in self.plan.attacks:
             self._user_files(None, attack)
-        if files:
-            check_there(self.plan.config)
 
     def _named(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """What the config names of a user's own code: its key, the name, and for functions that attack the entry."""
