@@ -7,9 +7,9 @@ from absynth.attacks.certificate import certificate_attack
 from absynth.attacks.randomness import SampleRandom
 from absynth.attacks.target import Target
 from absynth.certificates.class_pair import Reconstruction, minimal_perturbation
-from absynth.certificates.enumerated import EnumeratedBounds
 from absynth.certificates.lower_bounds import compute_lower_bounds, lower_bounds
 from absynth.certificates.perturbations import Box
+from absynth.certificates.proved import ProvedBounds
 from absynth.certificates.settings import SearchSettings
 from absynth.data.format import DataFormat
 from absynth.errors import InputError
@@ -63,22 +63,22 @@ def enumerated(x: torch.Tensor, label: int, norm: str, neighbors: int) -> float:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("neighbors", [1, 3])
 def test_bound_is_that_of_full_enumeration(model, images, norm, neighbors, monkeypatch):
-    monkeypatch.setattr("absynth.certificates.enumerated._CANDIDATES", 5)  # so that stopping early matters
-    monkeypatch.setattr("absynth.certificates.enumerated._CHUNK", 7)
+    for name, size in {"_CHUNK": 7, "_BLOCK": 5, "_SOLVED": 2}.items():  # so that stopping early matters
+        monkeypatch.setattr(f"absynth.certificates.proved.{name}", size)
     x, y = images
-    found = EnumeratedBounds(model, SearchSettings(neighbors=neighbors)).bound(x, y, norm)
+    found = ProvedBounds(model, SearchSettings(neighbors=neighbors)).bound(x, y, norm)
     expected = [enumerated(a, b, norm, neighbors) for a, b in zip(x.flatten(1), y.tolist(), strict=True)]
-    torch.testing.assert_close(found.size, torch.tensor(expected))
+    torch.testing.assert_close(found.size.float(), torch.tensor(expected))
     assert (found.rival != y).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_rival_equal_to_the_own_image_is_found(norm, monkeypatch):
     """No perturbation gains anything for it, and none is needed."""
-    monkeypatch.setattr("absynth.certificates.enumerated._CANDIDATES", 1)
+    monkeypatch.setattr("absynth.certificates.proved._SOLVED", 1)
     model = NearestNeighbor(torch.cat([TRAIN, TRAIN[:1]]), torch.cat([LABELS, torch.tensor([5])]))
     x = (0.7 * TRAIN[:1] + 0.3 * pictures(1, 1)).view(1, 1, 28, 28)
-    found = EnumeratedBounds(model, SearchSettings(neighbors=1)).bound(x, LABELS[:1], norm)
+    found = ProvedBounds(model, SearchSettings(neighbors=1)).bound(x, LABELS[:1], norm)
     assert (found.size.item(), found.rival.item()) == (0, 5)
 
 
@@ -87,14 +87,14 @@ def test_between_two_images_the_bound_is_half_their_distance():
     white[:16] = 1.0
     model = NearestNeighbor(torch.stack([black, white]), torch.tensor([0, 1]), DataFormat((1, 28, 28), 2))
     x, y = torch.zeros(1, 1, 28, 28), torch.zeros(1, dtype=torch.int64)
-    bounds = {norm: EnumeratedBounds(model, SearchSettings()).bound(x, y, norm).size.item() for norm in NORMS}
+    bounds = {norm: ProvedBounds(model, SearchSettings()).bound(x, y, norm).size.item() for norm in NORMS}
     assert bounds == {"l2": pytest.approx(2.0), "linf": pytest.approx(0.5), "l0": 8.0}
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_attack_ends_just_above_the_bound(model, images, norm):
     x, y = images
-    bound = EnumeratedBounds(model, SearchSettings()).bound(x, y, norm).size.double()
+    bound = ProvedBounds(model, SearchSettings()).bound(x, y, norm).size.double()
     target = Target(model, x, y, norm)
     certificate_attack(norm, steps=25)(target, SampleRandom(0, "test", range(4), x.device))
     assert (model(target.best).argmax(dim=1) != y).all()

@@ -1,30 +1,21 @@
-"""Lower bounds for classifiers by the nearest of finitely many images: all images of rival classes are tried.
+"""Classifiers by the nearest of finitely many images, and what lower bounds for them have in common.
 
 Such a model decides by the least energy ‖u - x‖² + o over images u with offsets o ≥ 0: training images for nearest
-neighbour, whose offsets are 0, prototypes for prototype ABS. Nothing is assumed but floating-point arithmetic: for
-one image of a rival class and one of the own class the bound is exact, and the bound of x is the minimum over all
-rival images of the maximum over several own images. `absynth.certificates.proved` allows for rounding as well.
+neighbour, whose offsets are 0, prototypes for prototype ABS. For one image of a rival class and one of the own class
+the bound is known, and the bound of x is the minimum over all rival images of the maximum over several own images;
+`absynth.certificates.proved` finds it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from absynth.certificates.class_pair import (
-    Bound,
-    ClassPair,
-    PaperBounds,
-    Reconstruction,
-    minimal_perturbation,
-)
-from absynth.certificates.perturbations import Box, pixel_sums
+from absynth.certificates.class_pair import Bound, ClassPair, PaperBounds, Reconstruction
+from absynth.certificates.perturbations import Box
 from absynth.certificates.settings import SearchSettings
-from absynth.norms import NORMS
-
-_CHUNK = 4096  # images compared at a time: 13 MB
-_CANDIDATES = 256  # rival images whose perturbation is computed exactly at a time
 
 
 class Enumerated(Protocol):
@@ -47,7 +38,7 @@ class Enumerated(Protocol):
         ...
 
 
-class EnumeratedBounds:
+class EnumeratedBounds(ABC):
     """Lower bounds for images (n, c, h, w) that such a model classifies as y (n,)."""
 
     def __init__(self, model: Enumerated, settings: SearchSettings):
@@ -67,14 +58,12 @@ class EnumeratedBounds:
         size, score, rival, solved = self.determine(x.flatten(1), y, norm)
         return Bound(size, score, self.labels[rival], torch.zeros_like(size), solved)
 
+    @abstractmethod
     def determine(self, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Size, score, position of the rival image that determines them, and number of those solved; (n,) each.
 
         Takes   x (n, d), y (n,)
         """
-        found = [self._bound(image, label, norm) for image, label in zip(x, y, strict=True)]
-        size, score, rival, solved = (torch.stack(column) for column in zip(*found, strict=True))
-        return size, score, rival, solved
 
     def minimisers(self, x: Tensor, y: Tensor, norm: str) -> Tensor | None:
         """They are not known."""
@@ -113,67 +102,3 @@ class EnumeratedBounds:
     def _reconstruct(self, index: Tensor) -> Reconstruction:
         images = self.model.images[index]
         return Reconstruction(images, self.model.offsets[index], images.new_ones(len(images)))
-
-    def _bound(self, x: Tensor, label: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`determine` for one image (d,).
-
-        Rival images are tried in the order of a cheaper lower bound, until that exceeds the smallest score found.
-        """
-        own = self._nearest_own(x, label)
-        rivals = (self.labels != label).nonzero().squeeze(1)
-        lower = torch.cat([self._lower(x, own[0], part, norm) for part in rivals.split(_CHUNK)])
-        lower, order = lower.sort()
-        first, *rest = zip(lower[::_CANDIDATES], rivals[order].split(_CANDIDATES), strict=True)
-        best, solved = self._smallest(x, own, first[1], norm), len(first[1])
-        for least, part in rest:
-            if least > best[1]:
-                break
-            found = self._smallest(x, own, part, norm)
-            solved += len(part)
-            if found[1] < best[1]:
-                best = found
-        return *best, torch.tensor(solved, device=x.device)
-
-    def _smallest(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor, Tensor]:
-        """The smallest score that one of the rival images (m,) needs: its size, itself and the rival's position."""
-        size, score = self._exact(x, own, rivals, norm)
-        place = score.argmin()
-        return size[place], score[place], rivals[place]
-
-    def _nearest_own(self, x: Tensor, label: Tensor) -> Tensor:
-        """The positions of the `neighbors` images of a class of least energy at x, the least first."""
-        members = (self.labels == label).nonzero().squeeze(1)
-        distances = (self.model.images[members] - x).square().sum(dim=1) + self.model.offsets[members]
-        return members[distances.topk(min(self.settings.neighbors, len(members)), largest=False).indices]
-
-    def _exact(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> tuple[Tensor, Tensor]:
-        """Size and score (m,) of the largest perturbation that each rival image needs against any own image."""
-        perturbations, sample = Box(norm, x[None], self.model.channels), torch.zeros_like(rivals)
-        rival = self._reconstruct(rivals)
-        found = [
-            minimal_perturbation(perturbations, sample, self._reconstruct(index.expand(len(rivals))), rival)
-            for index in own
-        ]
-        score, place = torch.stack([one.score for one in found]).max(dim=0)
-        return torch.stack([one.size for one in found]).gather(0, place[None])[0], score
-
-    def _lower(self, x: Tensor, own: Tensor, rivals: Tensor, norm: str) -> Tensor:
-        """A lower bound (m,) of the score against one own image, from Hölder's inequality.
-
-        2w·δ ≤ 2‖w‖_q ‖δ‖_p over the pixels that have room; in l0, k pixels gain at most √k ‖2w room‖₂, where a pixel
-        of several channels gains their sum. It is 0 where no pixel has room to gain anything, as for a rival equal to
-        the own image.
-        """
-        images, v = self.model.images[rivals], self.model.images[own]
-        offsets = self.model.offsets
-        energy, of_own = (images - x).square().sum(dim=1), (v - x).square().sum()
-        margin = (energy + offsets[rivals]) - (of_own + offsets[own])
-        w = images - v
-        room = torch.where(w > 0, 1 - x, x)
-        dual = NORMS[norm].dual
-        if dual is None:
-            gain = pixel_sums(w.abs() * room, self.model.channels).norm(dim=1)
-        else:
-            gain = (w * (room > 0)).norm(p=dual, dim=1)
-        least = torch.where(gain > 0, margin / (2 * gain), 0).clamp_min(0)
-        return least.square() if dual is None else least

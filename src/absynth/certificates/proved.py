@@ -29,7 +29,7 @@ _KNOWN = 64  # own images that a search over mixtures starts with
 
 
 class ProvedBounds(EnumeratedBounds):
-    """`EnumeratedBounds` rounded down: no perturbation within the bound changes the decision, as computed in float64.
+    """Bounds rounded down: no perturbation within the bound changes the decision, as computed in float64.
 
     That is, the order of energies computed in float64 from differences, each within a relative error of 1e-12 (a
     little more for images of more than 4,096 values, see `absynth.certificates.rounding`).
