@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from absynth.norms import NORMS, distance
+from absynth.norms import NORMS, distance, told_apart
 
 
 def pair(changes: dict[int, float], base: float = 0.25) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,3 +74,15 @@ def test_each_image_has_its_own_distance():
 def test_unknown_norm_is_an_error():
     with pytest.raises(KeyError):
         distance(torch.zeros(1, 4), torch.zeros(1, 4), "l1")
+
+
+def test_numbers_of_tables_are_never_minus_zero_and_infinite_ones_are_marked():
+    assert NORMS["l2"].format(-0.001) == NORMS["l2"].format_median(-0.0) == "0.00"
+    assert NORMS["linf"].format(float("inf")) == NORMS["l0"].format_median(float("inf")) == "∞"
+
+
+def test_two_distances_are_written_with_the_digits_that_tell_them_apart():
+    assert told_apart(1.5, 1.5) == ("1.5", "1.5")
+    assert told_apart(1.25, 2.0) == ("1.25", "2")
+    assert told_apart(1.0, 1.0000021) == ("1", "1.000002")
+    assert told_apart(1.5, float("inf")) == ("1.5", "∞")

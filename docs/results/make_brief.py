@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from absynth.evaluation.bracket import INTERVALS
+from absynth.evaluation.bracket import INTERVALS, is_tight
 from absynth.io.atomic import write_text
 from absynth.norms import NORMS
 from absynth.reporting import overview
@@ -78,9 +78,8 @@ class Numbers:
         return f"{(rows['upper'] / rows['lower']).median():.4f}"
 
     def tight(self, model: str, norm: str, within: float) -> str:
-        """The share of images whose upper bound exceeds the lower one by at most a share `within` of it."""
-        rows = self._rows(self._bounds, model, norm)
-        return f"{(rows['upper'] <= (1 + within) * rows['lower']).mean():.1%}"
+        """The share of images whose bounds are apart by at most a share `within` of the lower one."""
+        return f"{is_tight(self._rows(self._bounds, model, norm), within).mean():.1%}"
 
     def paper(self, model: str, norm: str) -> str:
         """The paper's median and accuracy over all its attacks."""

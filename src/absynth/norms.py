@@ -39,11 +39,26 @@ class Norm:
 
     def format(self, distance: float) -> str:
         """A distance as tables show it."""
-        return f"{distance:.{self.decimals}f}"
+        return _written(distance, self.decimals)
 
     def format_median(self, median: float) -> str:
         """A median of distances as tables show it."""
-        return f"{median:.{self.median_decimals}f}"
+        return _written(median, self.median_decimals)
+
+
+def told_apart(first: float, second: float) -> tuple[str, str]:
+    """Two distances with four digits, or as many more as it takes to see that they differ."""
+    enough = (digits for digits in range(4, 18) if f"{first:.{digits}g}" != f"{second:.{digits}g}")
+    digits = 4 if first == second else next(enough)
+    return _infinite(f"{first:.{digits}g}"), _infinite(f"{second:.{digits}g}")
+
+
+def _written(distance: float, decimals: int) -> str:
+    return _infinite(f"{distance:z.{decimals}f}")
+
+
+def _infinite(number: str) -> str:
+    return number.replace("inf", "∞")
 
 
 def _changed_pixels(delta: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ ROLES = {
     "iterated": Role(gradients=True, refines=("step", "other step")),
     "step_ge": Role(gradients=False, estimates="step"),
     "noise": Role(gradients=False),
+    "latents": Role(gradients=False, internals=True),
 }
 
 
@@ -111,8 +112,8 @@ DISTANCE = st.sampled_from([0, 1, 1.00001, 1.04, 1.06, 2, 2.5, INF]) | st.floats
 PAIRS = st.lists(st.tuples(DISTANCE, DISTANCE), min_size=1, max_size=9)
 RELATIONS = {"larger than": float.__gt__, "smaller than": float.__lt__, "equal to": float.__eq__}
 STATEMENT = re.compile(
-    r"is weaker than .+?(?P<medians>:| on .* (?:though|while)) its median is (?P<value>[\w.+-]+), "
-    r"(?P<relation>larger than|smaller than|equal to) (?P<other>[\w.+-]+?)[,;] "
+    r"is weaker than .+?(?P<medians>:| on .* (?:though|while)) its median is (?P<value>[\w.+∞-]+), "
+    r"(?P<relation>larger than|smaller than|equal to) (?P<other>[\w.+∞-]+?)[,;] "
 )
 COUNT = re.compile(r"on (\d+) of (\d+) images by more than ([\d.e+-]+)%")
 
@@ -124,7 +125,7 @@ def test_what_a_finding_says_follows_from_the_numbers_that_it_shows(pairs, toler
     for found in audit(outcomes, ROLES, Limits(tolerance, share, failures=0)):
         if found.check == "iteration":
             said = STATEMENT.search(found.message)
-            value, other = float(said["value"]), float(said["other"])
+            value, other = (float(said[name].replace("∞", "inf")) for name in ("value", "other"))
             assert RELATIONS[said["relation"]](value, other), found.message
             assert ("though" in said["medians"]) == (said["relation"] == "smaller than")
             count, n, shown = COUNT.search(found.message).groups()
@@ -171,6 +172,12 @@ def test_the_recorded_gradients_say_which_attacks_used_any():
     assert not compared(step=weak, noise=guided)
     assert compared(noise=outcome(2, 2), step_ge=strong)
     assert not compared(noise=guided, step_ge=strong)
+
+
+def test_an_attack_that_reads_latents_or_bounds_is_no_sign_that_gradients_mislead():
+    weak, strong = outcome(2, 2), outcome(1, 1, gradients=0)
+    assert not compared(step=weak, latents=strong)
+    assert compared(step=weak, latents=strong, noise=outcome(1.5, 1.5, gradients=0))
 
 
 def test_an_attack_that_needs_gradients_and_took_none_says_nothing():

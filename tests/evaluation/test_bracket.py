@@ -75,6 +75,7 @@ def test_what_counts_as_rounding_depends_on_the_bound(basis, lower, upper, viola
 def test_a_bracket_that_contradicts_itself_is_not_tight():
     rows = pd.DataFrame({"lower": [math.inf, math.inf, 2.0, 2.0], "upper": [2.0, math.inf, 1.9, 1.99]})
     assert is_tight(rows).tolist() == [False, True, False, True]
+    assert is_tight(rows, within=0).tolist() == [False, True, False, False]
 
 
 def test_medians_are_over_all_images(found):

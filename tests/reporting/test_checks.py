@@ -6,7 +6,7 @@ from pictures import EPSILONS, LABELS, TITLES, distances, minimal, statistics
 
 from absynth.evaluation.bracket import VIOLATIONS
 from absynth.reporting.checks import checks
-from absynth.reporting.overview import overview_table, summary
+from absynth.reporting.overview import overview_table, share_text, summary
 
 INF = float("inf")
 VERIFIED = pd.DataFrame(
@@ -56,6 +56,11 @@ def test_violated_bounds_are_listed_with_what_they_are_blamed_on():
         "1 adversarial nearer to the image than its lower bound; 1 of them where inference"
     )
     assert made.findings == ("ABS, L2, image 7: 1.00 against 1.25",)
+    near, unreached = row | {"upper": 1.0, "lower": 1.000002}, row | {"norm": "linf", "lower": float("inf")}
+    assert check(bound_violations=pd.DataFrame([near, unreached])).findings == (
+        "ABS, L2, image 7: 1 against 1.000002",
+        "ABS, L∞, image 7: 1.000 against ∞",
+    )
 
 
 def test_findings_of_the_audit_and_warnings_of_the_probe_are_told_in_their_words():
@@ -80,6 +85,26 @@ def test_attacks_that_found_nothing_are_named():
     made = check(attacks=frame)
     assert made.text.endswith(": 1 found nothing.")
     assert made.findings == ("CNN, L2: FGM, no adversarial of 4 images",)
+
+
+def test_a_model_that_misclassifies_every_image_is_not_said_to_have_been_attacked():
+    frame = statistics().assign(found=0, n=0)
+    made = check(attacks=frame)
+    assert (made.passed, made.text) == (False, "No image was attacked.")
+    assert made.findings[0] == "CNN: it misclassifies all images as they are, so none was attacked"
+    others = frame.copy()
+    others.loc[others["model"] != "cnn", ["found", "n"]] = 4
+    made = check(attacks=others)
+    assert "each found something" in made.text
+    assert len(made.findings) == 1
+
+
+def test_a_share_that_is_not_all_does_not_look_like_all():
+    assert share_text(299, 300).startswith("99.7% (")
+    assert share_text(300, 300).startswith("100% (")
+    assert share_text(1, 300).startswith("0.3% (")
+    assert share_text(1999, 2000, 1).startswith("99.95% (")
+    assert share_text(150, 300).startswith("50% (")
 
 
 def test_each_model_has_its_accuracies_with_intervals_and_by_bounds_where_it_has_some():

@@ -67,7 +67,7 @@ def _row(run: Run, model: str, norm: str) -> tuple[str, ...]:
 def median_text(distance: npt.NDArray[np.float64], norm: str) -> str:
     """The median of distances as tables show it."""
     median = float(np.median(distance))
-    return "∞" if np.isinf(median) else NORMS[norm].format_median(median)
+    return NORMS[norm].format_median(median)
 
 
 def accuracy_text(distance: npt.NDArray[np.float64], epsilon: float) -> str:

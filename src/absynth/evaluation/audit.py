@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from absynth.errors import InputError
 from absynth.io.records import SHARD, TIGHT_BY_ITSELF, near_bound, read_record
+from absynth.norms import told_apart
 
 # In the place of an attack's name: all attacks that used gradients, and all that did not.
 WITH, WITHOUT = "with gradients", "without gradients"
@@ -31,6 +32,7 @@ class Role:
     round: its round in the run's relay, 0 outside of it
     repeats: the same for attacks that differ in their random numbers alone; "" for one that has no such companion
     at_epsilons: whether it looks within one ε alone, so that finding nothing is no sign of anything
+    internals: whether it reads the model's latents or lower bounds, which say as much as gradients
     """
 
     gradients: bool
@@ -39,6 +41,7 @@ class Role:
     round: int = 0
     repeats: str = ""
     at_epsilons: bool = False
+    internals: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,11 +176,13 @@ def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits
     """All attacks that used gradients, together, weaker than all others together.
 
     What was recorded decides: some attacks use gradients where a model has them, and do without where it has none.
-    An attack that needs gradients and recorded none is on neither side, nor is one that was run on no sample.
+    An attack that needs gradients and recorded none is on neither side, nor is one that was run on no sample, or one
+    that reads the model's latents or bounds in their place: it is no sign that gradients mislead.
     """
     ran = {name: outcome for name, outcome in outcomes.items() if outcome.ran}
     by = [name for name, outcome in ran.items() if outcome.gradients.any()]
-    without = [name for name in ran if name not in by and not roles[name].gradients]
+    blind = [name for name, role in roles.items() if not role.gradients and not role.internals]
+    without = [name for name in ran if name not in by and name in blind]
     if not by or not without:
         return
     best = min(without, key=lambda name: ran[name].median)
@@ -270,11 +275,9 @@ def _weaker(
 
 def _compared(value: float, other: float) -> str:
     """Both numbers and how they compare, with as many digits as it takes to show that."""
-    if value == other:
-        return f"{value:.4g}, equal to {other:.4g}"
-    digits = next(digits for digits in range(4, 18) if f"{value:.{digits}g}" != f"{other:.{digits}g}")
-    relation = "larger" if value > other else "smaller"
-    return f"{value:.{digits}g}, {relation} than {other:.{digits}g}"
+    first, second = told_apart(value, other)
+    relation = "equal to" if value == other else "larger than" if value > other else "smaller than"
+    return f"{first}, {relation} {second}"
 
 
 def read_outcomes(shards: Iterable[str | Path], run: str) -> dict[tuple[str, str], dict[str, Outcome]]:

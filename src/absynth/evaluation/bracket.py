@@ -73,10 +73,10 @@ def gaps(found: pd.DataFrame) -> pd.Series:
     return (found["upper"] - found["lower"]).where(found["upper"] != found["lower"], 0.0)
 
 
-def is_tight(found: pd.DataFrame) -> pd.Series:
-    """Which rows of `intervals` have ends that are apart by at most 1 % of the lower bound."""
+def is_tight(found: pd.DataFrame, within: float = TIGHT) -> pd.Series:
+    """Which rows of `intervals` have ends that are apart by at most a share `within` of the lower bound."""
     gap = gaps(found)
-    return np.isfinite(gap) & (gap.abs() <= TIGHT * found["lower"])
+    return (gap == 0) | (np.isfinite(gap) & (gap.abs() <= within * found["lower"]))
 
 
 def is_loose(found: pd.DataFrame) -> pd.Series:

@@ -85,13 +85,13 @@ class AttackTotals:
         self.devices.add(device)
 
     def row(self) -> dict[str, int | float | str]:
-        """A row of tables/attacks.csv; its queries and gradients are means per image attacked, NaN if none was."""
+        """A row of tables/attacks.csv; its queries and gradients are means per image attacked, empty if none was."""
         return {
             "n": self.n,
             "found": self.found,
             "minima": self.minima,
-            "queries": self.queries / self.n if self.n else float("nan"),
-            "gradients": self.gradients / self.n if self.n else float("nan"),
+            "queries": self.queries / self.n if self.n else "",
+            "gradients": self.gradients / self.n if self.n else "",
             "nonfinite": self.nonfinite,
             "near_bound": self.near_bound,
             "seconds": self.seconds,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from absynth.norms import NORMS
+from absynth.norms import NORMS, told_apart
 
 # Titles of the checks, by the stems of the files under tables/ that they are read from, in the order shown.
 TITLES = {
@@ -61,8 +61,8 @@ def _verification(frame: pd.DataFrame, *_: object) -> Check:
     ties = int(frame["ties"].sum())
     rounded = f" {ties} predictions differ by rounding alone." if ties else ""
     text = (
-        f"{int(frame['checked'].sum())} adversarials in {len(frame)} files were measured, and classified by their "
-        f"model, again: {_count(int(wrong['disagreements'].sum()), 'disagreement')}.{rounded}"
+        f"{int(frame['checked'].sum())} adversarials in {(frame['checked'] > 0).sum()} files were measured, and "
+        f"classified by their model, again: {_count(int(wrong['disagreements'].sum()), 'disagreement')}.{rounded}"
     )
     lines = (f"{row['file']}{_row(row['first_row'])}: {row['reason']}" for row in wrong.to_dict("records"))
     return Check(TITLES["verification"], wrong.empty, text, _cut(lines, len(wrong)))
@@ -83,11 +83,16 @@ def _bounds(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
         "inference did not find the minimum of a class, on which the bound rests."
     )
     lines = (
-        f"{_case(row, models)}, image {row['index']}: {NORMS[row['norm']].format(row['upper'])} against "
-        f"{NORMS[row['norm']].format(row['lower'])}"
+        f"{_case(row, models)}, image {row['index']}: {_against(row['upper'], row['lower'], row['norm'])}"
         for row in frame.to_dict("records")
     )
     return Check(TITLES["bound_violations"], False, text, _cut(lines, len(frame)))
+
+
+def _against(upper: float, lower: float, norm: str) -> str:
+    """Both as tables show them, unless these look the same."""
+    shown = NORMS[norm].format(upper), NORMS[norm].format(lower)
+    return " against ".join(told_apart(upper, lower) if shown[0] == shown[1] else shown)
 
 
 def _audit(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
@@ -102,15 +107,21 @@ def _audit(frame: pd.DataFrame, models: Labels, *_: object) -> Check:
 def _failed(frame: pd.DataFrame, models: Labels, titles: Mapping[str, Labels]) -> Check:
     if frame.empty:
         return Check(TITLES["attacks"], True, "No model was attacked, so no attack failed.")
-    failed = frame[(frame["found"] == 0) & (frame["n"] > 0)]
-    runs = _count(len(frame), "run") + " of an attack on a model in a norm"
+    run, wrong = frame[frame["n"] > 0], frame.loc[frame["n"] == 0, "model"].unique()
+    failed = run[run["found"] == 0]
+    runs = _count(len(run), "run") + " of an attack on a model in a norm"
     text = f"{runs}: {len(failed)} found nothing." if len(failed) else f"{runs}: each found something."
-    lines = (
+    lines = [
+        f"{models.get(model, model)}: it misclassifies all images as they are, so none was attacked"
+        for model in wrong
+    ]
+    lines += [
         f"{_case(row, models)}: {titles[row['norm']].get(row['attack'], row['attack'])}, no adversarial of "
         f"{_count(int(row['n']), 'image')}"
         for row in failed.to_dict("records")
-    )
-    return Check(TITLES["attacks"], failed.empty, text, _cut(lines, len(failed)))
+    ]
+    text = text if len(run) else "No image was attacked."
+    return Check(TITLES["attacks"], not lines, text, _cut(iter(lines), len(lines)))
 
 
 def _probe(frame: pd.DataFrame, models: Labels, *_: object) -> Check:

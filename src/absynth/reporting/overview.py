@@ -55,7 +55,7 @@ def summary(robustness: pd.DataFrame, models: Mapping[str, str], epsilons: Mappi
     overall = robustness[robustness["attack"] == "all"]
     for norm, rows in overall.groupby("norm", sort=False):
         best = rows.loc[rows["median"].idxmax()]
-        median = "∞" if math.isinf(best["median"]) else NORMS[norm].format_median(best["median"])
+        median = NORMS[norm].format_median(best["median"])
         held = _held(best["accuracy"], epsilons[norm])
         name, title = models[best["model"]], NORMS[norm].title
         if len(rows) == 1:
@@ -90,9 +90,11 @@ def _held(accuracy: float, epsilon: float) -> str:
     return f"{_exact(accuracy)} of the images withstand every attack within ε = {epsilon:g}"
 
 
-def _exact(share: float) -> str:
-    """A share in per cent, with a decimal where it would look like none or all."""
-    return f"{share:.1%}" if f"{share:.0%}" in ("0%", "100%") and 0 < share < 1 else f"{share:.0%}"
+def _exact(share: float, decimals: int = 0) -> str:
+    """A share in per cent, with so many decimals, and one more where it would look like none or all."""
+    looks = f"{share:.{decimals}%}"
+    same = float(looks.rstrip("%")) in (0, 100) and 0 < share < 1
+    return f"{share:.{decimals + 1}%}" if same else looks
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -100,17 +102,14 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def share_text(hits: int, n: int, decimals: int = 0) -> str:
-    """A share of n images, with so many decimals of a per cent, and its exact interval."""
+    """A share of n images, with so many decimals of a per cent (see `_exact`), and its exact interval."""
     low, high = share_interval(hits, n)
-    return f"{hits / n:.{decimals}%} ({100 * low:.{decimals}f} to {high:.{decimals}%})"
+    return f"{_exact(hits / n, decimals)} ({100 * low:.{decimals}f} to {high:.{decimals}%})"
 
 
 def median_text(values: npt.NDArray[np.float64], norm: str) -> str:
     """The median of distances (n,), and its exact interval where there are enough of them."""
-
-    def written(distance: float) -> str:
-        return "∞" if math.isinf(distance) else NORMS[norm].format_median(distance)
-
+    written = NORMS[norm].format_median
     low, high = median_interval(values)
     known = f"{written(low)} to {written(high)}" if low >= 0 else "too few images"
     return f"{written(float(np.median(values)))} ({known})"

@@ -1,6 +1,5 @@
 """The robustness table: from one row per attack to the layout of the paper's Table 1."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -110,7 +109,7 @@ def _cell(row: Mapping[str, Any] | None, norm: str) -> str:
 def _median(value: float | None, norm: str) -> str:
     if value is None:
         return ""
-    return "∞" if math.isinf(value) else NORMS[norm].format_median(value)
+    return NORMS[norm].format_median(value)
 
 
 def _section(norm: str, epsilons: Mapping[str, float]) -> str:

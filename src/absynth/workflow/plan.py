@@ -344,6 +344,7 @@ class Plan(Matrix):
                 "round": self.relay_rounds.get(name, 0),
                 "repeats": self.repeats[name],
                 "at_epsilons": entry.at_epsilons,
+                "internals": entry.latents or entry.lower_bound,
             }
             for name, entry in self.attacks.items()
         }
