@@ -40,4 +40,5 @@ def main(
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    main(**dict(job.output.items()), **dict(job.params.items()))
+    params = {name: value for name, value in job.params.items() if name != "content"}
+    main(**dict(job.output.items()), **params)

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import logging
+import os
 import socket
 import threading
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from absynth.data.fetch import Downloads, locate
 from absynth.data.files import ROLES, IdxFile, IdxFiles
 from absynth.data.idx import parse_idx, read_idx
 from absynth.data.places import images_held, unverified
-from absynth.data.sources import DATASETS, Dataset
+from absynth.data.sources import DATASETS, Dataset, dataset_from_config
 from absynth.errors import InputError
 from absynth.io.log import LOGGER
 
@@ -433,3 +434,15 @@ def test_data_set_without_mirrors_says_so(tmp_path):
 def test_cache_that_cannot_be_made_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"cache: .* cannot be made"):
         download(BY_SHA256, put(tmp_path / "file", b""), unreachable())
+
+
+def test_a_file_of_one_s_own_is_known_by_what_it_holds(tmp_path):
+    path = tmp_path / "mine.npz"
+    path.write_bytes(b"first")
+    arrays = {"images": "x", "labels": "y"}
+    mine = dataset_from_config("mine", {"npz": str(path), "test": arrays})
+    before = unverified(mine, None)
+    assert before == {str(path): hashlib.sha256(b"first").hexdigest()}
+    path.write_bytes(b"other")
+    os.utime(path, (0, 0))
+    assert unverified(mine, None) == {str(path): hashlib.sha256(b"other").hexdigest()}

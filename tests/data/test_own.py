@@ -1,5 +1,6 @@
 """Data sets of one's own: arrays in a file, a folder of images, what a function returns."""
 
+import os
 import re
 from pathlib import Path
 
@@ -368,7 +369,14 @@ def test_a_folder_is_known_by_its_files(tmp_path):
     dataset = dataset_from_config("mine", write_folder(tmp_path))
     before = folder_digest(dataset)
     assert before == folder_digest(dataset)
-    (tmp_path / "pictures" / "test" / "class_03" / "03.png").unlink()
+    path = tmp_path / "pictures" / "test" / "class_03" / "03.png"
+    held = path.read_bytes()
+    path.write_bytes(held[:-1] + bytes([held[-1] ^ 1]))  # another image of the same size
+    os.utime(path, (0, 0))
+    assert folder_digest(dataset) != before
+    path.write_bytes(held)
+    assert folder_digest(dataset) == before
+    path.unlink()
     assert folder_digest(dataset) != before
     assert folder_digest(dataset_from_config("mine", write_npz(tmp_path))) is None
 

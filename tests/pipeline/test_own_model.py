@@ -1,5 +1,6 @@
 """A user's own model, in modules beside the Snakefile that are called as modules of classifiers usually are."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,24 @@ def test_an_edit_reruns_what_is_built_from_it_and_nothing_else(attacked, name):
         assert planned(attacked) == (set() if name == "unused.py" else BUILT_FROM_IT)
     finally:
         path.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["net.pt", "nets/parts.py"])
+def test_another_file_in_the_place_of_one_is_noticed_however_old_it_is(attacked, name):
+    """Snakemake compares times: a checkpoint of before the run, moved into place, would count as up to date."""
+    path = attacked.folder / name
+    before, times = path.read_bytes(), path.stat()
+    try:
+        if path.suffix == ".py":
+            path.write_bytes(before + b"\n# another\n")
+        else:
+            torch.save({key: 2 * value for key, value in torch.load(path).items()}, path)
+        os.utime(path, (0, 0))
+        assert planned(attacked) == BUILT_FROM_IT
+    finally:
+        path.write_bytes(before)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert planned(attacked) == set()
 
 
 def test_a_users_function_finds_adversarials_and_an_edit_of_it_reruns_it_alone(attacked):

@@ -25,7 +25,7 @@ rule run_attack:
         run=config["run"],
         seed=config["seed"],
         folder=lambda wildcards: run(""),
-        job=lambda wildcards: PLAN.attack_job(**wildcards),
+        job=attack_job,
         checkpoint=lambda wildcards: OUTPUTS.attack_checkpoint(**wildcards),
     script:
         "../../scripts/attacks/run_attack.py"

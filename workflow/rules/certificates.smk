@@ -21,7 +21,7 @@ rule compute_lower_bounds:
         runtime=scaled(240),
     params:
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        spec=lambda wildcards: CODE.spec(wildcards.model),
         settings=config["certificates"],
         span=lambda wildcards: PLAN.spans[int(wildcards.shard)],
     script:
@@ -96,7 +96,7 @@ rule compare_bounds:
         run=config["run"],
         cases=PLAN.bracketed,
         folder=lambda wildcards: run(""),
-        specs={model: PLAN.model_spec(model) for model in OUTPUTS.with_brackets},
+        specs={model: CODE.spec(model) for model in OUTPUTS.with_brackets},
         settings=config["certificates"],
     script:
         "../../scripts/certificates/compare_bounds.py"

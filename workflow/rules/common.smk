@@ -13,6 +13,7 @@ from absynth.attacks.registry import PAPER
 from absynth.data.own import own_files
 from absynth.data.places import DOWNLOADS, unverified
 from absynth.errors import InputError
+from absynth.io.contents import contents
 from absynth.reporting.contents import FIGURES, SECTIONS, legend
 from absynth.workflow.config_files import read_config
 from absynth.workflow.environment import (
@@ -102,6 +103,13 @@ def certificate_files(wildcards):
         return OUTPUTS.certificates()
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+def attack_job(wildcards):
+    """What one shard of an attack is made of, what a user's own files hold included."""
+    content = CODE.content(model=wildcards.model, attack=wildcards.attack)
+    job = PLAN.attack_job(**wildcards)
+    return {**job, "spec": {**job["spec"], **content}}
 
 
 def probed(wildcards):

@@ -10,6 +10,8 @@ if PLAN.imported_vaes:
             run("logs/import_vaes.log"),
         conda:
             "../../envs/absynth.yaml"
+        params:
+            content=lambda wildcards, input: contents(input.weights),
         script:
             "../../scripts/models/import_vaes.py"
 
@@ -116,6 +118,7 @@ rule import_classifier:
         "../../envs/absynth.yaml"
     params:
         network=lambda wildcards: planned(wildcards.model).network,
+        content=lambda wildcards, input: contents([input.weights]),
     script:
         "../../scripts/models/import_classifier.py"
 
@@ -169,6 +172,7 @@ rule keep_model:
         named=lambda wildcards: planned(wildcards.model).user_code,
         files=lambda wildcards: planned(wildcards.model).own_files,
         modules=lambda wildcards: CODE.own_modules(wildcards.model),
+        content=lambda wildcards: CODE.content(model=wildcards.model),
     script:
         "../../scripts/models/keep_model.py"
 
@@ -193,7 +197,7 @@ rule probe_model:
         runtime=scaled(15),
     params:
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.probe_spec(wildcards.model),
+        spec=lambda wildcards: {**PLAN.probe_spec(wildcards.model), **CODE.content(model=wildcards.model)},
         gradients=lambda wildcards: planned(wildcards.model).gradients,
         binarises=lambda wildcards: planned(wildcards.model).binarises,
         n=lambda wildcards: PLAN.probe_images(wildcards.model),
@@ -223,7 +227,7 @@ rule calibrate_model:
         runtime=scaled(60),
     params:
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        spec=lambda wildcards: CODE.spec(wildcards.model),
         # In one mapping: Snakemake compares the values of params without their names.
         counts=lambda wildcards: {
             "gamma_images": planned(wildcards.model).entry.get("gamma_images"),

@@ -22,7 +22,7 @@ rule generate_distal:
     params:
         run=config["run"],
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        spec=lambda wildcards: CODE.spec(wildcards.model),
         labels=PLAN.distal_labels,
         seeds=lambda wildcards: [config["seed"] + i for i in range(config["distal"]["seeds"])],
         confidence=lambda wildcards: config["distal"]["confidence"],
@@ -68,7 +68,7 @@ rule sample_prior:
         run=config["run"],
         model=lambda wildcards: PLAN.generative[0],
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(PLAN.generative[0]),
+        spec=lambda wildcards: CODE.spec(PLAN.generative[0]),
         # In one mapping: Snakemake compares the values of params without their names.
         numbers={"n": config["figures"]["prior_samples"], "seed": config["seed"]},
     script:
@@ -99,7 +99,7 @@ rule reconstruct_images:
     params:
         run=config["run"],
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        spec=lambda wildcards: CODE.spec(wildcards.model),
         seed=config["seed"],
         first=config["figures"]["reconstructed"],
     script:

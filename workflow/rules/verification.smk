@@ -24,7 +24,7 @@ rule verify_records:
     params:
         run=config["run"],
         folder=lambda wildcards: run(""),
-        spec=lambda wildcards: PLAN.model_spec(wildcards.model),
+        spec=lambda wildcards: CODE.spec(wildcards.model),
         spans=PLAN.spans,
         ends=lambda wildcards: PLAN.ends_on(**wildcards),
     script:

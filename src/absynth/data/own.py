@@ -13,6 +13,7 @@ from absynth.data.files import check_keys
 from absynth.data.layout import LAYOUT, check_layout
 from absynth.data.sources import Dataset
 from absynth.errors import InputError
+from absynth.io.contents import sha256
 
 _PARTS = {"images", "labels"}
 _COMMON = {"n_test", "n_classes", "channels"}
@@ -98,11 +99,11 @@ def own_files(dataset: Dataset) -> list[str]:
 
 
 def folder_digest(dataset: Dataset) -> str | None:
-    """A digest of the names and sizes of a folder's images, so that others are noticed; None for other data sets."""
+    """A digest of a folder's images and their names, so that others are noticed; None for other data sets."""
     if dataset.reader != "folder":
         return None
     digest, root = hashlib.sha256(), Path(dataset.options["folder"]).expanduser()
     splits = [root / dataset.options[split] for split in ("test", "train") if split in dataset.options]
     for path in sorted(path for split in splits for path in split.glob("[!.]*/*")):
-        digest.update(f"{path}\0{path.stat().st_size}\n".encode())
+        digest.update(f"{path}\0{sha256(path) if path.is_file() else ''}\n".encode())
     return digest.hexdigest()

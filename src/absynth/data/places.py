@@ -10,9 +10,10 @@ import zlib
 from pathlib import Path
 
 from absynth.data.files import IdxFile
-from absynth.data.own import folder_digest
+from absynth.data.own import folder_digest, own_files
 from absynth.data.own_headers import npz_shapes
 from absynth.data.sources import Dataset
+from absynth.io.contents import contents
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = b"PK\x03\x04"  # of an .npz file
@@ -54,13 +55,13 @@ def downloaded(cache: Path, dataset: Dataset, file: IdxFile) -> list[Path]:
 
 
 def unverified(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> dict[str, str]:
-    """The sha256 of each file, by its role, that a user's folders hold and that no checksum verifies.
+    """The sha256 of each file, by its role or path, that a user's folders hold and that no checksum verifies.
 
     What such files hold may change between two runs; that of all others is known from their checksums, wherever they
     lie. Files that are not there or cannot be read are left out, without an error: who needs them will say so.
     """
     digest = folder_digest(dataset)
-    found = {} if digest is None else {"folder": digest}
+    found = {"folder": digest} if digest is not None else contents(own_files(dataset))
     for role, file in (dataset.files.by_role() if dataset.files else {}).items():
         path = None if file.sha256 else _first(dataset, file, data_dir)
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from absynth.errors import InputError
+from absynth.io.contents import contents
 from absynth.io.modules import is_file, split_named
 from absynth.workflow.named_code import check_named, parsed
 from absynth.workflow.plan import Plan
@@ -83,6 +84,21 @@ class Code:
                             f"config key models.{model}: found two modules {name}, {own[name]} and {path}; rename one"
                         )
         return own
+
+    def content(self, *, model: str | None = None, attack: str | None = None) -> dict[str, dict[str, str]]:
+        """What a user's own files behind a model and an attack hold, weights and modules, for a job's params.
+
+        own: sha256 by path (see `absynth.io.contents`); {} without it where there are no such files, since another
+        set of params runs a job again
+        """
+        weights = self.plan.planned(model).user_files if model else []
+        modules = [file for file in self._user_files(model, attack) if not file.is_relative_to(self.library)]
+        found = contents(sorted({os.path.relpath(file) for file in [*map(Path, weights), *modules]}))
+        return {"own": found} if found else {}
+
+    def spec(self, model: str, attack: str | None = None) -> dict[str, Any]:
+        """`Plan.model_spec` and `content` together."""
+        return {**self.plan.model_spec(model), **self.content(model=model, attack=attack)}
 
     def check(self) -> None:
         """Raise InputError if a module of a user's own code is not there, not Python, or lacks the name.

@@ -1,7 +1,6 @@
 """What a run keeps of a user's own model, so that it can be loaded from anywhere: files and the code of its class."""
 
 import ast
-import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
+from absynth.io.contents import sha256
 from absynth.io.modules import is_file, split_named
 from absynth.models.kept import CODE, FOLDER
 
@@ -35,7 +35,7 @@ def describe(
         "code": {option: _by_module(path) for option, path in named.items()},
         "options": places,
         "modules": sorted(modules),
-        "sha256": {place: _digest(path) for place, path in sources.items()},
+        "sha256": {place: sha256(path) for place, path in sources.items()},
         "packages": packages,
         "missing": missing,
     }
@@ -79,8 +79,3 @@ def _top_level_imports(path: Path) -> Iterable[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield (node.module or "").partition(".")[0]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
