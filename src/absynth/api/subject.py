@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from absynth.data.format import DataFormat
 from absynth.errors import InputError
+from absynth.evaluation.probe_checks import Inputs, ask, check_batches, check_repeats
+from absynth.evaluation.probe_checks import Subject as Probed
 from absynth.io.spelling import nearest
 from absynth.models.abs.model import ABS
 from absynth.models.base import input_threshold
 from absynth.models.checks import check_images
 from absynth.models.custom import Custom
+from absynth.models.making import check_switches
 from absynth.models.nearest_neighbor import NearestNeighbor
 from absynth.models.prototypes import PrototypeABS
 from absynth.norms import NORMS
@@ -24,6 +27,7 @@ from absynth.workflow.devices import full_precision
 
 Model = nn.Module | Callable[[Tensor], Tensor]
 Array = Any  # a tensor, a NumPy array, or what NumPy makes one of
+_ASKED = 8  # images that a model is asked again, and in smaller batches
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def subject(model: Model, x: Array, y: Array) -> Iterator[Subject]:
 
     In the end modes and parameters are as they were. On CUDA it computes in full float32, as jobs of the workflow.
     Raises InputError for images that are not (n, C, H, W) floats in [0, 1], labels that are not (n,) classes of the
-    model, and a model that fails on an image or does not answer with logits.
+    model, and a model that fails on an image, does not answer with logits, or answers otherwise when asked again or
+    in another batch.
     """
     if isinstance(model, type):
         raise InputError(
@@ -85,14 +90,19 @@ def subject(model: Model, x: Array, y: Array) -> Iterator[Subject]:
     exact = full_precision() if first.is_cuda else nullcontext()
     with evaluating(module), exact:
         placed = images.to(first.device, torch.float32)
-        guarded, entry = _guarded(
-            module, getattr(model, "__name__", type(model).__name__), placed[:1], labels
-        )
-        yield Subject(guarded, entry, placed, labels.to(first.device), images.device)
+        name = getattr(model, "__name__", type(model).__name__)
+        try:
+            guarded, entry = _guarded(module, name, placed[:1], labels)
+            if isinstance(guarded, Custom):
+                _check_answers(guarded, placed[:_ASKED])
+            yield Subject(guarded, entry, placed, labels.to(first.device), images.device)
+        except InputError as error:
+            error.args = (str(error).replace("in its config entry", "in its entry of a run's config"),)
+            raise
 
 
 def _images(x: Array) -> Tensor:
-    images = x.detach() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+    images = _tensor(x, "x", "images (n, channels, rows, columns)")
     if images.dtype == torch.uint8:
         raise InputError("x: images are integers from 0 to 255; divide them by 255")
     check_images(images, None)
@@ -101,8 +111,18 @@ def _images(x: Array) -> Tensor:
     return images
 
 
+def _tensor(given: Array, key: str, expected: str) -> Tensor:
+    if isinstance(given, Tensor):
+        return given.detach()
+    try:
+        return torch.from_numpy(np.array(given))
+    except (TypeError, ValueError) as error:
+        what = type(given).__name__
+        raise InputError(f"{key}: found a {what} that is no array of numbers, expected {expected}") from error
+
+
 def _labels(y: Array, n: int) -> Tensor:
-    labels = y.detach() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
+    labels = _tensor(y, "y", "labels (n,)")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise InputError(f"y: labels have dtype {labels.dtype}, expected integers")
     if tuple(labels.shape) != (n,):
@@ -130,12 +150,37 @@ def _guarded(module: nn.Module, name: str, image: Tensor, labels: Tensor) -> tup
     return module if own else Custom(name, module, format=found), entry
 
 
+def _check_answers(model: Custom, images: Tensor) -> None:
+    """Refuse, as the probe of a run does, a model that answers otherwise when asked again, or in another batch."""
+    asked = Probed(model.name, model)
+    inputs = Inputs(images, tuple(f"image {i}" for i in range(len(images))))
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), torch.no_grad():
+        try:
+            logits = ask(asked, inputs, images)
+            check_repeats(asked, inputs, logits)
+            check_batches(asked, inputs, logits)
+        except InputError as error:
+            error.args = (str(error).removeprefix("probe: "),)
+            raise
+
+
 def _known_kind(module: nn.Module) -> str | None:
     """The kind of a model of this project that offers more than logits: latents, or lower bounds."""
     if isinstance(module, ABS):
         return "abs" if input_threshold(module) is None else "binary_abs"
     kinds = {NearestNeighbor: "nearest_neighbor", PrototypeABS: "prototype_abs"}
     return next((kind for known, kind in kinds.items() if isinstance(module, known)), None)
+
+
+def _switch(module: nn.Module) -> None:
+    """Put a module in evaluation mode; one of torch.export has its mode baked in, and refuses to switch."""
+    try:
+        module.eval()
+    except NotImplementedError:
+        for part in module.modules():
+            part.training = False
+    except Exception:
+        check_switches(type(module).__name__, module)
 
 
 @contextmanager
@@ -147,7 +192,7 @@ def evaluating(module: nn.Module | None) -> Iterator[None]:
     modes = {part: part.training for part in module.modules()}
     learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if any(modes.values()):
-        module.eval()
+        _switch(module)
     for parameter in learned:
         parameter.requires_grad_(False)
     try:

@@ -98,6 +98,10 @@ def added(
     Raises InputError as `absynth.cli.additions`, for what contradicts the run.
     """
     config = {**config, "dataset": dataset_of_run(config, dataset, options.n_classes, path)}
+    if options.images and not (path.parent / "data" / "test.h5").is_file():
+        config.pop(
+            "n_samples", None
+        )  # nothing was taken from the data yet, for example since there are fewer
     return _completed(config, options, models_of_run(config, models, path))
 
 

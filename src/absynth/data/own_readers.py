@@ -155,8 +155,9 @@ def _named(file: Any, dataset: Dataset, split: str, path: Path, known: Sequence[
 def read_folder(dataset: Dataset, *_: object) -> Splits:
     """Read the images of a folder that has a folder for each class; classes are numbered in the order of their names.
 
-    Grey images stay grey, where all are; others become RGB. Raises `InputError` for images of several sizes, and for
-    classes of the test that training images lack.
+    A class without test images keeps its empty folder, so that the others keep their numbers. Grey images stay grey,
+    where all are; others become RGB. Raises `InputError` for images of several sizes, for classes without training
+    images where there are any, and for classes of the test that these lack.
     """
     root = Path(dataset.options["folder"]).expanduser()
     splits = [split for split in ("train", "test") if split in dataset.options]
@@ -165,11 +166,9 @@ def read_folder(dataset: Dataset, *_: object) -> Splits:
     classes = names[splits[0]]
     if not classes:
         raise InputError(f"{folders[splits[0]]}: no folders; one for each class is needed")
-    for name in classes:
-        if not _pictures(folders[splits[0]] / name):
-            raise InputError(
-                f"{folders[splits[0]] / name}: holds no image, and its folder is a class; remove it"
-            )
+    empty = [name for name in classes if not _pictures(folders[splits[0]] / name)]
+    if len(empty) == len(classes) or (empty and splits[0] == "train"):
+        raise InputError(f"{folders[splits[0]] / empty[0]}: holds no image, and its folder is a class")
     for split in splits:
         unknown = sorted(set(names[split]) - set(classes))
         if unknown:

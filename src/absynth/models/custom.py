@@ -84,6 +84,7 @@ class Custom(nn.Module):
         self._check_finite("logits", answer)
         if answer.dtype == torch.float64:
             answer = answer - answer.detach().amax(dim=1, keepdim=True)
+            answer = answer.clamp(min=torch.finfo(torch.float32).min)  # such as a mask of finfo(float64).min
         return answer.to(torch.float32, copy=True)
 
     def copied(self, x: Tensor) -> Tensor:
