@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from absynth.attacks import memory
 from absynth.attacks.margins import ask_gradients, ask_many
 from absynth.attacks.single_changes import flip_step, flipped
 from absynth.attacks.target import Target
@@ -85,6 +86,7 @@ class FlipSets:
                 walks = order[: abs(key)]
                 with self.target.only(chosen):
                     sets[walks, chosen], going[walks, chosen] = step(chosen, walks, sets[walks, chosen])
+        memory.release()  # what groups of so many sizes leave
 
     def count(self, chosen: Tensor, candidates: int) -> int:
         """How many flips are asked of images of which all or none are blind."""

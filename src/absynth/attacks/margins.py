@@ -11,7 +11,8 @@ from torch import Tensor
 
 from absynth.attacks.target import Target
 
-_AT_ONCE = 1024  # images in one call of the model; bounds the memory
+# Images in one call of the model: bounds the memory, and on a CPU fewer are faster, whose caches hold more of them.
+_AT_ONCE = {"cpu": 256, "cuda": 1024}
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -62,4 +63,4 @@ def _gradient(margins: Tensor, leaf: Tensor) -> Tensor:
 
 def _blocks(target: Target) -> int:
     """How many images of each active one are asked in one call."""
-    return max(1, _AT_ONCE // max(1, len(target.rows)))
+    return max(1, _AT_ONCE.get(target.x.device.type, 256) // max(1, len(target.rows)))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from absynth.attacks import memory
 from absynth.attacks.api import Attack
 from absynth.attacks.checkpoint import Progress
 from absynth.attacks.confirm import confirm
@@ -83,6 +84,7 @@ def attack_images(
             first, first + len(found) - 1, settings.norm,
             np.median(found.numpy()), found.isinf().sum(), time.monotonic() - began,
         )  # fmt: skip
+        memory.release()
         if progress and first + settings.batch_size < len(samples):
             progress.save(columns)
     return columns
