@@ -7,6 +7,7 @@ import pytest
 import torch
 from scripts.attacks import run_attack as script
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import absynth
 from absynth.data.split_files import read_split, write_split
@@ -206,6 +207,13 @@ def test_an_attack_within_epsilon_keeps_to_it(model, data):
         ({"model": nn.Identity()}, r"Identity returns \(1, 2, 5, 4\), expected logits \(1, classes\)$"),
         ({"x": torch.zeros(N, *SHAPE, dtype=torch.uint8)}, "divide them by 255"),
         ({"x": 2 * torch.ones(N, *SHAPE)}, "pixels from 2 to 2"),
+        ({"x": 255 * torch.ones(N, *SHAPE)}, "pixels from 255 to 255, .* divide them by 255$"),
+        (
+            {"x": TensorDataset(torch.ones(N, *SHAPE), torch.ones(N))},
+            "^x: found a TensorDataset that is no array of numbers",
+        ),
+        ({"x": DataLoader(torch.ones(N, *SHAPE))}, "^x: found a DataLoader"),
+        ({"y": list("abcdefg")}, "^y: found a list that is no array of numbers"),
         ({"x": torch.ones(N, 20)}, r"shape \(7, 20\)"),
         ({"x": torch.ones(0, *SHAPE), "y": []}, "^x: there is no image"),
         ({"x": torch.ones(N, 1, 5, 4)}, "forward pass fails"),
@@ -239,8 +247,46 @@ def test_a_models_own_fault_is_named_as_in_the_workflow(data):
         def forward(self, x):
             return super().forward(x) * (x.mean() > 2).float().log()
 
-    with pytest.raises(InputError, match=r"^Faulty: its logits are not finite"):
+    with pytest.raises(
+        InputError, match=r"^Faulty: its logits are not finite .* in its entry of a run's config"
+    ):
         absynth.attack(Faulty(), *data)
+
+
+def test_a_model_that_answers_by_chance_or_by_its_batch_is_refused_as_in_the_workflow(model, data):
+    class Noisy(Small):
+        def forward(self, x):
+            return super().forward(x + 0.03 * torch.randn_like(x))
+
+    class Centred(Small):
+        def forward(self, x):
+            return super().forward(x - x.mean(dim=0)) if len(x) > 1 else super().forward(x)
+
+    with pytest.raises(
+        InputError, match=r"^Noisy: gives the same images other answers when it is asked again"
+    ):
+        absynth.attack(Noisy(), *data)
+    with pytest.raises(InputError, match=r"^Centred: answers otherwise for an image alone"):
+        absynth.attack(Centred(), *data)
+
+
+def test_a_class_masked_below_what_float32_holds_changes_nothing(model, data):
+    class Masked(nn.Module):
+        def forward(self, x):
+            logits = model(x).double()
+            return torch.cat([logits, torch.full_like(logits[:, :1], torch.finfo(torch.float64).min)], dim=1)
+
+    model.eval()
+    masked, plain = (absynth.attack(one, *data, "ddn", steps=50).distance for one in (Masked(), model))
+    torch.testing.assert_close(masked, plain, rtol=1e-3, atol=0)
+
+
+def test_an_exported_program_is_attacked_as_the_module_that_it_was_made_of(model, data):
+    n = torch.export.Dim("n")
+    program = torch.export.export(model.eval(), (data[0][:2],), dynamic_shapes=({0: n},)).module()
+    exported, plain = (absynth.attack(one, *data, "ddn", steps=5).distance for one in (program, model))
+    torch.testing.assert_close(exported, plain)
+    assert program.training  # as it was
 
 
 def test_a_model_that_is_guarded_already_is_asked_as_it_is(model, data):

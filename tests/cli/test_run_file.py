@@ -82,9 +82,18 @@ def test_a_run_of_few_images_grows_in_shards_of_the_usual_size():
 
 
 def test_fewer_images_and_weaker_presets_take_nothing_away():
-    made(FIRST.replace("quick", "standard"))
+    path, _ = made(FIRST.replace("quick", "standard"))
+    (path.parent / "data").mkdir()
+    (path.parent / "data" / "test.h5").touch()
     _, config = settled(options(FIRST.replace("20", "5")))
     assert (config["n_samples"], config["attacks"]) == (20, "standard")
+
+
+def test_a_number_of_images_that_the_data_do_not_have_is_corrected_by_the_next_call():
+    """The first call wrote it down, and ended before anything was taken from the data."""
+    made(FIRST.replace("20", "5000"))
+    assert settled(options(FIRST))[1]["n_samples"] == 20
+    assert settled(options(FIRST.replace("--images 20 ", "")))[1]["n_samples"] == 5000
 
 
 def test_what_was_edited_stays():

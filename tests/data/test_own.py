@@ -441,10 +441,18 @@ def test_pillows_images_become_rgb_unless_all_are_grey():
         as_images([grey, Image.fromarray(np.full((4, 3), 900, np.uint16))], "mine")
 
 
-def test_a_folder_without_images_is_no_class(tmp_path):
-    entry = one_class_folder(tmp_path, np.arange(16, dtype=np.uint8).reshape(4, 4), "a")
-    (tmp_path / "test" / "empty").mkdir()
-    with pytest.raises(InputError, match="empty: holds no image, and its folder is a class"):
+def test_a_class_without_test_images_keeps_its_number(tmp_path):
+    entry = one_class_folder(tmp_path, np.arange(16, dtype=np.uint8).reshape(4, 4), "b")
+    (tmp_path / "test" / "a").mkdir()
+    (*_, labels), known = loaded("mine", **entry)
+    assert (labels.tolist(), known.n_classes) == ([1], 2)
+
+
+def test_a_folder_of_folders_without_images_is_refused(tmp_path):
+    entry = one_class_folder(tmp_path, np.arange(16, dtype=np.uint8).reshape(4, 4), "b")
+    for path in (tmp_path / "test" / "b").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="b: holds no image, and its folder is a class"):
         loaded("mine", **entry)
 
 

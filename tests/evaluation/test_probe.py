@@ -180,6 +180,26 @@ def test_a_model_that_is_declared_random_and_is_not():
     assert "no draw changes its answers: leave random out" in warning
 
 
+@pytest.mark.parametrize("mask", [-1e4, -1e9])
+def test_noise_beside_logits_of_masked_classes_is_refused(mask):
+    class Noisy(Plain):
+        def finish(self, logits, x):
+            noisy = logits + 0.02 * logits.detach().std() * torch.randn(len(x), 10)
+            return noisy.masked_fill(torch.arange(10) == 3, mask)
+
+    refused(Noisy, "gives the same images other answers when it is asked again")
+
+
+@pytest.mark.parametrize("mask", [-1e4, -1e9])
+def test_answers_that_depend_on_the_batch_beside_masked_classes_are_refused(mask):
+    class Batched(Plain):
+        def finish(self, logits, x):
+            mixed = logits + 0.05 * (logits - logits.mean(dim=0))
+            return mixed.masked_fill(torch.arange(10) == 3, mask)
+
+    refused(Batched, "answers otherwise for an image alone than for the same image in a batch")
+
+
 def test_noise_below_what_verification_takes_for_a_tie_is_refused_as_well():
     class Faint(Plain):
         def finish(self, logits, x):

@@ -183,6 +183,10 @@ WRONG_ANSWERS = {
         lambda z: torch.cat([z, z[:, :1]], 1),
         r"returns \(2, 11\), expected logits \(2, 10\), since the data set has 10 classes; .* write n_classes: 11",
     ),
+    "one logit": (
+        lambda z: z[:, :1],
+        r"returns \(2, 1\), .* of two classes return both, for one logit z torch\.cat",
+    ),
     "9 classes": (lambda z: z[:, :9], r"returns \(2, 9\), .* has 10 classes$"),
     "transposed": (lambda z: z.T, r"returns \(10, 2\), expected logits \(2, 10\)"),
     "integers": (lambda z: z.round().long(), "returns torch.int64, expected logits .* floating dtype"),

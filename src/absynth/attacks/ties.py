@@ -5,9 +5,10 @@ from torch import Tensor, nn
 
 from absynth.attacks.margins import margin
 from absynth.models.base import misclassified, predicted_classes
+from absynth.models.logits import extent
 
-# A margin no larger than this share of the range of logits is a tie: in another batch, or in float64, rounding may
-# decide it otherwise.
+# A margin no larger than this share of the range of logits (`extent`) is a tie: in another batch, or in float64,
+# rounding may decide it otherwise.
 ROUNDING = 1e-6
 STRETCHES = tuple(1 + 2.0**-power for power in (18, 16, 14, 12, 10))  # of a nudge, in the order tried
 
@@ -22,8 +23,8 @@ def predict_with_ties(model: nn.Module, images: Tensor, y: Tensor) -> tuple[Tens
         return y.clone(), torch.zeros_like(y, dtype=torch.bool)
     logits = model(images.clone())
     prediction = predicted_classes(logits)
-    extent = logits.amax(dim=1) - logits.amin(dim=1)
-    return prediction, misclassified(prediction, y) & (margin(logits, y) >= -ROUNDING * extent)
+    tied = margin(logits, y) >= -ROUNDING * extent(logits).to(logits.dtype)
+    return prediction, misclassified(prediction, y) & tied
 
 
 def nudge(model: nn.Module, x: Tensor, y: Tensor, ties: Tensor) -> tuple[Tensor, Tensor]:

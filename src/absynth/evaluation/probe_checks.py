@@ -12,6 +12,7 @@ from absynth.errors import InputError
 from absynth.models.base import input_threshold
 from absynth.models.custom import Custom, NonFiniteError
 from absynth.models.expectation import Expectation
+from absynth.models.logits import unmasked
 
 # Answers that differ by no more, as a share of the range of the logits, differ by rounding. Repeats of a call do on a
 # GPU alone; verification takes no more than 1e-5 for a tie.
@@ -152,14 +153,18 @@ def _own_name(name: str) -> str:
 
 
 def differ(one: Tensor, other: Tensor) -> float:
-    """The largest difference of logits (n, C), as a share of their range; inf where only one is not finite."""
+    """The largest difference of logits (n, C), as a share of their range; inf where only one is not finite.
+
+    The range is that of all images together, without classes that are masked (`absynth.models.logits.unmasked`).
+    """
     finite = one.isfinite()
     if not torch.equal(finite, other.isfinite()):
         return torch.inf
-    one, other = one[finite].double(), other[finite].double()
-    if not len(one):
+    if not finite.any():
         return 0.0
-    return ((one - other).abs().max() / (one.max() - one.min()).clamp_min(1e-30)).item()
+    kept = one[finite & unmasked(one.masked_fill(~finite, 0))].double()
+    apart = (kept.max() - kept.min()).clamp_min(1e-30)
+    return ((one[finite].double() - other[finite].double()).abs().max() / apart).item()
 
 
 def check_repeats(subject: Subject, inputs: Inputs, logits: Tensor) -> None:

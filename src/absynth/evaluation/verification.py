@@ -2,7 +2,8 @@
 
 Predictions are only as certain as floating-point arithmetic: an image on the decision boundary may be classified
 differently in another batch, or on another device. A prediction that differs from the recorded one counts as a tie,
-not as a disagreement, if the recorded class's logit is within TIE of the highest, as a share of the range of logits.
+not as a disagreement, if the recorded class's logit is within TIE of the highest, as a share of the range of logits
+(`absynth.models.logits.extent`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,8 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from absynth.io.records import near_bound
+from absynth.models.logits import extent
 from absynth.norms import NORMS
 
 TIE = 1e-5
@@ -269,10 +272,10 @@ def _tied(claimed: Array, logits: Array) -> Array:
     """Where (n,) bool the logit of the claimed class (n,) is not the highest (n, C) but practically equal."""
     finite = np.asarray(np.isfinite(logits).all(axis=1))
     logits = np.where(finite[:, None], logits, 0)
-    highest, lowest = logits.max(axis=1), logits.min(axis=1)
+    highest, apart = logits.max(axis=1), extent(torch.from_numpy(logits)).numpy()
     known = (claimed >= 0) & (claimed < logits.shape[1])
     score = np.take_along_axis(logits, np.where(known, claimed, 0)[:, None], axis=1)[:, 0]
-    close = highest - score <= TIE * (highest - lowest)
+    close = highest - score <= TIE * apart
     return finite & known & close & (claimed != logits.argmax(axis=1))
 
 

@@ -21,7 +21,8 @@ def check_images(x: Tensor, shape: Sequence[int] | None) -> None:
     if low != low or high != high:
         raise InputError("images hold NaN")
     if low < 0 or high > 1:
-        raise InputError(f"images have pixels from {_shown(low)} to {_shown(high)}, allowed is [0, 1]")
+        cure = "; divide them by 255" if low >= 0 and 2 < high <= 255 else ""
+        raise InputError(f"images have pixels from {_shown(low)} to {_shown(high)}, allowed is [0, 1]{cure}")
 
 
 def _shown(value: float) -> str:

@@ -155,7 +155,9 @@ class Custom(nn.Module):
 
 
 def _of_classes(shape: tuple[int, ...], n: int, known: DataFormat | None) -> str:
-    """Why logits of n images, of this shape, should have another, and what helps if there are more than classes."""
+    """Why logits of n images, of this shape, should have another, and what helps: one alone, or more than classes."""
+    if shape == (n, 1):
+        return "; of two classes return both, for one logit z torch.cat([torch.zeros_like(z), z], dim=1)"
     if known is None:
         return ""
     cure = ""
