@@ -101,7 +101,7 @@ def added(
     if options.images and not (path.parent / "data" / "test.h5").is_file():
         config.pop(
             "n_samples", None
-        )  # nothing was taken from the data yet, for example since there are fewer
+        )  # of a call that took nothing from the data, perhaps since they have fewer
     return _completed(config, options, models_of_run(config, models, path))
 
 

@@ -96,9 +96,9 @@ class Code:
         found = contents(sorted({os.path.relpath(file) for file in [*map(Path, weights), *modules]}))
         return {"own": found} if found else {}
 
-    def spec(self, model: str, attack: str | None = None) -> dict[str, Any]:
+    def spec(self, model: str) -> dict[str, Any]:
         """`Plan.model_spec` and `content` together."""
-        return {**self.plan.model_spec(model), **self.content(model=model, attack=attack)}
+        return {**self.plan.model_spec(model), **self.content(model=model)}
 
     def check(self) -> None:
         """Raise InputError if a module of a user's own code is not there, not Python, or lacks the name.
