@@ -93,7 +93,7 @@ class Code:
         """
         weights = self.plan.planned(model).user_files if model else []
         modules = [file for file in self._user_files(model, attack) if not file.is_relative_to(self.library)]
-        found = contents(sorted({os.path.relpath(file) for file in [*map(Path, weights), *modules]}))
+        found = contents(sorted({*weights, *(os.path.relpath(file) for file in modules)}))
         return {"own": found} if found else {}
 
     def spec(self, model: str) -> dict[str, Any]:
