@@ -40,5 +40,9 @@ def main(
 if "snakemake" in globals():
     job = globals()["snakemake"]
     start_log(job.log[0])
-    params = {name: value for name, value in job.params.items() if name != "content"}
-    main(**dict(job.output.items()), **params)
+    main(
+        **dict(job.output.items()),
+        named=job.params.named,
+        files=job.params.files,
+        modules=job.params.modules,
+    )

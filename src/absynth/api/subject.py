@@ -97,7 +97,8 @@ def subject(model: Model, x: Array, y: Array) -> Iterator[Subject]:
                 _check_answers(guarded, placed[:_ASKED])
             yield Subject(guarded, entry, placed, labels.to(first.device), images.device)
         except InputError as error:
-            error.args = (str(error).replace("in its config entry", "in its entry of a run's config"),)
+            said = str(error).removeprefix("probe: ")
+            error.args = (said.replace("in its config entry", "in its entry of a run's config"),)
             raise
 
 
@@ -155,13 +156,9 @@ def _check_answers(model: Custom, images: Tensor) -> None:
     asked = Probed(model.name, model)
     inputs = Inputs(images, tuple(f"image {i}" for i in range(len(images))))
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), torch.no_grad():
-        try:
-            logits = ask(asked, inputs, images)
-            check_repeats(asked, inputs, logits)
-            check_batches(asked, inputs, logits)
-        except InputError as error:
-            error.args = (str(error).removeprefix("probe: "),)
-            raise
+        logits = ask(asked, inputs, images)
+        check_repeats(asked, inputs, logits)
+        check_batches(asked, inputs, logits)
 
 
 def _known_kind(module: nn.Module) -> str | None:
@@ -175,12 +172,12 @@ def _known_kind(module: nn.Module) -> str | None:
 def _switch(module: nn.Module) -> None:
     """Put a module in evaluation mode; one of torch.export has its mode baked in, and refuses to switch."""
     try:
-        module.eval()
-    except NotImplementedError:
+        check_switches(type(module).__name__, module)
+    except InputError as error:
+        if not isinstance(error.__cause__, NotImplementedError):
+            raise
         for part in module.modules():
             part.training = False
-    except Exception:
-        check_switches(type(module).__name__, module)
 
 
 @contextmanager

@@ -181,8 +181,9 @@ def weak_gradients(outcomes: Outcomes, roles: Mapping[str, Role], limits: Limits
     """
     ran = {name: outcome for name, outcome in outcomes.items() if outcome.ran}
     by = [name for name, outcome in ran.items() if outcome.gradients.any()]
-    blind = [name for name, role in roles.items() if not role.gradients and not role.internals]
-    without = [name for name in ran if name not in by and name in blind]
+    without = [
+        name for name in ran if name not in by and not (roles[name].gradients or roles[name].internals)
+    ]
     if not by or not without:
         return
     best = min(without, key=lambda name: ran[name].median)
